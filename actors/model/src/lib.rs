@@ -1,0 +1,8 @@
+//! The pure core of Impresario: ids, entries, definitions, the process language, state machines.
+//!
+//! No async runtime, no clock, no randomness, no input or output: time and chance arrive inside entries.
+
+pub mod definition;
+pub mod event;
+pub mod expression;
+pub mod language;

@@ -1,0 +1,1 @@
+//! The actors of Impresario: supervision, shards, processes, triggers, adapter hosts.

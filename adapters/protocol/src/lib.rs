@@ -1,0 +1,1 @@
+//! What an adapter of Impresario is: the trait, the wire protocol, the host loop.

@@ -1,0 +1,1 @@
+//! The built-in adapters of Impresario: command and http.

@@ -1,0 +1,1 @@
+//! Impresario: a process orchestrator for IT operations that stays up.

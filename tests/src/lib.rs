@@ -1,0 +1,1 @@
+//! System tests of Impresario against the real binary; support and benchmarks.
