@@ -1,1 +1,3 @@
 //! The actors of Impresario: supervision, shards, processes, triggers, adapter hosts.
+
+pub mod activity;

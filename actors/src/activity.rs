@@ -1,0 +1,72 @@
+//! The work that instances ask of adapter hosts, and what comes back: the border between shards and hosts.
+
+use futures_util::future::BoxFuture;
+use impresario_persistence::ShardId;
+use serde_json::Value;
+
+/// Which activity of which actor a piece of work belongs to.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ActivityAddress {
+    /// The shard of the actor.
+    pub shard: ShardId,
+    /// The actor, `process/…`.
+    pub actor: String,
+    /// The activity, counted from 1 within its instance.
+    pub activity: u64,
+}
+
+/// One attempt to run an activity.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RunRequest {
+    /// Whose it is.
+    pub address: ActivityAddress,
+    /// Unique for this attempt: a late result of an older attempt carries another one and changes nothing.
+    pub token: String,
+    /// The number of the attempt, from 1.
+    pub attempt: u32,
+    /// The same for all attempts of this activity: what an adapter deduplicates by.
+    pub key: String,
+    /// The adapter, such as `http`.
+    pub adapter: String,
+    /// The adapter's function, such as `request`.
+    pub function: String,
+    /// The function's arguments.
+    pub arguments: Value,
+}
+
+/// How an attempt ended.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outcome {
+    /// With an output.
+    Completed(Value),
+    /// With an error that the adapter answered.
+    Failed(impresario_adapter::Failure),
+    /// Without an answer: the host disappeared, or the work was cut off. Nobody knows whether it was done.
+    Lost {
+        /// What happened, in words for an operator.
+        reason: String,
+    },
+    /// It was never started: the host could not take it.
+    Refused {
+        /// Why, in words for an operator.
+        reason: String,
+    },
+}
+
+/// What a host reports of one attempt, exactly once for each accepted [`RunRequest`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct ActivityReport {
+    /// Whose it is.
+    pub address: ActivityAddress,
+    /// The attempt.
+    pub token: String,
+    /// How it ended.
+    pub outcome: Outcome,
+}
+
+/// Takes reports, and makes them durable in the mailbox logs of their instances.
+pub trait ReportSink: Send + Sync + 'static {
+    /// Resolves once the reports are durable. A host waits for it before it reads more results, so a slow store
+    /// slows the hosts down and loses nothing.
+    fn deliver(&self, reports: Vec<ActivityReport>) -> BoxFuture<'static, ()>;
+}
