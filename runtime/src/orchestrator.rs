@@ -1,0 +1,265 @@
+//! What the doors ask of the engine. The doors own this port and know no actor; the node implements it.
+
+use futures_util::future::BoxFuture;
+use impresario_model::event::CloudEvent;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// Why the engine refuses a request, by what the sender does about it.
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
+pub enum Refusal {
+    /// The request makes no sense: correct it.
+    #[error("{0}")]
+    Invalid(String),
+    /// There is no such thing.
+    #[error("{0}")]
+    NotFound(String),
+    /// It contradicts what is there, such as an idempotency key used with another input.
+    #[error("{0}")]
+    Conflict(String),
+    /// Too much is waiting already: try again after `retry_after_ms`.
+    #[error("{reason}")]
+    Busy {
+        /// What is full.
+        reason: String,
+        /// When to try again, in milliseconds.
+        retry_after_ms: u64,
+    },
+    /// The store takes no writes at the moment (no space, or it failed): try again later.
+    #[error("{0}")]
+    Unavailable(String),
+}
+
+/// An instance to start.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StartRequest {
+    /// `namespace/name` (its newest version) or `namespace/name:version`.
+    pub definition: String,
+    /// The input; `{}` if absent.
+    #[serde(default)]
+    pub input: Option<Value>,
+    /// The same key starts at most one instance of a definition.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+}
+
+/// The reply to a start: the instance exists durably.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Started {
+    /// The instance.
+    pub id: String,
+    /// Its definition, with version.
+    pub definition: String,
+    /// False when the key had started this instance before.
+    pub created: bool,
+    /// The tier under which it is durable: `memory` or `fsync`.
+    pub durability: String,
+}
+
+/// The reply to events: they are durable.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Accepted {
+    /// How many events.
+    pub accepted: usize,
+    /// The tier under which they are durable.
+    pub durability: String,
+}
+
+/// Which instances to list, newest first.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InstanceQuery {
+    /// One of pending, running, waiting, suspended, cancelled, faulted, completed, quarantined.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<String>,
+    /// `namespace/name` or `namespace/name:version`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub definition: Option<String>,
+    /// At most so many (1 to 1000; 50 if absent).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<usize>,
+    /// `next` of the page before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<String>,
+}
+
+/// One line of the list of instances.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct InstanceSummary {
+    /// The instance.
+    pub id: String,
+    /// Its definition, with version.
+    pub definition: String,
+    /// See [`InstanceQuery::status`].
+    pub status: String,
+    /// RFC 3339, UTC.
+    pub started_at: String,
+    /// RFC 3339, UTC; once it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_at: Option<String>,
+}
+
+/// A page of instances.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct InstancePage {
+    /// The page, newest first.
+    pub items: Vec<InstanceSummary>,
+    /// The cursor of the next page, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+}
+
+/// One instance, whole.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct InstanceDetail {
+    /// What the list shows too.
+    #[serde(flatten)]
+    pub summary: InstanceSummary,
+    /// What started it: `api`, `trigger NAME`.
+    pub started_by: String,
+    /// Its raw input.
+    pub input: Value,
+    /// Its output, once it completed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<Value>,
+    /// Its error (RFC 9457 members), once it faulted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<Value>,
+    /// What it waits for now, in words, such as `activity 3 checkDisk (command/shell), attempt 1, since …`.
+    pub waits_for: Vec<String>,
+    /// Its activities, oldest first.
+    pub activities: Vec<ActivityDetail>,
+    /// How many older activities are no longer kept.
+    pub activities_dropped: u64,
+}
+
+/// One activity of an instance.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ActivityDetail {
+    /// Its number within the instance, from 1.
+    pub number: u64,
+    /// The task's name.
+    pub task: String,
+    /// The task's pointer in the definition.
+    pub pointer: String,
+    /// `adapter/function`.
+    pub function: String,
+    /// One of `requested`, `running`, `completed`, `failed`, `interrupted`, `cancelled`.
+    pub status: String,
+    /// The idempotency key of all its attempts.
+    pub key: String,
+    /// How many attempts were made.
+    pub attempts: u32,
+    /// Whether it runs again after an interruption.
+    pub restartable: bool,
+    /// The arguments.
+    pub input: Value,
+    /// The output, once it completed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<Value>,
+    /// The error, once it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<Value>,
+    /// RFC 3339, UTC.
+    pub started_at: String,
+    /// RFC 3339, UTC.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_at: Option<String>,
+}
+
+/// A loaded definition.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DefinitionSummary {
+    /// `namespace/name:version`.
+    pub id: String,
+    /// `document.title`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    /// `document.summary`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub summary: Option<String>,
+    /// What starts it, such as `every 10s`.
+    pub triggers: Vec<String>,
+}
+
+/// A trigger monitor.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TriggerSummary {
+    /// Its name.
+    pub name: String,
+    /// The definition that it starts, with version.
+    pub definition: String,
+    /// What it watches, in words.
+    pub watches: String,
+    /// How often it fired.
+    pub fired: u64,
+    /// RFC 3339, UTC.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_fire: Option<String>,
+    /// RFC 3339, UTC; schedules only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_fire: Option<String>,
+}
+
+/// A node of the live actor tree.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct TreeNode {
+    /// Such as `shards`, `shard 3`, `process/01…`, `trigger/…`, `adapter http`.
+    pub name: String,
+    /// Such as `running`, `waiting`, `restarting`, `quarantined`.
+    pub state: String,
+    /// Facts for a person: `lag 0`, `pid 4711`, `restarts 1`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub facts: Vec<String>,
+    /// What it supervises.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub children: Vec<TreeNode>,
+    /// How many children are not listed.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub more: usize,
+}
+
+fn is_zero(count: &usize) -> bool {
+    *count == 0
+}
+
+/// How the node is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Health {
+    /// Whether it accepts writes and its shards make progress.
+    pub ready: bool,
+    /// The node's name.
+    pub node: String,
+    /// The program's version.
+    pub version: String,
+    /// What is wrong, for a person; empty when ready.
+    pub problems: Vec<String>,
+    /// The tier of the store.
+    pub durability: String,
+}
+
+/// The result of an operation of the engine.
+pub type Answer<T> = BoxFuture<'static, Result<T, Refusal>>;
+
+/// The engine as the doors see it.
+pub trait Orchestrator: Send + Sync + 'static {
+    /// Makes events durable: all of them, or none and a refusal.
+    fn accept(&self, events: Vec<CloudEvent>) -> Answer<Accepted>;
+    /// Starts an instance.
+    fn start(&self, request: StartRequest) -> Answer<Started>;
+    /// Lists instances.
+    fn instances(&self, query: InstanceQuery) -> Answer<InstancePage>;
+    /// Shows one instance; `id` may be a unique prefix of at least 8 characters.
+    fn instance(&self, id: String) -> Answer<InstanceDetail>;
+    /// Asks an instance to cancel; durable once answered.
+    fn cancel(&self, id: String, reason: Option<String>) -> Answer<()>;
+    /// Lists the definitions.
+    fn definitions(&self) -> Answer<Vec<DefinitionSummary>>;
+    /// Lists the trigger monitors.
+    fn triggers(&self) -> Answer<Vec<TriggerSummary>>;
+    /// The live actor tree.
+    fn tree(&self) -> Answer<TreeNode>;
+    /// How the node is; cheap.
+    fn health(&self) -> Health;
+}
