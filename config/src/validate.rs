@@ -1,0 +1,76 @@
+//! What a single value cannot tell: ranges, and settings that contradict each other.
+
+use std::fmt::Display;
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use crate::error::Problem;
+use crate::load::Effective;
+use crate::settings::Config;
+use crate::source::Origin;
+use crate::value::ByteSize;
+
+const SECOND: Duration = Duration::from_secs(1);
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+pub(crate) fn validate(config: &Config, effective: &[Effective]) -> Vec<Problem> {
+    let mut check = Check { effective, problems: Vec::new() };
+    let Config { store, http, engine, adapters, .. } = config;
+
+    check.range("store.shards", store.shards, 1..=4096);
+    check.range("store.queue", store.queue, 64..=1 << 20);
+    check.range("store.segment_size", store.segment_size, ByteSize(1 << 20)..=ByteSize(1 << 30));
+    check.range("http.body_limit", http.body_limit, ByteSize(1 << 10)..=ByteSize(64 << 20));
+    check.duration("http.request_timeout", http.request_timeout, SECOND..=DAY);
+    check.range("http.concurrency", http.concurrency, 1..=1 << 20);
+    check.duration("engine.checkpoint_interval", engine.checkpoint_interval, SECOND / 100..=DAY);
+    check.range("engine.checkpoint_entries", engine.checkpoint_entries, 1..=10_000_000);
+    check.duration("engine.idle_after", engine.idle_after, Duration::ZERO..=DAY);
+    check.range("engine.live_actors", engine.live_actors, 1..=10_000_000);
+    check.range("engine.backlog_limit", engine.backlog_limit, 1..=100_000_000);
+    check.range("engine.task_limit", engine.task_limit, 1..=1 << 40);
+    check.duration("engine.retention", engine.retention, Duration::ZERO..=3650 * DAY);
+    check.duration("engine.dedup_window", engine.dedup_window, Duration::ZERO..=30 * DAY);
+    check.range("engine.dedup_limit", engine.dedup_limit, 0..=100_000_000);
+    check.range("adapters.concurrency", adapters.concurrency, 1..=100_000);
+    check.range("adapters.queue", adapters.queue, 1..=10_000_000);
+    check.duration("adapters.stop_timeout", adapters.stop_timeout, Duration::ZERO..=DAY);
+    check.duration("adapters.idle_timeout", adapters.idle_timeout, SECOND / 10..=365 * DAY);
+    check.duration("shutdown_timeout", config.shutdown_timeout, Duration::ZERO..=DAY);
+
+    if http.body_limit.0 > store.segment_size.0 / 4 {
+        let message = format!(
+            "expected at most a quarter of store.segment_size ({}), found {}: a request has to fit one file of the log",
+            store.segment_size, http.body_limit
+        );
+        check.problem("http.body_limit", &message);
+    }
+    check.problems
+}
+
+struct Check<'a> {
+    effective: &'a [Effective],
+    problems: Vec<Problem>,
+}
+
+impl Check<'_> {
+    fn problem(&mut self, key: &'static str, message: &str) {
+        let given = self.effective.iter().find(|effective| effective.setting.key == key);
+        let origin = given.map_or(Origin::Default, |effective| effective.origin.clone());
+        self.problems.push(Problem { origin, message: format!("'{key}': {message}") });
+    }
+
+    fn range<T: PartialOrd + Display>(&mut self, key: &'static str, value: T, range: RangeInclusive<T>) {
+        if !range.contains(&value) {
+            self.problem(key, &format!("expected {} to {}, found {value}", range.start(), range.end()));
+        }
+    }
+
+    fn duration(&mut self, key: &'static str, value: Duration, range: RangeInclusive<Duration>) {
+        if !range.contains(&value) {
+            let show = humantime::format_duration;
+            let (least, most) = (show(*range.start()), show(*range.end()));
+            self.problem(key, &format!("expected {least} to {most}, found {}", show(value)));
+        }
+    }
+}

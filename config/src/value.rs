@@ -1,0 +1,219 @@
+//! The types of settings: how each is read from text, and how it is shown.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// A type that a setting may have. Every source gives text, so that a variable and a file mean the same.
+pub(crate) trait SettingValue: Sized {
+    /// What a value looks like, for error messages: "expected …".
+    const EXPECTED: &'static str;
+    /// Reads a value.
+    ///
+    /// `None` when the text is not one; the caller says what was expected.
+    fn parse(text: &str) -> Option<Self>;
+    /// The value as text that reads back as the same value.
+    fn show(&self) -> String;
+}
+
+/// A whole number, with `_` allowed between digits as in TOML.
+fn whole_number<T: std::str::FromStr>(text: &str) -> Option<T> {
+    text.replace('_', "").parse().ok()
+}
+
+macro_rules! whole_numbers {
+    ($($Type:ty),*) => { $(
+        impl SettingValue for $Type {
+            const EXPECTED: &'static str = "a whole number";
+            fn parse(text: &str) -> Option<Self> {
+                whole_number(text)
+            }
+            fn show(&self) -> String {
+                self.to_string()
+            }
+        }
+    )* };
+}
+whole_numbers!(u16, u64, usize);
+
+impl SettingValue for Duration {
+    const EXPECTED: &'static str = "a duration such as 500ms, 10s, 5m, 2h or 7days";
+    fn parse(text: &str) -> Option<Self> {
+        // humantime reads `M` as a month of 30.44 days: refused, as nobody means that and `m` is a minute.
+        let calendar = |unit: &str| unit == "M" || unit.starts_with("month") || unit.starts_with('y');
+        let mut units = text.split(|c: char| !c.is_ascii_alphabetic()).filter(|unit| !unit.is_empty());
+        if units.any(calendar) {
+            return None;
+        }
+        humantime::parse_duration(text).ok()
+    }
+    fn show(&self) -> String {
+        humantime::format_duration(*self).to_string()
+    }
+}
+
+impl SettingValue for SocketAddr {
+    const EXPECTED: &'static str = "an IP address with a port such as 127.0.0.1:4747";
+    fn parse(text: &str) -> Option<Self> {
+        text.strip_prefix("localhost:")
+            .map_or_else(|| text.parse().ok(), |port| format!("127.0.0.1:{port}").parse().ok())
+    }
+    fn show(&self) -> String {
+        self.to_string()
+    }
+}
+
+impl SettingValue for PathBuf {
+    const EXPECTED: &'static str = "a path";
+    fn parse(text: &str) -> Option<Self> {
+        (!text.is_empty() && !text.contains('\0')).then(|| PathBuf::from(text))
+    }
+    fn show(&self) -> String {
+        self.display().to_string()
+    }
+}
+
+/// A number of bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ByteSize(pub u64);
+
+const BYTE_UNITS: &[(&str, u64)] = &[
+    ("GiB", 1 << 30),
+    ("MiB", 1 << 20),
+    ("KiB", 1 << 10),
+    ("GB", 1_000_000_000),
+    ("MB", 1_000_000),
+    ("kB", 1_000),
+    ("B", 1),
+];
+
+impl fmt::Display for ByteSize {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let exact = |unit: &&(&str, u64)| self.0 != 0 && self.0.is_multiple_of(unit.1);
+        match BYTE_UNITS.iter().find(exact) {
+            Some((name, size)) => write!(f, "{}{name}", self.0 / size),
+            None => write!(f, "{}B", self.0),
+        }
+    }
+}
+
+impl SettingValue for ByteSize {
+    const EXPECTED: &'static str = "a size such as 64KiB, 1MiB or 500MB";
+    fn parse(text: &str) -> Option<Self> {
+        let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+        let unit = &text[digits.len()..];
+        let size = match BYTE_UNITS.iter().find(|(name, _)| name.eq_ignore_ascii_case(unit)) {
+            Some((_, size)) => *size,
+            None if unit.is_empty() => 1,
+            None => return None,
+        };
+        whole_number::<u64>(digits.trim_end())?.checked_mul(size).map(ByteSize)
+    }
+    fn show(&self) -> String {
+        self.to_string()
+    }
+}
+
+/// A short name that is safe in a key, a file name and a log field.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Name(String);
+
+impl Name {
+    /// The longest name.
+    pub const LIMIT: usize = 64;
+
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl SettingValue for Name {
+    const EXPECTED: &'static str = "a name of 1 to 64 letters, digits, '-', '_' or '.'";
+    fn parse(text: &str) -> Option<Self> {
+        let safe = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+        // A leading dot would make a hidden file, and `..` the folder above.
+        let named =
+            (1..=Self::LIMIT).contains(&text.len()) && text.chars().all(safe) && !text.starts_with('.');
+        named.then(|| Name(text.to_owned()))
+    }
+    fn show(&self) -> String {
+        self.0.clone()
+    }
+}
+
+/// Declares an enum of words.
+macro_rules! words {
+    ($(#[doc = $doc:literal])+ $Type:ident, $expected:literal, { $( #[doc = $word_doc:literal] $Word:ident = $text:literal ),* }) => {
+        $(#[doc = $doc])+
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum $Type { $( #[doc = $word_doc] $Word ),* }
+
+        impl SettingValue for $Type {
+            const EXPECTED: &'static str = $expected;
+            fn parse(text: &str) -> Option<Self> {
+                match text { $( $text => Some($Type::$Word), )* _ => None }
+            }
+            fn show(&self) -> String {
+                match self { $( $Type::$Word => $text ),* }.to_owned()
+            }
+        }
+    };
+}
+
+words! {
+    /// A kind of store.
+    StoreKind, "embedded or memory", {
+        /// Durable on this machine.
+        Embedded = "embedded",
+        /// Forgets everything at exit.
+        Memory = "memory"
+    }
+}
+
+words! {
+    /// How log lines are written.
+    LogFormat, "text or json", {
+        /// For people.
+        Text = "text",
+        /// One JSON object a line.
+        Json = "json"
+    }
+}
+
+/// Which log lines are written: a level, and exceptions by module.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogFilter(String);
+
+impl LogFilter {
+    /// The filter as text, as `tracing_subscriber::EnvFilter` reads it.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl SettingValue for LogFilter {
+    const EXPECTED: &'static str =
+        "off, error, warn, info, debug or trace, with exceptions such as warn,impresario_actors=debug";
+    fn parse(text: &str) -> Option<Self> {
+        let level = |word: &str| matches!(word, "off" | "error" | "warn" | "info" | "debug" | "trace");
+        let module = |word: &str| {
+            !word.is_empty() && word.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | ':'))
+        };
+        let directive = |part: &str| match part.split_once('=') {
+            Some((target, word)) => module(target) && level(word),
+            None => level(part),
+        };
+        text.split(',').all(directive).then(|| LogFilter(text.to_owned()))
+    }
+    fn show(&self) -> String {
+        self.0.clone()
+    }
+}
