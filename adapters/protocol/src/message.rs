@@ -7,7 +7,7 @@
 //!
 //! The end of the host's input means that its node is gone: the host drops everything it does and exits at once.
 //!
-//! [`NodeMessage`] and [`HostMessage`] are the messages; how they become lines is in the module `wire`.
+//! [`NodeMessage`] and [`HostMessage`] are the messages; how they become lines is in [`crate::wire`].
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -103,6 +103,13 @@ pub enum ProbeOutcome {
     Unknown,
 }
 
+/// The parameters of `cancel`: stop that attempt. It is still answered, with whatever became of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cancel {
+    /// The attempt.
+    pub token: String,
+}
+
 /// What a node says to a host.
 #[derive(Clone, Debug, PartialEq)]
 pub enum NodeMessage {
@@ -120,13 +127,49 @@ pub enum NodeMessage {
         /// What the answer refers to.
         id: String,
     },
-    /// Notification `cancel`: stop that attempt; it is still answered, with whatever became of it.
-    Cancel {
-        /// The attempt.
-        token: String,
-    },
+    /// Notification `cancel`.
+    Cancel(Cancel),
     /// Notification `shutdown`: finish what was started, refuse the rest, exit.
     Shutdown,
+}
+
+/// The parameters of `progress`: how far an attempt is, for people. It may be lost.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Progress {
+    /// The attempt.
+    pub token: String,
+    /// In words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// In numbers, 0 to 100.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub percent: Option<f64>,
+}
+
+/// The parameters of `state`: what the next attempt resumes from if this one is cut off.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SavedState {
+    /// The attempt.
+    pub token: String,
+    /// Replaces what was saved before.
+    pub state: Value,
+}
+
+/// The parameters of `event`: something was observed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Observed {
+    /// A CloudEvent in its JSON form.
+    pub event: Value,
+    /// Where to go on observing once the event is durable.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<Value>,
+}
+
+/// The parameters of `restart`: please replace this host by a fresh one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RestartWish {
+    /// Why, in words for an operator.
+    pub reason: String,
 }
 
 /// What a host says to its node.
@@ -136,34 +179,14 @@ pub enum HostMessage {
     Hello(Manifest),
     /// A response to a request.
     Answer(Answer),
-    /// Notification `progress`: how far an attempt is, for people. It may be lost.
-    Progress {
-        /// The attempt.
-        token: String,
-        /// In words.
-        message: Option<String>,
-        /// In numbers, 0 to 100.
-        percent: Option<f64>,
-    },
-    /// Notification `state`: what the next attempt should resume from if this one is cut off.
-    State {
-        /// The attempt.
-        token: String,
-        /// Replaces what was saved before.
-        state: Value,
-    },
-    /// Notification `event`: something was observed.
-    Event {
-        /// A CloudEvent in its JSON form.
-        event: Value,
-        /// Where to go on observing once the event is durable.
-        cursor: Option<Value>,
-    },
-    /// Notification `restart`: please replace this host by a fresh one.
-    Restart {
-        /// Why, in words for an operator.
-        reason: String,
-    },
+    /// Notification `progress`.
+    Progress(Progress),
+    /// Notification `state`.
+    State(SavedState),
+    /// Notification `event`.
+    Event(Observed),
+    /// Notification `restart`.
+    Restart(RestartWish),
 }
 
 /// A host's response to a request.
@@ -202,6 +225,8 @@ impl ErrorObject {
     pub const BUSY: i64 = -32001;
     /// The run was never started: the host is shutting down.
     pub const SHUTTING_DOWN: i64 = -32002;
+    /// The run was never started: it was cancelled while it waited.
+    pub const CANCELLED: i64 = -32003;
 
     /// An error without a [`Failure`].
     pub fn new(code: i64, message: impl Into<String>) -> Self {
@@ -213,7 +238,8 @@ impl ErrorObject {
         Self { code: Self::FAILED, message: failure.title.clone(), data: Some(failure) }
     }
 
-    /// The error of a run that was never started; `code` is [`Self::BUSY`] or [`Self::SHUTTING_DOWN`].
+    /// The error of a run that was never started; `code` is [`Self::BUSY`], [`Self::SHUTTING_DOWN`]
+    /// or [`Self::CANCELLED`].
     pub fn refused(code: i64, title: &str) -> Self {
         let failure = Failure::new(Failure::RUNTIME, 503, title);
         Self { code, message: title.to_owned(), data: Some(failure) }
@@ -221,15 +247,10 @@ impl ErrorObject {
 
     /// Whether the request was certainly never started, so that it may be sent elsewhere without any doubt.
     pub fn is_refusal(&self) -> bool {
-        match self.code {
-            Self::BUSY
-            | Self::SHUTTING_DOWN
-            | Self::PARSE_ERROR
-            | Self::INVALID_REQUEST
-            | Self::METHOD_NOT_FOUND
-            | Self::INVALID_PARAMS => true,
-            _ => false,
-        }
+        let misread =
+            [Self::PARSE_ERROR, Self::INVALID_REQUEST, Self::METHOD_NOT_FOUND, Self::INVALID_PARAMS];
+        let declined = [Self::BUSY, Self::SHUTTING_DOWN, Self::CANCELLED];
+        misread.contains(&self.code) || declined.contains(&self.code)
     }
 
     /// The failure it stands for; made from code and message if the host gave none.

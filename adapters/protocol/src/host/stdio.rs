@@ -1,0 +1,30 @@
+//! A whole host process: the loop over standard input and output, until the node or a signal ends it.
+
+use std::io;
+
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::adapter::Adapter;
+use crate::host::{ExitReason, serve_until};
+
+/// Serves an adapter over standard input and output until it is told to stop; then the process should exit.
+///
+/// It builds a runtime of its own: call it from `main`, outside of any other. A termination signal, or an interrupt
+/// from a keyboard, ends it like the end of its input does, so that nothing it has started is left behind.
+pub fn run_on_stdio(adapter: impl Adapter) -> io::Result<ExitReason> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let reason = runtime.block_on(async {
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let stop = async move {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+        };
+        Ok(serve_until(adapter, tokio::io::stdin(), tokio::io::stdout(), stop).await)
+    });
+    // A thread may be waiting for input that never comes, and must not keep the process.
+    runtime.shutdown_background();
+    reason
+}
