@@ -1,7 +1,30 @@
-//! CloudEvents 1.0.
+//! CloudEvents 1.0: the type, and the three ways in (JSON, a JSON batch, HTTP binary mode).
+//!
+//! Nothing invalid gets past this door: each error names the attribute, what was expected and what was found.
+//! An event that was read is whole and within [`limits`], so nobody behind the door checks it again.
+
+mod attribute;
+mod error;
+mod http;
+mod json;
+mod syntax;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+
+pub use self::error::EventError;
+
+/// What an event may hold at most.
+pub mod limits {
+    /// Attributes, extensions included.
+    pub const ATTRIBUTES: usize = 64;
+    /// Bytes of one attribute's name.
+    pub const NAME_BYTES: usize = 64;
+    /// Bytes of all attributes together, names included: the size that every intermediary has to forward.
+    pub const ATTRIBUTE_BYTES: usize = 64 * 1024;
+    /// Events of one batch.
+    pub const BATCH: usize = 10_000;
+}
 
 /// One CloudEvent (specification 1.0.2).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -37,8 +60,42 @@ pub struct CloudEvent {
 }
 
 impl CloudEvent {
+    /// Reads an event in JSON format (structured mode). Takes the value apart, copies nothing.
+    ///
+    /// # Errors
+    /// The first thing that is wrong with it.
+    pub fn from_json(value: Value) -> Result<CloudEvent, EventError> {
+        json::read(value)
+    }
+
+    /// Reads a batch in JSON format. All events are good, or none is answered.
+    ///
+    /// # Errors
+    /// The first thing that is wrong with the first bad event, with its place in the batch.
+    pub fn batch_from_json(value: Value) -> Result<Vec<CloudEvent>, EventError> {
+        json::read_batch(value)
+    }
+
+    /// Reads an event in HTTP binary mode: attributes in `ce-*` headers, the data in the body.
+    ///
+    /// Header names are expected in lower case; other headers than `ce-*` and `content-type` are passed over.
+    ///
+    /// # Errors
+    /// The first thing that is wrong with it.
+    pub fn from_http<'a>(
+        headers: impl Iterator<Item = (&'a str, &'a [u8])>,
+        body: &[u8],
+    ) -> Result<CloudEvent, EventError> {
+        http::read(headers, body)
+    }
+
     /// The event as its JSON envelope (`specversion`, attributes, extensions, data side by side).
     pub fn envelope(&self) -> Value {
-        Value::Null
+        self.clone().into_envelope()
+    }
+
+    /// [`CloudEvent::envelope`] without a copy.
+    pub fn into_envelope(self) -> Value {
+        json::write(self)
     }
 }
