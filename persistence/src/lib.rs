@@ -1,9 +1,26 @@
 //! The store port of Impresario and its stores.
 //!
 //! [`port`] says what the engine asks of a store. Stores keep bytes and know nothing of what they mean.
+//!
+//! - [`MemoryStore`] keeps everything in memory: the model without persistence.
+//! - [`EmbeddedStore`] keeps a mailbox log of its own and a SQLite database in one folder.
+//! - [`LossyStore`] is for tests: it crashes at a chosen write and reopens with what was durable.
+//!
+//! All of them pass the one suite in [`conformance`].
+#![warn(missing_docs, unreachable_pub)]
 
+pub mod clock;
+pub mod conformance;
+pub mod embedded;
 pub mod error;
+pub mod lossy;
+pub mod memory;
 pub mod port;
+mod sync;
 
+pub use clock::{Clock, system_clock};
+pub use embedded::{EmbeddedConfig, EmbeddedStore, OpenReport, RepairReport, repair};
 pub use error::StoreError;
+pub use lossy::LossyStore;
+pub use memory::MemoryStore;
 pub use port::*;
