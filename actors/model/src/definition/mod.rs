@@ -4,6 +4,7 @@
 //! front end can produce it too. It is immutable; an instance pins one version of it by [`DefinitionId`].
 
 mod delay;
+mod error_kind;
 mod filter;
 mod schema;
 mod template;
@@ -15,9 +16,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub use self::delay::Delay;
+pub use self::error_kind::standard_error_kind;
 pub use self::filter::{AttributeMatch, EventFilter};
 pub use self::schema::Schema;
-pub use self::template::{Template, UriTemplate};
+pub use self::template::{Template, UriPart, UriTemplate};
 use crate::expression::Expression;
 
 /// Names one immutable definition: `namespace/name:version`.

@@ -14,13 +14,31 @@ impl std::fmt::Debug for Schema {
     }
 }
 
+/// Answers every reference to another document with a refusal: what a definition means must not depend on what a
+/// server says today.
+struct NothingElsewhere;
+
+impl jsonschema::Retrieve for NothingElsewhere {
+    fn retrieve(
+        &self,
+        uri: &jsonschema::Uri<String>,
+    ) -> Result<Value, Box<dyn std::error::Error + Send + Sync>> {
+        Err(format!("'{uri}' is not fetched: put it under $defs").into())
+    }
+}
+
 impl Schema {
     /// Compiles a schema.
     ///
     /// # Errors
     /// What is wrong with it.
     pub fn compile(schema: &Value) -> Result<Self, String> {
-        let validator = jsonschema::validator_for(schema).map_err(|error| error.to_string())?;
+        // The linear engine: a pattern of a definition must not be able to hold a thread.
+        let validator = jsonschema::options()
+            .with_retriever(NothingElsewhere)
+            .with_pattern_options(jsonschema::PatternOptions::regex())
+            .build(schema)
+            .map_err(|error| error.to_string())?;
         Ok(Schema { validator: std::sync::Arc::new(validator) })
     }
 

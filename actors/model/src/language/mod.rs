@@ -1,10 +1,39 @@
 //! The process language: reads Open Workflow Specification documents (YAML or JSON) into [`Definition`]s.
 //!
 //! Nothing invalid gets past this door: every error names line and column, what was expected, what was found,
-//! and the nearest valid word.
+//! and the nearest valid word. The text becomes a tree of positioned values ([`read`]), and each part of the
+//! language has one file that checks its part of the tree and compiles it in the same pass.
+
+mod authentication;
+mod call;
+mod compiler;
+mod diagnostic;
+mod document;
+mod duration;
+mod event;
+mod expression;
+mod flow;
+mod function;
+mod http;
+mod node;
+mod ops;
+mod position;
+mod protocol;
+mod read;
+mod retry;
+mod run;
+mod schedule;
+mod schema;
+mod shape;
+mod task;
+mod uses;
 
 use std::collections::BTreeMap;
 
+use self::compiler::Compiler;
+pub use self::diagnostic::Diagnostic;
+use self::diagnostic::Report;
+use self::node::At;
 use crate::definition::Definition;
 
 /// What a definition may call besides its own functions.
@@ -29,26 +58,19 @@ pub struct AdapterFunction {
     pub input: Option<serde_json::Value>,
 }
 
-/// One thing wrong with a document.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Diagnostic {
-    /// 1-based line; 0 when it is about the whole document.
-    pub line: u32,
-    /// 1-based column, in characters.
-    pub column: u32,
-    /// The place in the document as a JSON pointer, such as `/do/0/watch`.
-    pub pointer: String,
-    /// What was expected and what was found: lower case, no full stop.
-    pub message: String,
-    /// What to do, such as "did you mean 'switch'?".
-    pub hint: Option<String>,
-}
-
 /// Reads, checks and compiles one document. All errors found are answered, at most 50.
 ///
 /// # Errors
 /// The diagnostics, by line.
 pub fn compile(source: &str, catalog: &Catalog) -> Result<Definition, Vec<Diagnostic>> {
-    let _ = (source, catalog);
-    Err(vec![])
+    let mut report = Report::default();
+    let Some(root) = read::read(source, &mut report) else {
+        return Err(report.into_diagnostics());
+    };
+    let mut compiler = Compiler::new(source, catalog, report);
+    let definition = compiler.document(&At::root(&root));
+    match definition {
+        Some(definition) if compiler.report.is_clean() => Ok(definition),
+        _ => Err(compiler.report.into_diagnostics()),
+    }
 }

@@ -1,0 +1,122 @@
+//! The operations profile: `metadata.ops` of the document and of tasks.
+//!
+//! Foreign metadata is nobody's business here. The one key `ops` is ours, so a slip in it is an error: it would
+//! otherwise be a guarantee that silently does not hold.
+
+use super::compiler::Compiler;
+use super::node::{At, Content};
+use crate::definition::{Misfire, Ops};
+
+const DOCUMENT_KEYS: [&str; 8] =
+    ["restartable", "archive", "concurrency", "retain", "taskLimit", "misfire", "timezone", "triggers"];
+
+const TASK_KEYS: [&str; 4] = ["restartWhenInterrupted", "startPoint", "lookback", "target"];
+
+/// `metadata.ops` of a task, as far as it is acted upon.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct TaskOps {
+    /// `restartWhenInterrupted`.
+    pub(super) restart: Option<bool>,
+}
+
+impl Compiler<'_> {
+    /// `document.metadata`.
+    pub(super) fn document_ops(&mut self, metadata: Option<At<'_>>) -> Ops {
+        let mut ops = Ops::default();
+        let Some(map) = self.ops(metadata, &DOCUMENT_KEYS) else { return ops };
+        if let Some(restartable) = map.get("restartable") {
+            self.report.boolean(&restartable);
+        }
+        if let Some(archive) = map.get("archive") {
+            self.report.word(&archive, "archive rule", &["always", "onFailure", "never"]);
+        }
+        if let Some(retain) = map.get("retain") {
+            self.interval(&retain);
+        }
+        if let Some(concurrency) = map.get("concurrency") {
+            self.concurrency(&concurrency);
+        }
+        if let Some(limit) = map.get("taskLimit") {
+            ops.task_limit = self.report.count(&limit);
+            if ops.task_limit == Some(0) {
+                self.report.expected(&limit, "a number of at least 1");
+            }
+        }
+        self.trigger_ops(&map, &mut ops);
+        if let Some(triggers) = map.get("triggers")
+            && let Some(triggers) = self.report.map(&triggers, "a map", &["timezone", "misfire", "calendar"])
+        {
+            self.trigger_ops(&triggers, &mut ops);
+            if let Some(calendar) = triggers.get("calendar") {
+                self.report.name(&calendar);
+            }
+        }
+        ops
+    }
+
+    fn trigger_ops(&mut self, map: &At<'_>, ops: &mut Ops) {
+        if let Some(misfire) = map.get("misfire") {
+            ops.misfire = match self.report.word(&misfire, "misfire rule", &["skip", "fireOnce", "fireAll"]) {
+                Some("skip") => Misfire::Skip,
+                Some("fireAll") => Misfire::FireAll,
+                _ => Misfire::FireOnce,
+            };
+        }
+        if let Some(zone) = map.get("timezone")
+            && let Some(name) = self.report.name(&zone)
+        {
+            if jiff::tz::TimeZone::get(name).is_err() {
+                let message = format!("unknown time zone '{name}'");
+                self.report.error_hint(
+                    &zone,
+                    message,
+                    "use a name of the IANA database, such as Europe/Berlin",
+                );
+            }
+            ops.time_zone = Some(name.to_owned());
+        }
+    }
+
+    fn concurrency(&mut self, at: &At<'_>) {
+        let Some(map) = self.report.map(at, "a map", &["key", "max", "onConflict"]) else { return };
+        if let Some(key) = map.get("key")
+            && let Some(text) = self.report.name(&key)
+        {
+            self.lone_expression(&key, text);
+        }
+        if let Some(max) = map.get("max") {
+            self.report.count(&max);
+        }
+        if let Some(rule) = map.get("onConflict") {
+            self.report.name(&rule);
+        }
+    }
+
+    /// `metadata` of a task.
+    pub(super) fn task_ops(&mut self, metadata: Option<At<'_>>) -> TaskOps {
+        let Some(map) = self.ops(metadata, &TASK_KEYS) else { return TaskOps::default() };
+        if let Some(start) = map.get("startPoint")
+            && let Some(start) = self.report.map(&start, "a map", &["id", "title"])
+        {
+            if let Some(id) = self.report.required(&start, "id") {
+                self.report.name(&id);
+            }
+            if let Some(title) = start.get("title") {
+                self.report.text(&title);
+            }
+        }
+        if let Some(lookback) = map.get("lookback") {
+            self.interval(&lookback);
+        }
+        TaskOps { restart: map.get("restartWhenInterrupted").and_then(|at| self.report.boolean(&at)) }
+    }
+
+    fn ops<'n>(&mut self, metadata: Option<At<'n>>, known: &[&str]) -> Option<At<'n>> {
+        let metadata = metadata?;
+        if matches!(metadata.node.content, Content::Null) {
+            return None;
+        }
+        let ops = self.report.open_map(&metadata, "a map")?.get("ops")?;
+        self.report.map(&ops, "a map", known)
+    }
+}

@@ -1,0 +1,73 @@
+//! `schedule`: what starts instances. Each of its keys is a trigger of its own.
+
+use std::str::FromStr;
+
+use super::compiler::Compiler;
+use super::node::At;
+use crate::definition::{DefinitionId, TriggerSpec, Watch};
+
+const KEYS: [&str; 5] = ["every", "cron", "after", "on", "read"];
+
+impl Compiler<'_> {
+    pub(super) fn schedule(&mut self, at: Option<At<'_>>, id: Option<&DefinitionId>) -> Vec<TriggerSpec> {
+        let Some(map) = at.and_then(|at| self.report.map(&at, "a map", &KEYS)) else { return Vec::new() };
+        let every = map.get("every").and_then(|at| self.interval(&at)).map(Watch::Every);
+        let after = map.get("after").and_then(|at| self.interval(&at)).map(Watch::After);
+        let cron = map.get("cron").and_then(|at| self.cron(&at)).map(Watch::Cron);
+        let read = map.get("read");
+        let read = read.and_then(|at| self.report.word(&at, "form", &["data", "envelope", "raw"]));
+        let on = map.get("on").and_then(|at| self.on(&at, read.unwrap_or("envelope")));
+        if [&every, &after, &cron, &on].iter().all(|watch| watch.is_none()) && self.report.is_clean() {
+            self.report.error_named(&map, "expected one of every, cron, after, on, found none", None);
+        }
+        let Some(id) = id else { return Vec::new() };
+        [("every", every), ("cron", cron), ("after", after), ("on", on)]
+            .into_iter()
+            .filter_map(|(key, watch)| {
+                Some(TriggerSpec { name: format!("{}/{}/{key}", id.namespace, id.name), watch: watch? })
+            })
+            .collect()
+    }
+
+    fn cron(&mut self, at: &At<'_>) -> Option<String> {
+        let text = self.report.name(at)?;
+        let cron = match croner::Cron::from_str(text) {
+            Ok(cron) => cron,
+            Err(error) => {
+                let message = format!("expected a cron expression of five fields, found '{text}': {error}");
+                self.report.error(at, lower(&message));
+                return None;
+            }
+        };
+        // Any instant does: what can happen at all happens within the cycle of leap years.
+        let start = jiff::Timestamp::UNIX_EPOCH.to_zoned(jiff::tz::TimeZone::UTC);
+        if cron.find_next_occurrence(&start, true).is_err() {
+            self.report
+                .error(at, format!("expected a cron expression that fires at some time, found '{text}'"));
+            return None;
+        }
+        Some(text.to_owned())
+    }
+
+    fn on(&mut self, at: &At<'_>, read: &str) -> Option<Watch> {
+        let strategy = self.strategy(at, None)?;
+        if strategy.word == "all" {
+            return Some(Watch::Unsupported("all".to_owned()));
+        }
+        if strategy.until {
+            return Some(Watch::Unsupported("any with until".to_owned()));
+        }
+        if strategy.expects {
+            return Some(Watch::Unsupported("correlate with expect".to_owned()));
+        }
+        if read != "envelope" {
+            return Some(Watch::Unsupported(format!("read {read}")));
+        }
+        Some(Watch::Event(strategy.filters))
+    }
+}
+
+/// A message of the library without its full stop.
+fn lower(message: &str) -> String {
+    message.trim_end_matches('.').to_owned()
+}

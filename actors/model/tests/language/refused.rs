@@ -1,0 +1,1 @@
+//! Wrong documents, and what is said about them.
