@@ -66,7 +66,7 @@ pub struct ActivityReport {
 
 /// Takes reports, and makes them durable in the mailbox logs of their instances.
 pub trait ReportSink: Send + Sync + 'static {
-    /// Resolves once the reports are durable. A host waits for it before it reads more results, so a slow store
-    /// slows the hosts down and loses nothing.
+    /// Resolves once the reports are durable. Until then their runs keep their places at the host, so a slow store
+    /// slows the hosts down and loses nothing. Reports may come twice after a panic, and of several adapters at once.
     fn deliver(&self, reports: Vec<ActivityReport>) -> BoxFuture<'static, ()>;
 }

@@ -1,0 +1,189 @@
+//! The handle on all adapter hosts of a node.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use impresario_adapter::Manifest;
+use ractor::{Actor, ActorCell};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use super::host::{Host, Order};
+use super::lane::{Lane, Phase};
+use super::ledger::Refusal;
+use super::reporter;
+use super::spec::{HostSpec, HostSpecError};
+use super::status::HostStatus;
+use crate::activity::{ReportSink, RunRequest};
+use crate::supervision::{
+    Child, Observer, Regime, Supervisor, SupervisorAction, SupervisorError, SupervisorSettings,
+};
+
+/// When the node stops, reports that a sink does not take within this are given up; their runs are cut off in the
+/// eyes of the next owner, which asks again.
+const FLUSH_LIMIT: Duration = Duration::from_secs(5);
+
+/// Why the hosts did not do as they were asked.
+#[derive(Debug, thiserror::Error)]
+pub enum HostsError {
+    /// A host contradicts itself, or another one.
+    #[error(transparent)]
+    Spec(#[from] HostSpecError),
+    /// There is no such adapter, or it is not in the state the order is about.
+    #[error("there is no adapter {0} in the state for this")]
+    NoSuchAdapter(String),
+    /// Supervision failed.
+    #[error(transparent)]
+    Supervision(#[from] SupervisorError),
+}
+
+/// All adapter hosts of a node. Cheap to clone; the last clone kills what was not stopped.
+#[derive(Clone)]
+pub struct Hosts {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    lanes: Arc<HashMap<String, Arc<Lane>>>,
+    supervisor: Supervisor,
+    /// Dropped with the handle; nobody else would hear the reports.
+    _reporters: JoinSet<()>,
+}
+
+impl Hosts {
+    /// Starts the hosts, under the owner if there is one. Their processes start with their first runs, unless they
+    /// are eager.
+    pub async fn start(
+        specs: Vec<HostSpec>,
+        sink: Arc<dyn ReportSink>,
+        owner: Option<ActorCell>,
+    ) -> Result<Self, HostsError> {
+        let mut lanes = HashMap::new();
+        let mut children = Vec::new();
+        let mut reporters = JoinSet::new();
+        for spec in specs {
+            spec.validate()?;
+            let lane = Arc::new(Lane::new(spec));
+            let name = lane.spec.name.clone();
+            if lanes.insert(name.clone(), lane.clone()).is_some() {
+                return Err(HostSpecError::Twice(name).into());
+            }
+            reporters.spawn(reporter::run(lane.clone(), sink.clone()));
+            children.push(child(lane));
+        }
+        let lanes = Arc::new(lanes);
+        let settings = SupervisorSettings {
+            name: "hosts".to_owned(),
+            regime: Regime::Quarantine,
+            // The hosts of one node have different names, which is enough to spread their restarts.
+            seed: 0,
+            children_max: children.len(),
+            observer: Some(observer(lanes.clone())),
+        };
+        let supervisor = Supervisor::start(settings, children, owner).await?;
+        Ok(Self { inner: Arc::new(Inner { lanes, supervisor, _reporters: reporters }) })
+    }
+
+    /// Takes a run on: exactly one report of it will reach the sink. A refused run stays the caller's.
+    ///
+    /// A token that is on already is taken as the same run.
+    pub fn run(&self, request: RunRequest) -> Result<(), Refusal> {
+        self.inner.lanes.get(&request.adapter).ok_or(Refusal::Unknown)?.accept(request)
+    }
+
+    /// Turns true when an adapter that refused with [`Refusal::Busy`] has room again. Absent for an unknown adapter.
+    pub fn room(&self, adapter: &str) -> Option<watch::Receiver<bool>> {
+        self.inner.lanes.get(adapter).map(|lane| lane.room())
+    }
+
+    /// Ends a run if it still can be ended. It is reported all the same, with whatever became of it.
+    pub fn cancel(&self, adapter: &str, token: &str) {
+        if let Some(lane) = self.inner.lanes.get(adapter) {
+            lane.cancel(token);
+        }
+    }
+
+    /// What an adapter's host last said of itself; absent until it said hello for the first time.
+    pub fn manifest(&self, adapter: &str) -> Option<Arc<Manifest>> {
+        self.inner.lanes.get(adapter)?.manifest()
+    }
+
+    /// Replaces an adapter's process by a fresh one: the new one takes new work once it is ready, the old one ends
+    /// when it has finished. Without a process there is nothing to do.
+    pub fn restart(&self, adapter: &str, reason: &str) -> Result<(), HostsError> {
+        let host = self.inner.lanes.get(adapter).and_then(|lane| lane.host());
+        let told = host.is_some_and(|host| host.cast(Order::Replace(reason.to_owned())).is_ok());
+        if told { Ok(()) } else { Err(HostsError::NoSuchAdapter(adapter.to_owned())) }
+    }
+
+    /// Gives a quarantined adapter another chance.
+    pub async fn release(&self, adapter: &str) -> Result<(), HostsError> {
+        let lane = self.inner.lanes.get(adapter);
+        let lane = lane.ok_or_else(|| HostsError::NoSuchAdapter(adapter.to_owned()))?;
+        self.inner.supervisor.release(adapter).await?;
+        lane.release();
+        Ok(())
+    }
+
+    /// All hosts as they are now, by name.
+    pub fn status(&self) -> Vec<HostStatus> {
+        let mut all: Vec<_> = self.inner.lanes.values().map(|lane| lane.status()).collect();
+        all.sort_by(|a, b| a.name.cmp(&b.name));
+        all
+    }
+
+    /// The supervisor, for the tree of the console.
+    pub fn supervisor(&self) -> &Supervisor {
+        &self.inner.supervisor
+    }
+
+    /// Accepts nothing more, refuses what waits, lets what is in flight finish within each host's stop timeout, kills
+    /// the rest, and waits for the reports of all of it to be durable.
+    pub async fn stop(&self) {
+        // All are told before any is waited for, so that the slowest decides and not the sum.
+        for host in self.inner.lanes.values().filter_map(|lane| lane.stop()) {
+            let _gone = host.cast(Order::Stop);
+        }
+        self.inner.supervisor.stop().await;
+        for lane in self.inner.lanes.values() {
+            lane.detach(Phase::Stopped);
+        }
+        let flushed = join_all(self.inner.lanes.values().map(|lane| lane.flushed()));
+        if timeout(FLUSH_LIMIT, flushed).await.is_err() {
+            tracing::error!("some reports of adapter hosts are not durable: the store did not take them");
+        }
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        // Its children are killed with it, and their processes with them.
+        self.supervisor.cell().kill();
+    }
+}
+
+fn child(lane: Arc<Lane>) -> Child {
+    let spec = lane.spec.child();
+    let start = move |supervisor: ActorCell| -> crate::supervision::Starting {
+        let lane = lane.clone();
+        Box::pin(async move { Ok(Actor::spawn_linked(None, Host, lane, supervisor).await?.0.get_cell()) })
+    };
+    Child { spec, start: Arc::new(start) }
+}
+
+/// The supervisor sees every end of a host actor, even those that the actor itself does not.
+fn observer(lanes: Arc<HashMap<String, Arc<Lane>>>) -> Observer {
+    Arc::new(move |name, reason, action| {
+        let Some(lane) = lanes.get(name) else { return };
+        lane.failed(&reason.to_string());
+        match action {
+            SupervisorAction::RestartAfter(_) => lane.detach(Phase::Restarting),
+            SupervisorAction::Quarantine(reason) => lane.detach(Phase::Quarantined(reason.clone())),
+            SupervisorAction::Remove => lane.detach(Phase::Stopped),
+            SupervisorAction::Escalate(_) => {}
+        }
+    })
+}

@@ -1,0 +1,295 @@
+//! An adapter's ledger behind a lock, with the signals for those who wait: sessions for work, callers for room, the
+//! reporter for reports. The lock is held for steps of the ledger only, never across an await.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use impresario_adapter::Manifest;
+use ractor::ActorRef;
+use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
+
+use super::host::Order;
+use super::ledger::{Ledger, Refusal, Work};
+use super::spec::HostSpec;
+use super::status::{HostState, HostStatus};
+use crate::activity::{ActivityReport, Outcome, RunRequest};
+
+/// One batch to the sink: large enough to share one append, small enough not to hold slots for long.
+const REPORTS_MAX: usize = 256;
+
+pub(super) struct Lane {
+    pub(super) spec: HostSpec,
+    inner: Mutex<Inner>,
+    /// Changes whenever a session may have something to do, or a report became durable.
+    work: watch::Sender<()>,
+    room: watch::Sender<bool>,
+    outbox: Notify,
+}
+
+struct Inner {
+    ledger: Ledger,
+    phase: Phase,
+    host: Option<ActorRef<Order>>,
+    /// The host was asked for a process and none is ready yet: asking again for each run would fill its mailbox.
+    woken: bool,
+    manifest: Option<Arc<Manifest>>,
+    ready: Option<(u32, Instant)>,
+    last_error: Option<String>,
+}
+
+/// What the supervisor says of the host.
+#[derive(Clone, Debug)]
+pub(super) enum Phase {
+    Up,
+    Restarting,
+    Quarantined(String),
+    Stopped,
+}
+
+impl Lane {
+    pub(super) fn new(spec: HostSpec) -> Self {
+        let inner = Inner {
+            ledger: Ledger::new(spec.concurrency, spec.queue),
+            phase: Phase::Up,
+            host: None,
+            woken: false,
+            manifest: None,
+            ready: None,
+            last_error: None,
+        };
+        Self {
+            spec,
+            inner: Mutex::new(inner),
+            work: watch::Sender::new(()),
+            room: watch::Sender::new(true),
+            outbox: Notify::new(),
+        }
+    }
+
+    pub(super) fn accept(&self, request: RunRequest) -> Result<(), Refusal> {
+        let mut inner = self.lock();
+        let accepted = inner.ledger.accept(request);
+        if accepted == Err(Refusal::Busy) {
+            // Under the lock, so that no taking of work can lie between the refusal and its sign.
+            self.room.send_replace(false);
+        }
+        accepted?;
+        inner.wake();
+        drop(inner);
+        self.work.send_replace(());
+        Ok(())
+    }
+
+    pub(super) fn cancel(&self, token: &str) {
+        self.change(|inner| inner.ledger.cancel(token));
+    }
+
+    /// A host that starts takes over: it is asked for a process if there is work.
+    pub(super) fn attach(&self, host: ActorRef<Order>) {
+        let mut inner = self.lock();
+        inner.phase = Phase::Up;
+        inner.host = Some(host);
+        inner.woken = false;
+        inner.wake();
+    }
+
+    /// Opens the next generation.
+    pub(super) fn open(&self) -> u64 {
+        let mut inner = self.lock();
+        inner.woken = false;
+        inner.ledger.open()
+    }
+
+    /// A process said hello and takes all new work from here on.
+    pub(super) fn ready(&self, generation: u64, pid: u32, manifest: Manifest) {
+        let slots = usize::try_from(manifest.concurrency).unwrap_or(usize::MAX);
+        self.change(|inner| {
+            inner.ledger.ready(generation, slots);
+            inner.woken = false;
+            inner.ready = Some((pid, Instant::now()));
+            inner.manifest = Some(Arc::new(manifest));
+        });
+    }
+
+    pub(super) fn retire(&self, generation: u64) {
+        self.change(|inner| inner.ledger.retire(generation));
+    }
+
+    pub(super) fn retire_if_idle(&self, generation: u64) -> bool {
+        self.lock().ledger.retire_if_idle(generation)
+    }
+
+    pub(super) fn is_retiring(&self, generation: u64) -> bool {
+        self.lock().ledger.is_retiring(generation)
+    }
+
+    pub(super) fn take(&self, generation: u64, runs_max: usize) -> Work {
+        let mut inner = self.lock();
+        let work = inner.ledger.take(generation, runs_max);
+        self.signal_room(&inner);
+        work
+    }
+
+    pub(super) fn settle(&self, generation: u64, token: &str, outcome: Outcome) {
+        self.lock().ledger.settle(generation, token, outcome);
+        self.outbox.notify_one();
+    }
+
+    pub(super) fn count_garbage(&self) {
+        self.lock().ledger.counters.garbage += 1;
+    }
+
+    pub(super) fn count_stray(&self) {
+        self.lock().ledger.counters.stray += 1;
+    }
+
+    /// A process has ended. What it had is lost; whatever waits is asked a new process for.
+    pub(super) fn close(&self, generation: u64, reason: &str) {
+        self.change(|inner| inner.ledger.close(generation, reason));
+    }
+
+    pub(super) fn failed(&self, reason: &str) {
+        self.lock().last_error = Some(reason.to_owned());
+    }
+
+    /// The host actor has ended, and waits, is set aside, or is over.
+    pub(super) fn detach(&self, phase: Phase) {
+        self.change(|inner| {
+            inner.host = None;
+            match &phase {
+                Phase::Up => {}
+                Phase::Restarting => inner.ledger.counters.restarts += 1,
+                Phase::Quarantined(reason) => inner.ledger.shut(Refusal::Quarantined(reason.clone())),
+                Phase::Stopped => inner.ledger.shut(Refusal::Stopping),
+            }
+            inner.phase = phase;
+        });
+    }
+
+    /// Accepts runs again after a quarantine.
+    pub(super) fn release(&self) {
+        self.change(|inner| inner.ledger.unshut());
+    }
+
+    /// Accepts nothing more and refuses what waits; what is in flight goes on. Returns the host, to be told.
+    pub(super) fn stop(&self) -> Option<ActorRef<Order>> {
+        self.change(|inner| {
+            inner.ledger.shut(Refusal::Stopping);
+            inner.phase = Phase::Stopped;
+            inner.host.clone()
+        })
+    }
+
+    pub(super) fn host(&self) -> Option<ActorRef<Order>> {
+        self.lock().host.clone()
+    }
+
+    pub(super) fn has_current(&self) -> bool {
+        self.lock().ledger.current().is_some()
+    }
+
+    pub(super) fn wants_host(&self) -> bool {
+        self.lock().ledger.wants_host()
+    }
+
+    pub(super) fn room(&self) -> watch::Receiver<bool> {
+        self.room.subscribe()
+    }
+
+    pub(super) fn work(&self) -> watch::Receiver<()> {
+        self.work.subscribe()
+    }
+
+    /// Waits for reports to deliver.
+    pub(super) async fn reports(&self) -> Vec<ActivityReport> {
+        loop {
+            let reports = self.lock().ledger.reports(REPORTS_MAX);
+            if !reports.is_empty() {
+                return reports;
+            }
+            self.outbox.notified().await;
+        }
+    }
+
+    pub(super) fn delivered(&self, tokens: &[String]) {
+        self.change(|inner| inner.ledger.delivered(tokens.iter().map(String::as_str)));
+    }
+
+    /// Resolves when every report is durable.
+    pub(super) async fn flushed(&self) {
+        let mut work = self.work();
+        while self.lock().ledger.undelivered() > 0 {
+            // The sender is in `self`, so this cannot fail while someone waits here.
+            if work.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    pub(super) fn manifest(&self) -> Option<Arc<Manifest>> {
+        self.lock().manifest.clone()
+    }
+
+    pub(super) fn status(&self) -> HostStatus {
+        let inner = self.lock();
+        let ledger = &inner.ledger;
+        let generation = ledger.current();
+        let ready = inner.ready.filter(|_| generation.is_some());
+        HostStatus {
+            name: self.spec.name.clone(),
+            state: inner.state(),
+            manifest: inner.manifest.clone(),
+            pid: ready.map(|(pid, _)| pid),
+            generation,
+            uptime: ready.map(|(_, since)| since.elapsed()),
+            retiring: ledger.retiring(),
+            in_flight: ledger.in_flight(),
+            queued: ledger.queued(),
+            undelivered: ledger.undelivered(),
+            last_error: inner.last_error.clone(),
+            counters: ledger.counters,
+        }
+    }
+
+    /// A step of the ledger, and all signals after it.
+    fn change<T>(&self, step: impl FnOnce(&mut Inner) -> T) -> T {
+        let mut inner = self.lock();
+        let result = step(&mut inner);
+        self.signal_room(&inner);
+        drop(inner);
+        self.work.send_replace(());
+        self.outbox.notify_one();
+        result
+    }
+
+    fn signal_room(&self, inner: &Inner) {
+        let has_room = inner.ledger.has_room();
+        self.room.send_if_modified(|room| has_room && !std::mem::replace(room, true));
+    }
+
+    /// The ledger's steps do not panic half-way, so a poisoned lock guards a whole ledger.
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    /// Asks the host for a process, once, if work waits for one. Without a host, the next one asks itself.
+    fn wake(&mut self) {
+        if self.ledger.wants_host() && !self.woken {
+            // An error means that the host has just ended; its successor attaches and asks again.
+            self.woken = self.host.as_ref().is_some_and(|host| host.cast(Order::Wake).is_ok());
+        }
+    }
+
+    fn state(&self) -> HostState {
+        match &self.phase {
+            Phase::Restarting => HostState::Restarting,
+            Phase::Quarantined(reason) => HostState::Quarantined { reason: reason.clone() },
+            Phase::Stopped => HostState::Stopped,
+            Phase::Up if self.ledger.current().is_some() => HostState::Running,
+            Phase::Up if self.ledger.generations() > self.ledger.retiring() => HostState::Starting,
+            Phase::Up => HostState::Idle,
+        }
+    }
+}

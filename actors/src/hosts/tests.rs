@@ -1,0 +1,1 @@
+//! Hosts against small scripted hosts.
