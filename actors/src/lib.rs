@@ -1,5 +1,13 @@
 //! The actors of Impresario: supervision, shards, processes, triggers, adapter hosts.
 
 pub mod activity;
+pub mod behaviour;
+pub mod clock;
+pub mod definitions;
+pub mod engine;
 pub mod hosts;
+pub mod post;
+pub mod shard;
+pub mod shell;
 pub mod supervision;
+pub mod task;

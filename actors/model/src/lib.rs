@@ -3,6 +3,13 @@
 //! No async runtime, no clock, no randomness, no input or output: time and chance arrive inside entries.
 
 pub mod definition;
+pub mod encoding;
+pub mod entry;
 pub mod event;
 pub mod expression;
+pub mod fault;
+pub mod ids;
+pub mod instance;
 pub mod language;
+pub mod router;
+pub mod trigger;

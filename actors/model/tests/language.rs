@@ -1,5 +1,7 @@
 //! The door of the process language, from outside: what compiles, and what is refused with which words.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test stops at the first surprise")]
+
 #[path = "language/accepted.rs"]
 mod accepted;
 #[path = "language/hostile.rs"]

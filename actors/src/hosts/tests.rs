@@ -1,1 +1,6 @@
-//! Hosts against small scripted hosts.
+//! The ledger against a model, then hosts against small scripted processes.
+
+mod ends;
+mod flow;
+mod ledger;
+mod support;

@@ -38,7 +38,10 @@ impl Schema {
             .with_retriever(NothingElsewhere)
             .with_pattern_options(jsonschema::PatternOptions::regex())
             .build(schema)
-            .map_err(|error| error.to_string())?;
+            .map_err(|error| match error.instance_path().as_str() {
+                "" => error.to_string(),
+                path => format!("{error} at '{path}'"),
+            })?;
         Ok(Schema { validator: std::sync::Arc::new(validator) })
     }
 

@@ -4,10 +4,52 @@
 //! times. Evaluation is a pure function of its input, its variables and the [`Fuel`] left: it reads no clock,
 //! no environment and no file, and it can neither run for ever, nor exhaust the stack, nor build a value
 //! beyond the limits below. So a replay gives the same value or the same error.
+//!
+//! The grammar is jaq's; the evaluator is our own ([`machine`]), since the one of jaq recurses as deep as the
+//! program and the data make it. How the bounds come about:
+//!
+//! * **time**: a program cannot call itself ([`compile`]), so only iteration and data make it run long, and both
+//!   spend fuel ([`meter`]);
+//! * **stack**: the machine counts its nesting, and what is built or read recursively has a greatest depth;
+//! * **memory**: whatever grows is paid for before it is allocated;
+//! * **sight**: functions that look at the world do not exist ([`names`]).
+//!
+//! What differs from jq 1.7: `//` binds tighter than `=` and the comparisons, and `a + b as $x | c` binds `a + b`
+//! (both as in jaq); regular expressions have no look-around and no back-references; dates are UTC only; objects
+//! are sorted by key; functions take no recursion; there is no `?//`, `getpath/1` aside no `limit(-1; ..)`, no
+//! `ltrimstr` on non-strings beyond passing them on, no streaming (`tostream`, `fromstream`, `truncate_stream`), no
+//! SQL style `GROUP_BY`, `splits` beyond its text forms, `@base32`, `getpath` into what cannot be indexed,
+//! `significand`, `gamma`, `frexp` and the other rare functions of the C library, `ltrimstr`, `input*`, `debug`.
+
+mod compare;
+mod compile;
+mod compile_terms;
+mod control;
+mod flow;
+mod format;
+mod json;
+mod machine;
+mod meter;
+mod names;
+mod natives;
+mod node;
+mod number;
+mod operators;
+mod path;
+mod scope;
+mod syntax;
+mod update;
+mod value;
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use serde_json::Value;
+
+use machine::Machine;
+use meter::Meter;
+use node::Program;
+use value::{Outcome, Stop, Val};
 
 /// What an evaluation may still spend: one unit for each step of iteration or recursion.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,7 +69,8 @@ pub trait Variables {
 /// A jq program that was checked against the limits.
 #[derive(Clone, Debug)]
 pub struct Expression {
-    source: String,
+    source: Arc<str>,
+    program: Arc<Program>,
 }
 
 /// Why an expression is refused when its definition is loaded.
@@ -58,13 +101,18 @@ impl Expression {
     /// [`ExpressionError`] for a syntax error, an unknown function or variable (with the nearest known name),
     /// a function that this language leaves out, recursion, or a program over the limits.
     pub fn parse(source: &str, variables: &[&str]) -> Result<Self, ExpressionError> {
-        let _ = variables;
-        Ok(Expression { source: source.to_owned() })
+        let program = syntax::with_parsed(source, |term| compile::compile(source, term, variables))?;
+        Ok(Self { source: source.into(), program: Arc::new(program) })
     }
 
     /// The program's text.
     pub fn source(&self) -> &str {
         &self.source
+    }
+
+    /// The variables that it uses, without `$`: only these are asked for.
+    pub fn uses(&self) -> &[String] {
+        &self.program.uses
     }
 
     /// The first result for `input`, or null where there is none.
@@ -77,7 +125,32 @@ impl Expression {
         variables: &dyn Variables,
         fuel: &mut Fuel,
     ) -> Result<Value, EvaluationError> {
-        let _ = (input, variables, fuel);
-        Ok(Value::Null)
+        let held: Vec<_> = self.program.uses.iter().map(|name| variables.get(name)).collect();
+        let globals = held.iter().map(|value| value.as_deref().map_or(Val::Null, Val::lend)).collect();
+        let machine = Machine::new(&self.program, globals, Meter::new(*fuel));
+        let result = first(&machine, input);
+        *fuel = machine.meter.left();
+        result.map_err(EvaluationError::from)
     }
 }
+
+fn first<'v>(machine: &Machine<'v>, input: &'v Value) -> Outcome<'v, Value> {
+    let found = machine.first(Val::lend(input))?;
+    found.map_or(Ok(Value::Null), |value| json::result(machine, &value))
+}
+
+impl From<Stop<'_>> for EvaluationError {
+    fn from(stop: Stop<'_>) -> Self {
+        match stop {
+            Stop::Limit(limit) => Self::Limit(limit.to_owned()),
+            Stop::Raised(error) => Self::Raised(match error.as_str() {
+                Some(text) => text.chars().take(MESSAGE_CHARS).collect(),
+                None => format!("raised {}", json::excerpt(&error)),
+            }),
+            Stop::Break(_) => Self::Raised("break without its label".to_owned()),
+        }
+    }
+}
+
+/// How much of a raised message is kept; an expression chooses its text.
+const MESSAGE_CHARS: usize = 1000;

@@ -226,7 +226,8 @@ pub(super) fn nearest<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
         .filter(|near| near.len() <= WORD_MAX)
         .map(|near| (distance(near), *near))
         .min()
-        .filter(|(distance, _)| *distance <= 1.max(length / 3))
+        // A third of the letters; in a word of one or two, any other letter makes another word.
+        .filter(|(distance, _)| *distance <= length / 3)
         .map(|(_, near)| near)
 }
 

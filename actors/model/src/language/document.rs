@@ -27,7 +27,7 @@ impl<'n> Compiler<'n> {
             self.report.open_map(&tags, "a map");
         }
         self.evaluation(root.get("evaluate"));
-        self.take_uses(root.get("use"));
+        self.take_uses(&root);
         let scope = Scope::document();
         let input = self.data_in(root.get("input"), &scope);
         let output = self.data_out(root.get("output"), &scope);

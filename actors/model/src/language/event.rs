@@ -135,7 +135,7 @@ impl Compiler<'_> {
                 attributes.push((name.to_owned(), matcher));
             }
         }
-        if attributes.is_empty() {
+        if with.members().next().is_none() {
             self.report.error(&with, "expected at least one attribute, found an empty map");
         }
         Some((EventFilter { attributes }, expects))

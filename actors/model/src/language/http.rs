@@ -19,7 +19,11 @@ impl Compiler<'_> {
         let with = self.report.map(with, "a map", &KEYS)?;
         let mut arguments = Vec::new();
         let method = self.report.required(&with, "method").and_then(|at| self.method(&at, scope));
-        let endpoint = self.report.required(&with, "endpoint").and_then(|at| self.endpoint(&at, scope));
+        let endpoint = self.report.required(&with, "endpoint").and_then(|at| {
+            let endpoint = self.endpoint(&at, scope)?;
+            self.check_scheme(&at, &endpoint.uri);
+            Some(endpoint)
+        });
         for name in ["headers", "query"] {
             if let Some(at) = with.get(name) {
                 arguments.push((name.to_owned(), self.pairs(&at, scope)));
@@ -87,6 +91,22 @@ impl Compiler<'_> {
         let authentication = map.get("authentication").and_then(|at| self.authentication(&at, scope));
         let uri = self.report.required(&map, "uri").and_then(|at| self.uri(&at, scope))?;
         Some(Endpoint { uri, authentication })
+    }
+
+    fn check_scheme(&mut self, at: &At<'_>, uri: &Template) {
+        let start = match uri {
+            Template::Literal(Value::String(text)) => Some(text),
+            Template::Uri(uri) => match uri.parts.first() {
+                Some(UriPart::Text(text)) => Some(text),
+                Some(UriPart::Name(_)) | None => None,
+            },
+            Template::Literal(_) | Template::Expression(_) | Template::Map(_) | Template::List(_) => None,
+        };
+        if let Some((scheme, _)) = start.and_then(|text| text.split_once("://"))
+            && !["http", "https"].contains(&scheme)
+        {
+            self.report.error(at, format!("expected an endpoint of http or https, found one of {scheme}"));
+        }
     }
 
     fn uri(&mut self, at: &At<'_>, scope: &Scope) -> Option<Template> {

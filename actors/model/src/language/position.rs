@@ -8,16 +8,15 @@ use super::node::Place;
 /// Where the two cannot be matched, the start of the scalar is answered.
 pub(super) fn inside(source: &str, start: Place, text: &str, offset: usize) -> Place {
     let Some(raw) = source.get(start.offset..) else { return start };
-    let Some(before) = text.get(..offset.min(text.len())) else { return start };
-    let mut at = content_start(raw);
-    for wanted in before.chars() {
-        match after(raw, at, wanted) {
-            Some(next) => at = next,
-            None => return start,
-        }
-    }
-    at = before_next(raw, at, text[before.len()..].chars().next());
-    advance(start, &raw[..at])
+    let Some((before, rest)) = text.split_at_checked(offset.min(text.len())) else { return start };
+    let walked = before.chars().try_fold(content_start(raw), |at, wanted| after(raw, at, wanted));
+    // What stands before the next character belongs to the source only: its indentation, or its backslash.
+    let next = rest.chars().next().filter(|next| !next.is_whitespace());
+    let passed = walked.and_then(|at| {
+        let skipped = next.and_then(|next| raw.get(at..)?.find(next)).unwrap_or(0);
+        raw.get(..at + skipped)
+    });
+    passed.map_or(start, |passed| advance(start, passed))
 }
 
 /// Where the content begins: after a quote, or on the line after the header of a block.
@@ -32,27 +31,17 @@ fn content_start(raw: &str) -> usize {
 /// The position after the next occurrence of `wanted`.
 fn after(raw: &str, at: usize, wanted: char) -> Option<usize> {
     let rest = raw.get(at..)?;
-    if wanted.is_whitespace() {
-        let skipped = match rest.as_bytes() {
-            [b'\\', _, ..] => 2,
-            _ => rest
-                .find(|c: char| !c.is_whitespace())
-                .filter(|_| wanted == '\n')
-                .or_else(|| rest.chars().next().filter(|c| c.is_whitespace()).map(char::len_utf8))?,
-        };
-        return Some(at + skipped);
+    if !wanted.is_whitespace() {
+        // What may stand in between is indentation, a backslash or a doubled quote.
+        return rest.find(wanted).map(|skipped| at + skipped + wanted.len_utf8());
     }
-    // What may stand in between is indentation, a backslash or a doubled quote.
-    let (skipped, _) = rest.char_indices().find(|(_, c)| *c == wanted)?;
-    Some(at + skipped + wanted.len_utf8())
-}
-
-/// Skips what stands before the next wanted character, so that the place is its own.
-fn before_next(raw: &str, at: usize, next: Option<char>) -> usize {
-    match next {
-        Some(next) if !next.is_whitespace() => raw[at..].find(next).map_or(at, |skipped| at + skipped),
-        _ => at,
-    }
+    let skipped = match rest.chars().next()? {
+        '\\' if raw.starts_with('"') => 2,
+        found if !found.is_whitespace() => 0,
+        _ if wanted == '\n' => rest.find(|c: char| !c.is_whitespace()).unwrap_or(rest.len()),
+        found => found.len_utf8(),
+    };
+    Some(at + skipped)
 }
 
 fn advance(start: Place, passed: &str) -> Place {
@@ -64,5 +53,48 @@ fn advance(start: Place, passed: &str) -> Place {
         line: start.line + narrow(lines),
         column: if lines == 0 { start.column + columns } else { columns + 1 },
         offset: start.offset + passed.len(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::diagnostic::Report;
+    use super::super::node::Content;
+    use super::super::read::read;
+    use super::*;
+
+    /// Where the `!` of the only value stands.
+    #[track_caller]
+    fn check(source: &str, line: u32, column: u32) {
+        let root = read(source, &mut Report::default()).unwrap();
+        let Content::Map(members) = &root.content else { panic!("not a map") };
+        let value = &members[0].value;
+        let Content::Text(text) = &value.content else { panic!("not text: {:?}", value.content) };
+        let place = inside(source, value.place, text, text.find('!').unwrap());
+        assert_eq!((place.line, place.column), (line, column), "{source}");
+    }
+
+    #[test]
+    fn an_offset_is_found_in_every_style() {
+        check("a: xyz!", 1, 7);
+        check("a: x yz !", 1, 9);
+        check("a: 'xyz!'", 1, 8);
+        check("a: 'it''s !'", 1, 11);
+        check("a: \"x \\\"y\\\" !\"", 1, 13);
+        check("a: \"x\\ty!\"", 1, 9);
+        check("a: \"ä ö !\"", 1, 9);
+        check("a: |\n  x\n  yy !\n", 3, 6);
+        check("a: |\n  x\n\n    yy !\n", 4, 8);
+        check("a: >-\n  x\n  yy !\n", 3, 6);
+        check("a:\n  x\n  yy !\n", 3, 6);
+        check("a: \"x\n  yy !\"", 2, 6);
+    }
+
+    #[test]
+    fn what_cannot_be_matched_is_the_start() {
+        let start = Place { line: 4, column: 2, offset: 3 };
+        assert_eq!(inside("a: b", start, "zzz", 2), start);
+        assert_eq!(inside("", start, "zzz", 2), start);
+        assert_eq!(inside("a: b", start, "b", 99), Place { column: 3, offset: 4, ..start });
     }
 }

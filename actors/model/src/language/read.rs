@@ -18,6 +18,9 @@ const SOURCE_BYTES_MAX: usize = 1 << 20;
 /// Lists and maps inside each other. The walks over the tree recurse, so this bounds their stack too.
 const DEPTH_MAX: usize = 128;
 
+/// The parser's own limit for keys without a `?`; long ones would make every pointer below them long.
+const NAME_BYTES_MAX: usize = 1_024;
+
 /// All values together, aliases counted each time they are used: an alias can multiply what it names.
 const WEIGHT_MAX: usize = 8 << 20;
 
@@ -152,8 +155,12 @@ impl Reader<'_> {
             let message = "expected a name, found the merge key '<<', which YAML 1.2 has no longer";
             return Err(Refusal::new(place, message));
         }
-        let pointer = self.pointer();
+        if text.len() > NAME_BYTES_MAX {
+            let message = format!("expected a name of at most {NAME_BYTES_MAX} bytes, found {}", text.len());
+            return Err(Refusal::new(place, message));
+        }
         self.charge(text.len(), place)?;
+        let pointer = self.pointer();
         let Some(Frame { parts: Parts::Map { names, pending, .. }, .. }) = self.frames.last_mut() else {
             return Ok(());
         };

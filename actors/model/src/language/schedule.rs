@@ -34,8 +34,12 @@ impl Compiler<'_> {
         let cron = match croner::Cron::from_str(text) {
             Ok(cron) => cron,
             Err(error) => {
-                let message = format!("expected a cron expression of five fields, found '{text}': {error}");
-                self.report.error(at, lower(&message));
+                let reason = error.to_string();
+                let reason =
+                    reason.trim_start_matches("Invalid pattern: ").trim_end_matches('.').to_lowercase();
+                let message =
+                    format!("expected a cron expression such as '0 3 * * 1', found '{text}': {reason}");
+                self.report.error(at, message);
                 return None;
             }
         };
@@ -65,9 +69,4 @@ impl Compiler<'_> {
         }
         Some(Watch::Event(strategy.filters))
     }
-}
-
-/// A message of the library without its full stop.
-fn lower(message: &str) -> String {
-    message.trim_end_matches('.').to_owned()
 }

@@ -24,6 +24,9 @@ const KINDS: [(&str, &[&str]); 12] = [
 /// The members that every task may have.
 const COMMON: [&str; 7] = ["if", "input", "output", "export", "timeout", "then", "metadata"];
 
+/// The name of a task is part of the pointers of all tasks in it, of keys in the store and of log lines.
+const NAME_BYTES_MAX: usize = 256;
+
 /// What stands beside a task, which is what its `then` may name.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Beside<'a> {
@@ -65,6 +68,12 @@ impl Compiler<'_> {
                 );
                 continue;
             };
+            if name.len() > NAME_BYTES_MAX {
+                let message =
+                    format!("expected a name of at most {NAME_BYTES_MAX} bytes, found {}", name.len());
+                self.report.error_named(&member, message, None);
+                continue;
+            }
             if !names.insert(name) {
                 let message = format!("expected each name once in a list, found '{name}' again");
                 self.report.error_named(&member, message, None);

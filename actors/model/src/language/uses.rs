@@ -3,9 +3,11 @@
 //! Declarations are compiled where they are used, because the names in scope differ. Each is compiled once here
 //! too, only to find what is wrong with one that nobody uses yet.
 
+use std::collections::BTreeSet;
+
 use super::call::PROTOCOLS;
 use super::compiler::{Compiler, Scope};
-use super::node::{At, Content};
+use super::node::{At, Content, Node};
 use super::task::Beside;
 
 const SECTIONS: [&str; 8] =
@@ -54,10 +56,16 @@ impl<'n> Uses<'n> {
 
 impl<'n> Compiler<'n> {
     /// Takes up the declarations of `use`, and checks them.
-    pub(super) fn take_uses(&mut self, at: Option<At<'n>>) {
-        let Some(map) = at.and_then(|at| self.report.map(&at, "a map", &SECTIONS)) else { return };
+    pub(super) fn take_uses(&mut self, root: &At<'n>) {
+        let Some(map) = root.get("use").and_then(|at| self.report.map(&at, "a map", &SECTIONS)) else {
+            return;
+        };
         self.uses.map = Some(map.clone());
         let scope = Scope::document();
+        let mut anywhere = BTreeSet::from(["error", "index", "item"]);
+        variable_names(root.node, &mut anywhere);
+        let anywhere: Vec<&str> = anywhere.into_iter().collect();
+        let anywhere = scope.with(&anywhere);
         for section in SECTIONS {
             let Some(section_at) = map.get(section) else { continue };
             if matches!(section, "secrets" | "extensions") {
@@ -65,7 +73,8 @@ impl<'n> Compiler<'n> {
             }
             let Some(section_at) = self.report.open_map(&section_at, "a map") else { continue };
             for (name, declared) in section_at.members() {
-                self.check_only(|compiler| compiler.declared(section, name, &declared, &scope));
+                let scope = if section == "functions" { &scope } else { &anywhere };
+                self.check_only(|compiler| compiler.declared(section, name, &declared, scope));
             }
         }
         if let Some(secrets) = map.get("secrets") {
@@ -106,8 +115,7 @@ impl<'n> Compiler<'n> {
                 self.task(name, at, &scope, Beside::Nothing("a function"));
             }
             "retries" => {
-                // The name of the error is the catch's to choose; `error` is the default.
-                self.retry_body(at, &scope.with(&["error"]));
+                self.retry_body(at, scope);
             }
             _ => {
                 self.timeout_body(at, scope);
@@ -144,7 +152,24 @@ impl<'n> Compiler<'n> {
     }
 }
 
-fn text(node: &super::node::Node) -> Option<&str> {
+/// The names that loops and catches of the document introduce. A declaration may be used inside any of them, so
+/// none of the names is wrong in it before it is used.
+fn variable_names<'n>(node: &'n Node, names: &mut BTreeSet<&'n str>) {
+    match &node.content {
+        Content::Map(members) => {
+            for member in members {
+                if ["as", "at", "each", "item"].contains(&member.name.as_str()) {
+                    names.extend(text(&member.value));
+                }
+                variable_names(&member.value, names);
+            }
+        }
+        Content::List(items) => items.iter().for_each(|item| variable_names(item, names)),
+        Content::Null | Content::Bool(_) | Content::Number(_) | Content::Text(_) => {}
+    }
+}
+
+fn text(node: &Node) -> Option<&str> {
     match &node.content {
         Content::Text(text) => Some(text),
         _ => None,

@@ -1,0 +1,165 @@
+//! What a mailbox log holds: one entry is one event for one actor.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::definition::DefinitionId;
+use crate::event::CloudEvent;
+use crate::fault::Fault;
+use crate::ids::ActorId;
+
+/// One entry of a mailbox log.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Entry {
+    /// The actor it is for.
+    pub to: ActorId,
+    /// Which entry of which shard it was sent for; absent for what comes from outside.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<Origin>,
+    /// What happened.
+    pub body: Body,
+}
+
+/// Where a message between actors comes from. Messages of one shard arrive in this order, so a receiver that
+/// remembers the highest one it has seen of each shard drops every repetition (invariant 5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Origin {
+    /// The sender's shard.
+    pub shard: u16,
+    /// The offset of the entry that made the sender send it.
+    pub offset: u64,
+    /// Which of the messages of that entry it is.
+    pub index: u32,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Body {
+    /// For a process actor.
+    Process(ProcessEvent),
+    /// For a trigger actor.
+    Trigger(TriggerEvent),
+    /// For a router.
+    Router(RouterEvent),
+}
+
+/// What happens to a process instance.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum ProcessEvent {
+    /// It begins. A second start of the same instance changes nothing.
+    Start(Box<StartEvent>),
+    /// It goes on after a turn that used up its budget.
+    Continue,
+    /// A timer is due. The instance looks at its own deadlines; the entry only wakes it.
+    Timer,
+    /// The start marker of an activity that must not run twice: durable before the activity starts.
+    Marker {
+        /// The activity.
+        activity: u64,
+        /// The attempt.
+        token: String,
+        /// The epoch under which it was written.
+        epoch: u64,
+    },
+    /// An attempt ended.
+    Report {
+        /// The activity.
+        activity: u64,
+        /// The attempt.
+        token: String,
+        /// How it ended.
+        outcome: ActivityOutcome,
+    },
+    /// Somebody asks it to stop.
+    Cancel {
+        /// Why.
+        reason: Option<String>,
+    },
+}
+
+/// The beginning of an instance.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StartEvent {
+    /// The definition it pins.
+    pub definition: DefinitionId,
+    /// The raw input.
+    pub input: Value,
+    /// `api`, or `trigger NAME`.
+    pub started_by: String,
+    /// The idempotency key of the start, if there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// The version of the program that accepted it, for `$runtime.version`.
+    pub runtime: String,
+}
+
+/// How an attempt of an activity ended.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum ActivityOutcome {
+    /// With an output.
+    Completed(Value),
+    /// With an error; its `instance` is filled in by the process.
+    Failed(Fault),
+    /// Nobody knows: its host disappeared, or the node did.
+    Lost {
+        /// What happened.
+        reason: String,
+    },
+    /// It certainly did not begin, and may be tried again: its node stopped before it could.
+    NotStarted,
+    /// It never began, and never will.
+    Refused {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// What happens to a trigger monitor.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum TriggerEvent {
+    /// It watches for this definition from now on.
+    Arm {
+        /// The definition whose trigger of this name applies.
+        definition: DefinitionId,
+        /// The version of the program, for the instances it starts.
+        runtime: String,
+    },
+    /// It watches no more.
+    Disarm,
+    /// A nominal time may have come.
+    Timer,
+    /// An event of a type that it watches.
+    Event(Box<CloudEvent>),
+    /// An instance that it started has ended.
+    Ended {
+        /// The instance.
+        instance: String,
+    },
+}
+
+/// What happens to a router.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum RouterEvent {
+    /// The routes change.
+    Routes(Vec<Route>),
+    /// An event came in.
+    Event(Box<CloudEvent>),
+}
+
+/// Which events a trigger wants to see.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Route {
+    /// The trigger's name.
+    pub trigger: String,
+    /// The literal types that it names; `None` for all types.
+    pub types: Option<Vec<String>>,
+}
+
+/// A message from one actor to another.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Message {
+    /// The receiver.
+    pub to: ActorId,
+    /// What it is told.
+    pub body: Body,
+}

@@ -1,0 +1,173 @@
+//! Names of actors and instances, and the hash that assigns an actor to a shard.
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// The longest key of an actor, in bytes.
+pub const MAX_KEY_BYTES: usize = 512;
+
+/// The kinds of actors; the part of an actor id before the `/`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum ActorKind {
+    /// A process instance.
+    Process,
+    /// A trigger monitor.
+    Trigger,
+    /// The event router of a shard.
+    Router,
+}
+
+impl ActorKind {
+    /// The word before the `/`.
+    pub fn word(self) -> &'static str {
+        match self {
+            ActorKind::Process => "process",
+            ActorKind::Trigger => "trigger",
+            ActorKind::Router => "router",
+        }
+    }
+}
+
+/// An actor id, `kind/key`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ActorId(String);
+
+impl ActorId {
+    /// The process actor of an instance.
+    pub fn process(instance: &str) -> Self {
+        ActorId(format!("process/{instance}"))
+    }
+
+    /// The trigger monitor of a name.
+    pub fn trigger(name: &str) -> Self {
+        ActorId(format!("trigger/{name}"))
+    }
+
+    /// The event router of a shard.
+    pub fn router(shard: u16) -> Self {
+        ActorId(format!("router/{shard}"))
+    }
+
+    /// Reads an actor id.
+    ///
+    /// # Errors
+    /// What was expected and what was found: an unknown kind, an empty key, a key that is too long.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let id = ActorId(text.to_owned());
+        if id.kind().is_none() {
+            return Err(format!("expected process/…, trigger/… or router/…, found '{text}'"));
+        }
+        let key = id.key();
+        if key.is_empty() || key.len() > MAX_KEY_BYTES {
+            return Err(format!("expected a key of 1 to {MAX_KEY_BYTES} bytes, found {} bytes", key.len()));
+        }
+        Ok(id)
+    }
+
+    /// The whole id.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The kind, if it is one that this version knows.
+    pub fn kind(&self) -> Option<ActorKind> {
+        match self.0.split_once('/')?.0 {
+            "process" => Some(ActorKind::Process),
+            "trigger" => Some(ActorKind::Trigger),
+            "router" => Some(ActorKind::Router),
+            _ => None,
+        }
+    }
+
+    /// The part after the first `/`.
+    pub fn key(&self) -> &str {
+        self.0.split_once('/').map_or("", |(_, key)| key)
+    }
+
+    /// The shard that the actor lives in: routers in their own, all others by the CRC-32 of the id.
+    ///
+    /// The hash is part of the stored format: a change of it would orphan every row.
+    pub fn shard(&self, shards: u16) -> u16 {
+        if self.kind() == Some(ActorKind::Router) {
+            if let Ok(shard) = self.key().parse::<u16>() {
+                return shard % shards.max(1);
+            }
+        }
+        shard_of(self.0.as_bytes(), shards)
+    }
+}
+
+impl std::fmt::Display for ActorId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The shard of a name, by its CRC-32.
+pub fn shard_of(name: &[u8], shards: u16) -> u16 {
+    let shards = u32::from(shards.max(1));
+    // The remainder is below the number of shards, which is a u16.
+    (crc32fast::hash(name) % shards) as u16
+}
+
+/// The shard whose router takes an event: the same for every repetition of the same (source, id).
+pub fn event_shard(source: &str, id: &str, shards: u16) -> u16 {
+    let mut name = Vec::with_capacity(source.len() + id.len() + 1);
+    name.extend_from_slice(source.as_bytes());
+    name.push(0);
+    name.extend_from_slice(id.as_bytes());
+    shard_of(&name, shards)
+}
+
+/// The namespace of all derived instance ids (UUID version 5).
+const DERIVED: Uuid = Uuid::from_u128(0x6d1f_6e0a_52c8_4f0e_9b1b_07f1_4c1d_8a52);
+
+/// The instance id that a start with an idempotency key always gets.
+pub fn instance_of_key(definition_name: &str, key: &str) -> String {
+    derive(&["key", definition_name, key])
+}
+
+/// The instance id that an event always starts through a trigger.
+pub fn instance_of_event(trigger: &str, source: &str, id: &str) -> String {
+    derive(&["event", trigger, source, id])
+}
+
+/// The instance id that a schedule always starts for a nominal time (milliseconds since the Unix epoch).
+pub fn instance_of_fire(trigger: &str, nominal_ms: u64) -> String {
+    derive(&["fire", trigger, &nominal_ms.to_string()])
+}
+
+fn derive(parts: &[&str]) -> String {
+    let mut name = Vec::new();
+    for part in parts {
+        // The length in front keeps ("a", "bc") and ("ab", "c") apart.
+        name.extend_from_slice(&(part.len() as u64).to_be_bytes());
+        name.extend_from_slice(part.as_bytes());
+    }
+    Uuid::new_v5(&DERIVED, &name).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_keep_hostile_keys_apart() {
+        for hostile in ["a/b", "ü", "a:b c", "\u{0}", "x".repeat(512).as_str()] {
+            let id = ActorId::process(hostile);
+            assert_eq!(ActorId::parse(id.as_str()).unwrap().key(), hostile);
+        }
+        assert!(ActorId::parse("process/").is_err());
+        assert!(ActorId::parse(&format!("process/{}", "x".repeat(513))).is_err());
+        assert!(ActorId::parse("nobody/x").is_err());
+        assert_ne!(derive(&["a", "bc"]), derive(&["ab", "c"]));
+    }
+
+    #[test]
+    fn the_hash_is_part_of_the_format() {
+        assert_eq!(ActorId::process("00000000-0000-0000-0000-000000000000").shard(16), 14);
+        assert_eq!(ActorId::router(7).shard(16), 7);
+        assert_eq!(instance_of_fire("a/b/every", 1000), instance_of_fire("a/b/every", 1000));
+    }
+}

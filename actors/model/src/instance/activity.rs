@@ -1,0 +1,168 @@
+//! What an instance knows of its activities: those in flight, and the history of those that ended.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::definition::TaskId;
+use crate::fault::Fault;
+
+/// How many ended activities an instance keeps in its history.
+pub const HISTORY_LIMIT: usize = 1_000;
+/// The largest value, in bytes of JSON, that the history of an ended activity keeps.
+const HISTORY_VALUE_BYTES: usize = 32 * 1024;
+/// How often an activity may be lost (its host or node gone) before the instance gives up on it.
+pub const MAX_LOST: u32 = 10;
+
+/// One activity of an instance.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Activity {
+    /// Counted from 1 within the instance.
+    pub number: u64,
+    /// The task it does.
+    pub task: TaskId,
+    /// The adapter.
+    pub adapter: String,
+    /// The adapter's function.
+    pub function: String,
+    /// The arguments.
+    pub arguments: Value,
+    /// Whether it runs again when nobody knows how an attempt ended.
+    pub restartable: bool,
+    /// The number of the attempt, from 1.
+    pub attempt: u32,
+    /// How many attempts were lost.
+    #[serde(default)]
+    pub lost: u32,
+    /// The epoch of the start marker of this attempt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub marker: Option<u64>,
+    /// When it was asked for, in milliseconds since the Unix epoch.
+    pub started: u64,
+    /// When it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended: Option<u64>,
+    /// How far it is.
+    pub state: ActivityState,
+}
+
+/// How far an activity is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum ActivityState {
+    /// In flight.
+    Running,
+    /// Lost, and tried again at this time.
+    Retrying(u64),
+    /// Ended with an output.
+    Completed(Value),
+    /// Ended with an error.
+    Failed(Fault),
+    /// Lost, and not restartable: only an operator can tell what happened.
+    Interrupted(String),
+    /// Nobody waits for it any more.
+    Cancelled,
+}
+
+impl Activity {
+    /// The token of the present attempt: unique within the instance, never used again.
+    pub fn token(&self, instance: &str) -> String {
+        format!("{instance}.{}.{}", self.number, self.attempt)
+    }
+
+    /// The idempotency key, the same for all attempts.
+    pub fn key(&self, instance: &str) -> String {
+        format!("{instance}.{}", self.number)
+    }
+
+    /// Whether an attempt is under way or will be.
+    pub fn in_flight(&self) -> bool {
+        matches!(self.state, ActivityState::Running | ActivityState::Retrying(_))
+    }
+
+    /// The word of the state, for people.
+    pub fn status(&self) -> &'static str {
+        match self.state {
+            ActivityState::Running if !self.restartable && self.marker.is_none() => "requested",
+            ActivityState::Running => "running",
+            ActivityState::Retrying(_) => "retrying",
+            ActivityState::Completed(_) => "completed",
+            ActivityState::Failed(_) => "failed",
+            ActivityState::Interrupted(_) => "interrupted",
+            ActivityState::Cancelled => "cancelled",
+        }
+    }
+}
+
+/// The activities of an instance, oldest first.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Activities {
+    /// Those that are kept.
+    pub kept: Vec<Activity>,
+    /// How many ended ones were dropped from the history.
+    #[serde(default)]
+    pub dropped: u64,
+    /// The number of the newest.
+    #[serde(default)]
+    pub last: u64,
+}
+
+impl Activities {
+    /// The activity of a number, if it is kept.
+    pub fn get(&self, number: u64) -> Option<&Activity> {
+        // Numbers are in order, so the place is near the distance from the first.
+        let at = self.kept.binary_search_by_key(&number, |activity| activity.number).ok()?;
+        self.kept.get(at)
+    }
+
+    /// The activity of a number, if it is kept.
+    pub fn get_mut(&mut self, number: u64) -> Option<&mut Activity> {
+        let at = self.kept.binary_search_by_key(&number, |activity| activity.number).ok()?;
+        self.kept.get_mut(at)
+    }
+
+    /// Adds one and drops the oldest ended ones beyond the limit.
+    pub fn push(&mut self, activity: Activity) {
+        self.last = activity.number;
+        self.kept.push(activity);
+        if self.kept.len() > HISTORY_LIMIT {
+            if let Some(at) = self.kept.iter().position(|activity| !activity.in_flight()) {
+                self.kept.remove(at);
+                self.dropped += 1;
+            }
+        }
+    }
+
+    /// The earliest time at which a lost activity is tried again.
+    pub fn due(&self) -> Option<u64> {
+        self.kept
+            .iter()
+            .filter_map(|activity| match activity.state {
+                ActivityState::Retrying(at) => Some(at),
+                _ => None,
+            })
+            .min()
+    }
+
+    /// Those in flight.
+    pub fn in_flight(&self) -> impl Iterator<Item = &Activity> {
+        self.kept.iter().filter(|activity| activity.in_flight())
+    }
+}
+
+/// `value`, or a note of its size where it is too large to keep for the history.
+pub(super) fn for_history(value: &Value) -> Value {
+    let size = approximate_bytes(value);
+    if size <= HISTORY_VALUE_BYTES { value.clone() } else { json!({ "omitted": format!("{size} bytes") }) }
+}
+
+/// About how long the JSON text of a value is, in bytes.
+fn approximate_bytes(value: &Value) -> usize {
+    match value {
+        Value::Null | Value::Bool(_) => 5,
+        Value::Number(_) => 8,
+        Value::String(text) => text.len() + 2,
+        Value::Array(items) => items.iter().map(|item| approximate_bytes(item) + 1).sum::<usize>() + 2,
+        Value::Object(members) => {
+            members.iter().map(|(key, member)| key.len() + 4 + approximate_bytes(member)).sum::<usize>() + 2
+        }
+    }
+}

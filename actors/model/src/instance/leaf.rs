@@ -1,0 +1,217 @@
+//! Tasks without tasks in them: set, switch, raise, and the activities.
+
+use serde_json::Value;
+
+use super::activity::{Activity, ActivityState};
+use super::poll::Flow;
+use super::run::{TaskRun, TaskState};
+use super::turn::{At, Attempt, Effect, Turn};
+use crate::definition::{ActivitySpec, RaisedError, Task, TaskId, TaskKind, Template, Then};
+use crate::fault::{Fault, FaultKind};
+
+/// The raw output of a task that never waits, and where control goes; none for all other tasks.
+pub(super) fn at_once(
+    turn: &mut Turn<'_>,
+    task: &Task,
+    input: &Value,
+    at: At<'_>,
+) -> Result<Option<(Value, Then)>, Fault> {
+    match &task.kind {
+        TaskKind::Set(template) => Ok(Some((turn.evaluate(template, input, at, "set")?, task.then))),
+        TaskKind::Switch(cases) => {
+            for case in cases {
+                let holds = match &case.when {
+                    None => true,
+                    Some(when) => turn.holds(when, input, at, "when")?,
+                };
+                if holds {
+                    return Ok(Some((input.clone(), case.then)));
+                }
+            }
+            Ok(Some((input.clone(), task.then)))
+        }
+        TaskKind::Raise(error) => Err(raised(turn, task, error, input, at)?),
+        TaskKind::Unsupported(what) => Err(Fault {
+            status: 501,
+            ..Fault::new(
+                FaultKind::Configuration,
+                "Not supported",
+                format!("this version does not run '{what}'"),
+                &task.pointer,
+            )
+        }),
+        TaskKind::Do(_)
+        | TaskKind::For(_)
+        | TaskKind::Fork { .. }
+        | TaskKind::Try { .. }
+        | TaskKind::Wait(_)
+        | TaskKind::Activity(_)
+        | TaskKind::Function { .. } => Ok(None),
+    }
+}
+
+fn raised(
+    turn: &mut Turn<'_>,
+    task: &Task,
+    error: &RaisedError,
+    input: &Value,
+    at: At<'_>,
+) -> Result<Fault, Fault> {
+    let kind = turn.evaluate(&error.kind, input, at, "type")?;
+    let status: Value = turn.evaluate(&error.status, input, at, "status")?;
+    let status = status.as_u64().and_then(|status| u16::try_from(status).ok()).ok_or_else(|| {
+        Fault::new(
+            FaultKind::Expression,
+            "Expression failed",
+            format!("status: expected a whole number up to 65535, found {status}"),
+            &task.pointer,
+        )
+    })?;
+    let mut optional = |template: &Option<Template>, field: &str| match template {
+        None => Ok(None),
+        Some(template) => turn.evaluate(template, input, at, field).map(|value: Value| Some(text(value))),
+    };
+    let title = optional(&error.title, "title")?;
+    let detail = optional(&error.detail, "detail")?;
+    let instance = optional(&error.instance, "instance")?.unwrap_or_else(|| task.pointer.clone());
+    Ok(Fault { kind: text(kind), status, title, detail, instance: Some(instance), uncatchable: false })
+}
+
+/// A string as it is, everything else as JSON.
+fn text(value: Value) -> String {
+    match value {
+        Value::String(text) => text,
+        other => other.to_string(),
+    }
+}
+
+/// Begins an activity: its number.
+pub(super) fn request(
+    turn: &mut Turn<'_>,
+    task: TaskId,
+    spec: &ActivitySpec,
+    input: &Value,
+    at: At<'_>,
+) -> Result<u64, Fault> {
+    let arguments = turn.evaluate(&spec.arguments, input, at, "with")?;
+    let number = turn.activities.last + 1;
+    let activity = Activity {
+        number,
+        task,
+        adapter: spec.adapter.clone(),
+        function: spec.function.clone(),
+        arguments,
+        restartable: spec.restartable,
+        attempt: 1,
+        lost: 0,
+        marker: None,
+        started: turn.now,
+        ended: None,
+        state: ActivityState::Running,
+    };
+    let effect = launch(turn.facts.id, &activity);
+    turn.activities.push(activity);
+    turn.effects.push(effect);
+    Ok(number)
+}
+
+/// What starts the present attempt: at once, or by way of a start marker.
+pub(super) fn launch(instance: &str, activity: &Activity) -> Effect {
+    if activity.restartable || activity.marker.is_some() {
+        Effect::Run(attempt(instance, activity))
+    } else {
+        Effect::Mark { activity: activity.number, token: activity.token(instance) }
+    }
+}
+
+fn attempt(instance: &str, activity: &Activity) -> Attempt {
+    Attempt {
+        activity: activity.number,
+        token: activity.token(instance),
+        attempt: activity.attempt,
+        key: activity.key(instance),
+        adapter: activity.adapter.clone(),
+        function: activity.function.clone(),
+        arguments: activity.arguments.clone(),
+        marker: activity.marker,
+    }
+}
+
+/// Looks at the activity that a task waits for.
+pub(super) fn poll_activity(turn: &mut Turn<'_>, task: &Task, number: u64, at: At<'_>) -> Flow {
+    if let TaskKind::Activity(spec) = &task.kind {
+        if spec.detached {
+            return Flow::Done(at.input.cloned().unwrap_or_default());
+        }
+    }
+    let now = turn.now;
+    let Some(activity) = turn.activities.get_mut(number) else {
+        return Flow::Fault(Fault::new(
+            FaultKind::Runtime,
+            "Activity unknown",
+            format!("activity {number} is not known to its instance"),
+            &task.pointer,
+        ));
+    };
+    match &activity.state {
+        ActivityState::Running => Flow::Pending,
+        ActivityState::Retrying(until) if *until > now => Flow::Pending,
+        ActivityState::Retrying(_) => {
+            activity.state = ActivityState::Running;
+            let effect = launch(turn.facts.id, activity);
+            turn.effects.push(effect);
+            Flow::Pending
+        }
+        ActivityState::Completed(output) => {
+            let output = output.clone();
+            activity.state = ActivityState::Completed(super::activity::for_history(&output));
+            activity.arguments = super::activity::for_history(&activity.arguments);
+            Flow::Done(output)
+        }
+        ActivityState::Failed(fault) => {
+            Flow::Fault(Fault { instance: Some(task.pointer.clone()), ..fault.clone() })
+        }
+        ActivityState::Interrupted(reason) => Flow::Fault(Fault {
+            uncatchable: true,
+            ..Fault::new(
+                FaultKind::Runtime,
+                "interrupted",
+                format!(
+                    "activity {number} '{}' was interrupted, and it may have had its effect: {reason}",
+                    task.name
+                ),
+                &task.pointer,
+            )
+        }),
+        ActivityState::Cancelled => Flow::Fault(Fault::new(
+            FaultKind::Runtime,
+            "Cancelled",
+            format!("activity {number} was cancelled"),
+            &task.pointer,
+        )),
+    }
+}
+
+/// Gives up everything in flight at and below a task.
+pub(super) fn abandon(turn: &mut Turn<'_>, run: &TaskRun) {
+    let mut numbers = Vec::new();
+    run.visit(&mut |task| {
+        if let TaskState::Activity(number) = task.state {
+            numbers.push(number);
+        }
+    });
+    for number in numbers {
+        abandon_activity(turn, number);
+    }
+}
+
+/// Gives up one activity.
+pub(super) fn abandon_activity(turn: &mut Turn<'_>, number: u64) {
+    let now = turn.now;
+    if let Some(activity) = turn.activities.get_mut(number).filter(|activity| activity.in_flight()) {
+        activity.state = ActivityState::Cancelled;
+        activity.ended = Some(now);
+        let (adapter, token) = (activity.adapter.clone(), activity.token(turn.facts.id));
+        turn.effects.push(Effect::Abandon { adapter, token });
+    }
+}

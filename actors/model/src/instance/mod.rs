@@ -1,0 +1,455 @@
+//! The state machine of a process instance.
+//!
+//! [`Instance::apply`] is the whole of it: a pure function of the state, the definition it pins, and one entry
+//! with the time of that entry. It answers what is to be done ([`Effect`]) and never does it.
+
+mod activity;
+mod composite;
+mod leaf;
+mod poll;
+mod retry;
+mod run;
+mod turn;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+pub use self::activity::{Activities, Activity, ActivityState, HISTORY_LIMIT, MAX_LOST};
+use self::poll::Flow;
+pub use self::run::{
+    Branch, BranchState, ForRun, FunctionRun, ListRun, TaskRun, TaskState, TryPhase, TryRun,
+};
+use self::turn::{At, Facts, Turn};
+pub use self::turn::{Attempt, Effect, FUEL_PER_TURN, TASKS_PER_TURN, rfc3339};
+use crate::definition::{Definition, DefinitionId, TaskId};
+use crate::entry::{ActivityOutcome, Body, Message, ProcessEvent, StartEvent, TriggerEvent};
+use crate::fault::{Fault, FaultKind};
+use crate::ids::ActorId;
+
+/// How many tasks an instance may run if nothing else is said.
+pub const DEFAULT_TASK_LIMIT: u64 = 100_000;
+
+/// Where an instance is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// It has work under way.
+    Running,
+    /// It waits for a time.
+    Waiting,
+    /// Somebody cancelled it.
+    Cancelled,
+    /// It failed.
+    Faulted,
+    /// It did all its tasks.
+    Completed,
+}
+
+impl Status {
+    /// The word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Status::Running => "running",
+            Status::Waiting => "waiting",
+            Status::Cancelled => "cancelled",
+            Status::Faulted => "faulted",
+            Status::Completed => "completed",
+        }
+    }
+
+    /// Whether nothing can change any more.
+    pub fn ended(self) -> bool {
+        matches!(self, Status::Cancelled | Status::Faulted | Status::Completed)
+    }
+}
+
+/// The time and the place of the entry that an actor applies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Moment {
+    /// The entry's offset: the source of all chance.
+    pub offset: u64,
+    /// The store's clock at the append, in milliseconds since the Unix epoch.
+    pub now: u64,
+}
+
+/// One run of a definition.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Instance {
+    /// Its id.
+    pub id: String,
+    /// The definition that it pins.
+    pub definition: DefinitionId,
+    /// `api`, or `trigger NAME`.
+    pub started_by: String,
+    /// The idempotency key of its start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// The version of the program that accepted it.
+    pub runtime: String,
+    /// The raw input.
+    pub input: Value,
+    /// `$context`.
+    pub context: Value,
+    /// Where it is in its life.
+    pub status: Status,
+    /// When it began, in milliseconds since the Unix epoch.
+    pub started: u64,
+    /// When it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended: Option<u64>,
+    /// When the whole of it times out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline: Option<u64>,
+    /// The tasks under way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub root: Option<ListRun>,
+    /// Its activities.
+    pub activities: Activities,
+    /// How many tasks it ran.
+    pub tasks_run: u64,
+    /// Whether a turn used up its budget, and a [`ProcessEvent::Continue`] is on its way.
+    #[serde(default)]
+    pub continuing: bool,
+    /// Its output.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<Value>,
+    /// Why it faulted or was cancelled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fault: Option<Fault>,
+    /// The offset of the newest entry it applied; older ones change nothing.
+    pub applied: u64,
+}
+
+/// What applying an entry asks for.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Applied {
+    /// What is to be done, in order.
+    pub effects: Vec<Effect>,
+    /// The tasks that began, in order.
+    pub started: Vec<TaskId>,
+}
+
+/// An activity in flight, as a new owner of the instance finds it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InFlight {
+    /// The activity.
+    pub activity: u64,
+    /// The present attempt.
+    pub token: String,
+    /// The adapter.
+    pub adapter: String,
+    /// Whether the attempt may have begun: it is restartable, or its start marker is durable.
+    pub may_have_begun: bool,
+}
+
+impl Instance {
+    /// Begins an instance.
+    pub fn start(id: &str, start: StartEvent, definition: &Definition, moment: Moment) -> (Self, Applied) {
+        let mut instance = Instance {
+            id: id.to_owned(),
+            definition: start.definition,
+            started_by: start.started_by,
+            key: start.key,
+            runtime: start.runtime,
+            input: start.input,
+            context: Value::Object(serde_json::Map::new()),
+            status: Status::Running,
+            started: moment.now,
+            ended: None,
+            deadline: None,
+            root: None,
+            activities: Activities::default(),
+            tasks_run: 0,
+            continuing: false,
+            output: None,
+            fault: None,
+            applied: moment.offset,
+        };
+        let applied = instance.turn(definition, moment, Self::enter);
+        (instance, applied)
+    }
+
+    /// Applies one entry. An entry that was applied before, or comes after the end, changes nothing.
+    pub fn apply(&mut self, event: &ProcessEvent, definition: &Definition, moment: Moment) -> Applied {
+        if moment.offset <= self.applied {
+            return Applied::default();
+        }
+        self.applied = moment.offset;
+        if self.status.ended() {
+            self.report_after_end(event, moment);
+            return Applied::default();
+        }
+        match event {
+            ProcessEvent::Start(_) => Applied::default(),
+            ProcessEvent::Continue => {
+                self.continuing = false;
+                self.turn(definition, moment, Self::go_on)
+            }
+            ProcessEvent::Timer => self.turn(definition, moment, Self::go_on),
+            ProcessEvent::Marker { activity, token, epoch } => self.mark(*activity, token, *epoch),
+            ProcessEvent::Report { activity, token, outcome } => {
+                if self.report(*activity, token, outcome, moment) {
+                    self.turn(definition, moment, Self::go_on)
+                } else {
+                    Applied::default()
+                }
+            }
+            ProcessEvent::Cancel { reason } => {
+                let reason = reason.clone();
+                self.turn(definition, moment, |turn, instance| instance.stop(turn, reason))
+            }
+        }
+    }
+
+    /// When the instance has to be woken next, in milliseconds since the Unix epoch.
+    pub fn due(&self) -> Option<u64> {
+        if self.status.ended() {
+            return None;
+        }
+        let mut due = self.deadline.into_iter().chain(self.activities.due()).min();
+        if let Some(root) = &self.root {
+            root.visit(&mut |task| due = due.into_iter().chain(task.own_due()).min());
+        }
+        due
+    }
+
+    /// Whether a new owner must look at the instance at once: it has work in flight.
+    pub fn attention(&self) -> bool {
+        self.continuing || self.activities.in_flight().next().is_some()
+    }
+
+    /// The activities in flight, for a new owner to settle.
+    pub fn in_flight(&self) -> Vec<InFlight> {
+        self.activities
+            .in_flight()
+            .filter(|activity| matches!(activity.state, ActivityState::Running))
+            .map(|activity| InFlight {
+                activity: activity.number,
+                token: activity.token(&self.id),
+                adapter: activity.adapter.clone(),
+                may_have_begun: activity.restartable || activity.marker.is_some(),
+            })
+            .collect()
+    }
+
+    /// Runs `step` with everything a turn needs, and takes over what became of it.
+    fn turn(
+        &mut self,
+        definition: &Definition,
+        moment: Moment,
+        step: impl FnOnce(&mut Turn<'_>, &mut Progress) -> Flow,
+    ) -> Applied {
+        let mut progress = Progress { root: self.root.take(), deadline: self.deadline, cancelled: false };
+        let mut turn = Turn {
+            definition,
+            facts: Facts {
+                id: &self.id,
+                input: &self.input,
+                started: self.started,
+                runtime: &self.runtime,
+                task_limit: definition.ops.task_limit.unwrap_or(DEFAULT_TASK_LIMIT),
+            },
+            now: moment.now,
+            seed: moment.offset,
+            context: self.context.take(),
+            activities: &mut self.activities,
+            tasks_run: &mut self.tasks_run,
+            effects: Vec::new(),
+            started_tasks: Vec::new(),
+            tasks_left: TASKS_PER_TURN,
+            fuel_left: FUEL_PER_TURN,
+            out_of_budget: false,
+        };
+        let flow = step(&mut turn, &mut progress);
+        let flow = match flow {
+            Flow::Done(output) | Flow::End(output) => leave(&mut turn, output),
+            flow => flow,
+        };
+        let ended = !matches!(flow, Flow::Pending);
+        if ended {
+            progress.abandon(&mut turn);
+        }
+        let out_of_budget = turn.out_of_budget && !ended;
+        let mut applied = Applied { effects: turn.effects, started: turn.started_tasks };
+        self.context = turn.context;
+        self.root = progress.root;
+        self.deadline = progress.deadline;
+        self.settle(flow, moment, progress.cancelled);
+        if out_of_budget {
+            self.continuing = true;
+            applied.effects.push(Effect::Continue);
+        }
+        if ended {
+            self.tell_trigger(&mut applied);
+        }
+        applied
+    }
+
+    /// Takes over how the turn went.
+    fn settle(&mut self, flow: Flow, moment: Moment, cancelled: bool) {
+        self.status = match flow {
+            Flow::Pending => {
+                let busy = self.continuing || self.activities.in_flight().next().is_some();
+                if busy { Status::Running } else { Status::Waiting }
+            }
+            Flow::Done(output) | Flow::End(output) => {
+                self.output = Some(output);
+                Status::Completed
+            }
+            Flow::Fault(fault) => {
+                self.fault = Some(fault);
+                if cancelled { Status::Cancelled } else { Status::Faulted }
+            }
+        };
+        if self.status.ended() {
+            self.ended = Some(moment.now);
+            self.root = None;
+            self.deadline = None;
+            self.continuing = false;
+            self.context = Value::Null;
+        }
+    }
+
+    /// The trigger that started an instance hears of its end.
+    fn tell_trigger(&self, applied: &mut Applied) {
+        if let Some(trigger) = self.started_by.strip_prefix("trigger ") {
+            applied.effects.push(Effect::Tell(Message {
+                to: ActorId::trigger(trigger),
+                body: Body::Trigger(TriggerEvent::Ended { instance: self.id.clone() }),
+            }));
+        }
+    }
+
+    /// A start marker came back durable: the attempt may run.
+    fn mark(&mut self, number: u64, token: &str, epoch: u64) -> Applied {
+        let id = &self.id;
+        let Some(activity) = self.activities.get_mut(number) else { return Applied::default() };
+        if activity.state != ActivityState::Running
+            || activity.token(id) != token
+            || activity.marker.is_some()
+        {
+            return Applied::default();
+        }
+        activity.marker = Some(epoch);
+        Applied { effects: vec![leaf::launch(id, activity)], started: Vec::new() }
+    }
+
+    /// Takes over how an attempt ended; whether it was one that counts.
+    fn report(&mut self, number: u64, token: &str, outcome: &ActivityOutcome, moment: Moment) -> bool {
+        let id = &self.id;
+        let Some(activity) = self.activities.get_mut(number) else { return false };
+        if activity.state != ActivityState::Running || activity.token(id) != token {
+            return false;
+        }
+        activity.state = match outcome {
+            ActivityOutcome::Completed(output) => ActivityState::Completed(output.clone()),
+            ActivityOutcome::Failed(fault) => ActivityState::Failed(fault.clone()),
+            ActivityOutcome::Refused { reason } => ActivityState::Failed(Fault {
+                status: 503,
+                ..Fault::new(
+                    FaultKind::Runtime,
+                    "Adapter not available",
+                    format!("adapter '{}': {reason}", activity.adapter),
+                    "",
+                )
+            }),
+            ActivityOutcome::Lost { reason } => lost(activity, reason, moment),
+            ActivityOutcome::NotStarted => {
+                activity.attempt += 1;
+                activity.marker = None;
+                ActivityState::Retrying(moment.now)
+            }
+        };
+        if !activity.in_flight() {
+            activity.ended = Some(moment.now);
+        }
+        true
+    }
+
+    /// The history of an instance that has ended still takes note of what its detached activities came to.
+    fn report_after_end(&mut self, event: &ProcessEvent, moment: Moment) {
+        if let ProcessEvent::Report { activity, token, outcome } = event {
+            self.report(*activity, token, outcome, moment);
+        }
+    }
+
+    fn enter(turn: &mut Turn<'_>, progress: &mut Progress) -> Flow {
+        let definition = turn.definition;
+        let raw = turn.facts.input;
+        let at = At { task: None, started: turn.now, input: None, output: None, scope: None };
+        let input = match poll::transform_input(turn, &definition.input, raw, at) {
+            Ok(input) => input,
+            Err(fault) => return Flow::Fault(fault),
+        };
+        if let Some(timeout) = &definition.timeout {
+            match turn.evaluate::<u64>(timeout, &input, At { input: Some(&input), ..at }, "timeout") {
+                Ok(after) => progress.deadline = Some(turn.now.saturating_add(after)),
+                Err(fault) => return Flow::Fault(fault),
+            }
+        }
+        progress.root = Some(ListRun::new(input));
+        Self::go_on(turn, progress)
+    }
+
+    fn go_on(turn: &mut Turn<'_>, progress: &mut Progress) -> Flow {
+        if progress.deadline.is_some_and(|deadline| deadline <= turn.now) {
+            return Flow::Fault(Fault::new(
+                FaultKind::Timeout,
+                "Timed out",
+                "the instance did not end in time",
+                "/",
+            ));
+        }
+        let definition = turn.definition;
+        match &mut progress.root {
+            Some(root) => poll::list(turn, &definition.root, root, None),
+            None => Flow::Pending,
+        }
+    }
+}
+
+/// What becomes of an activity whose attempt was lost.
+fn lost(activity: &mut Activity, reason: &str, moment: Moment) -> ActivityState {
+    activity.lost += 1;
+    if !activity.restartable {
+        return ActivityState::Interrupted(reason.to_owned());
+    }
+    if activity.lost >= MAX_LOST {
+        return ActivityState::Interrupted(format!("lost {} times, the last time: {reason}", activity.lost));
+    }
+    activity.attempt += 1;
+    // The first loss is mostly a restart of the node; an activity that kills its host gets slower and slower.
+    let wait = if activity.lost == 1 { 0 } else { 100_u64 << activity.lost.min(10) };
+    ActivityState::Retrying(moment.now + wait)
+}
+
+/// What a turn may change of the instance besides its activities.
+struct Progress {
+    root: Option<ListRun>,
+    deadline: Option<u64>,
+    cancelled: bool,
+}
+
+impl Progress {
+    fn abandon(&mut self, turn: &mut Turn<'_>) {
+        if let Some(current) = self.root.take().and_then(|root| root.current) {
+            leaf::abandon(turn, &current);
+        }
+    }
+
+    fn stop(&mut self, _turn: &mut Turn<'_>, reason: Option<String>) -> Flow {
+        self.cancelled = true;
+        let detail = reason.unwrap_or_else(|| "cancelled by an operator".to_owned());
+        Flow::Fault(Fault::new(FaultKind::Runtime, "Cancelled", detail, "/"))
+    }
+}
+
+/// `output` of the definition.
+fn leave(turn: &mut Turn<'_>, raw: Value) -> Flow {
+    let definition = turn.definition;
+    let at = At { task: None, started: turn.facts.started, input: None, output: Some(&raw), scope: None };
+    match poll::transform_output(turn, &definition.output, &raw, at, "output") {
+        Ok(output) => Flow::Done(output.unwrap_or(raw)),
+        Err(fault) => Flow::Fault(fault),
+    }
+}

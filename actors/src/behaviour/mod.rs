@@ -1,0 +1,134 @@
+//! What an actor does, without being an actor: the pure state machines behind one interface.
+//!
+//! A shell ([`crate::shell`]) drives a behaviour; it knows nothing of logs, stores or ractor.
+
+mod process;
+mod router;
+mod trigger;
+
+use std::sync::Arc;
+
+use impresario_model::entry::Body;
+use impresario_model::ids::{ActorId, ActorKind};
+use impresario_model::instance::{Effect, InFlight, Instance, Moment};
+use impresario_model::router::{RouterSnapshot, Window};
+use impresario_model::trigger::Trigger;
+use impresario_persistence::Row;
+
+pub use self::process::{ProcessBehaviour, group_of};
+pub use self::router::RouterBehaviour;
+pub use self::trigger::TriggerBehaviour;
+use crate::definitions::Definitions;
+
+/// Why an entry cannot be applied, or an actor cannot be loaded. It is never the fault of the world, always of
+/// what is stored or of this program, so it quarantines the actor.
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
+#[error("{0}")]
+pub struct Unfit(pub String);
+
+/// The rows that an actor's checkpoint writes and removes.
+#[derive(Clone, Debug, Default)]
+pub struct RowChanges {
+    /// To insert or replace.
+    pub put: Vec<Row>,
+    /// To remove, by actor id.
+    pub remove: Vec<String>,
+}
+
+/// A copy of what an actor holds, for people.
+#[derive(Clone, Debug)]
+pub enum Inspection {
+    /// Of a process.
+    Process(Box<Instance>),
+    /// Of a trigger monitor.
+    Trigger(Box<Trigger>),
+    /// Of a router, with how many ids its window holds.
+    Router(RouterSnapshot, usize),
+    /// Of an actor of which nothing is known.
+    Nothing,
+}
+
+/// What an actor does. Everything here is a pure function of the state and the arguments.
+pub trait Behaviour: Send + 'static {
+    /// Applies one entry: what it asks for.
+    ///
+    /// # Errors
+    /// [`Unfit`].
+    fn apply(&mut self, body: &Body, moment: Moment) -> Result<Vec<Effect>, Unfit>;
+
+    /// When it has to be woken next, in milliseconds since the Unix epoch.
+    fn due(&self) -> Option<u64>;
+
+    /// Whether a new owner must load it at once.
+    fn attention(&self) -> bool;
+
+    /// Whether nothing can change any more.
+    fn ended(&self) -> bool;
+
+    /// Whether it may leave memory while it waits.
+    fn parks(&self) -> bool;
+
+    /// A word for its state.
+    fn status(&self) -> &'static str;
+
+    /// Its activities in flight.
+    fn in_flight(&self) -> Vec<InFlight>;
+
+    /// The rows of a checkpoint; what changed since the last call at least.
+    ///
+    /// # Errors
+    /// [`Unfit`] when the state cannot be stored.
+    fn rows(&mut self) -> Result<RowChanges, Unfit>;
+
+    /// A copy for people.
+    fn inspect(&self) -> Inspection;
+}
+
+/// Makes the behaviours of actors from their rows.
+pub trait Kinds: Send + Sync + 'static {
+    /// The behaviour of an actor as its rows left it: its own row first, then those below it.
+    ///
+    /// # Errors
+    /// [`Unfit`] when the rows cannot be read, or the kind is unknown.
+    fn load(&self, actor: &ActorId, rows: &[Row]) -> Result<Box<dyn Behaviour>, Unfit>;
+}
+
+/// The kinds of actors that the product has.
+pub struct BuiltinKinds {
+    definitions: Arc<Definitions>,
+    window: Window,
+}
+
+impl BuiltinKinds {
+    /// With the definitions that instances pin, and the window of the routers.
+    pub fn new(definitions: Arc<Definitions>, window: Window) -> Self {
+        BuiltinKinds { definitions, window }
+    }
+}
+
+impl Kinds for BuiltinKinds {
+    fn load(&self, actor: &ActorId, rows: &[Row]) -> Result<Box<dyn Behaviour>, Unfit> {
+        match actor.kind() {
+            Some(ActorKind::Process) => {
+                Ok(Box::new(ProcessBehaviour::load(actor, rows.first(), Arc::clone(&self.definitions))?))
+            }
+            Some(ActorKind::Trigger) => {
+                Ok(Box::new(TriggerBehaviour::load(actor, rows.first(), Arc::clone(&self.definitions))?))
+            }
+            Some(ActorKind::Router) => Ok(Box::new(RouterBehaviour::load(actor, rows, self.window)?)),
+            None => Err(Unfit(format!("'{actor}' is of a kind that this version does not know"))),
+        }
+    }
+}
+
+/// The snapshot in a row.
+fn decode<T: serde::de::DeserializeOwned>(actor: &ActorId, row: &Row) -> Result<T, Unfit> {
+    impresario_model::encoding::decode(&row.snapshot)
+        .map_err(|error| Unfit(format!("the snapshot of '{actor}' is {error}")))
+}
+
+fn encode<T: serde::Serialize>(actor: &ActorId, state: &T) -> Result<bytes::Bytes, Unfit> {
+    impresario_model::encoding::encode(state)
+        .map(bytes::Bytes::from)
+        .map_err(|error| Unfit(format!("the state of '{actor}' {error}")))
+}

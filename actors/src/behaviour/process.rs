@@ -1,0 +1,127 @@
+//! A process instance as an actor.
+
+use std::sync::Arc;
+
+use impresario_model::definition::{Definition, DefinitionId};
+use impresario_model::entry::{Body, ProcessEvent};
+use impresario_model::ids::ActorId;
+use impresario_model::instance::{Effect, InFlight, Instance, Moment};
+use impresario_persistence::{Row, RowIndex};
+
+use super::{Behaviour, Inspection, RowChanges, Unfit, decode, encode};
+use crate::definitions::Definitions;
+
+/// One process instance, or the place of one that has not started.
+pub struct ProcessBehaviour {
+    actor: ActorId,
+    instance: Option<Instance>,
+    definition: Option<Arc<Definition>>,
+    definitions: Arc<Definitions>,
+}
+
+impl ProcessBehaviour {
+    /// From its row, if it has one.
+    ///
+    /// # Errors
+    /// [`Unfit`] when the row cannot be read.
+    pub fn load(actor: &ActorId, row: Option<&Row>, definitions: Arc<Definitions>) -> Result<Self, Unfit> {
+        let instance: Option<Instance> = row.map(|row| decode(actor, row)).transpose()?;
+        Ok(ProcessBehaviour { actor: actor.clone(), instance, definition: None, definitions })
+    }
+
+    fn definition(&mut self, id: &DefinitionId) -> Result<Arc<Definition>, Unfit> {
+        if let Some(known) = &self.definition {
+            return Ok(Arc::clone(known));
+        }
+        let found = self.definitions.get(id).ok_or_else(|| {
+            Unfit(format!("definition {id} is not known to this node: load the pack that holds it"))
+        })?;
+        Ok(Arc::clone(self.definition.insert(found)))
+    }
+}
+
+/// What a process row is listed under.
+pub fn group_of(definition: &DefinitionId) -> String {
+    definition.to_string()
+}
+
+impl Behaviour for ProcessBehaviour {
+    fn apply(&mut self, body: &Body, moment: Moment) -> Result<Vec<Effect>, Unfit> {
+        let Body::Process(event) = body else {
+            return Err(Unfit(format!("'{}' got an entry of another kind", self.actor)));
+        };
+        match (&mut self.instance, event) {
+            (None, ProcessEvent::Start(start)) => {
+                let definition = self.definition(&start.definition)?;
+                let start = start.as_ref().clone();
+                let (instance, applied) = Instance::start(self.actor.key(), start, &definition, moment);
+                self.instance = Some(instance);
+                Ok(applied.effects)
+            }
+            // What comes for an instance that never started, or is long groomed, has nobody to tell.
+            (None, _) => Ok(Vec::new()),
+            (Some(instance), event) => {
+                let id = instance.definition.clone();
+                if instance.status.ended() {
+                    // The definition of an ended instance may be gone; nothing runs any more, so none is needed.
+                    let known = self.definition(&id).ok();
+                    let Some((instance, definition)) = self.instance.as_mut().zip(known) else {
+                        return Ok(Vec::new());
+                    };
+                    return Ok(instance.apply(event, &definition, moment).effects);
+                }
+                let definition = self.definition(&id)?;
+                let Some(instance) = &mut self.instance else { return Ok(Vec::new()) };
+                Ok(instance.apply(event, &definition, moment).effects)
+            }
+        }
+    }
+
+    fn due(&self) -> Option<u64> {
+        self.instance.as_ref().and_then(Instance::due)
+    }
+
+    fn attention(&self) -> bool {
+        self.instance.as_ref().is_some_and(Instance::attention)
+    }
+
+    fn ended(&self) -> bool {
+        self.instance.as_ref().is_none_or(|instance| instance.status.ended() && !instance.attention())
+    }
+
+    fn parks(&self) -> bool {
+        !self.attention()
+    }
+
+    fn status(&self) -> &'static str {
+        self.instance.as_ref().map_or("absent", |instance| instance.status.word())
+    }
+
+    fn in_flight(&self) -> Vec<InFlight> {
+        self.instance.as_ref().map(Instance::in_flight).unwrap_or_default()
+    }
+
+    fn rows(&mut self) -> Result<RowChanges, Unfit> {
+        let Some(instance) = &self.instance else { return Ok(RowChanges::default()) };
+        let row = Row {
+            actor: self.actor.to_string(),
+            snapshot: encode(&self.actor, instance)?,
+            index: RowIndex {
+                due: instance.due(),
+                attention: instance.attention(),
+                status: instance.status.word().to_owned(),
+                group: group_of(&instance.definition),
+                started: instance.started,
+                ended: instance.ended.filter(|_| !instance.attention()),
+            },
+        };
+        Ok(RowChanges { put: vec![row], remove: Vec::new() })
+    }
+
+    fn inspect(&self) -> Inspection {
+        match &self.instance {
+            None => Inspection::Nothing,
+            Some(instance) => Inspection::Process(Box::new(instance.clone())),
+        }
+    }
+}

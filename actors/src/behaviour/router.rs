@@ -1,0 +1,95 @@
+//! The router of a shard as an actor.
+
+use impresario_model::entry::Body;
+use impresario_model::ids::ActorId;
+use impresario_model::instance::{Effect, InFlight, Moment};
+use impresario_model::router::{Chunk, Router, RouterSnapshot, Window};
+use impresario_persistence::{Row, RowIndex};
+
+use super::trigger::tell;
+use super::{Behaviour, Inspection, RowChanges, Unfit, decode, encode};
+
+/// The router of one shard. Its window is stored in rows below its own: `router/3/00000000000000000017`.
+pub struct RouterBehaviour {
+    actor: ActorId,
+    router: Router,
+}
+
+impl RouterBehaviour {
+    /// From its rows, or an empty one.
+    ///
+    /// # Errors
+    /// [`Unfit`] when a row cannot be read.
+    pub fn load(actor: &ActorId, rows: &[Row], window: Window) -> Result<Self, Unfit> {
+        let mut state = RouterSnapshot::default();
+        let mut chunks = Vec::new();
+        for row in rows {
+            if row.actor == actor.as_str() {
+                state = decode(actor, row)?;
+            } else {
+                chunks.push(decode::<Chunk>(actor, row)?);
+            }
+        }
+        Ok(RouterBehaviour { actor: actor.clone(), router: Router::new(state, chunks, window) })
+    }
+
+    fn chunk_row(&self, number: u64) -> String {
+        format!("{}/{number:020}", self.actor)
+    }
+}
+
+impl Behaviour for RouterBehaviour {
+    fn apply(&mut self, body: &Body, moment: Moment) -> Result<Vec<Effect>, Unfit> {
+        let Body::Router(event) = body else {
+            return Err(Unfit(format!("'{}' got an entry of another kind", self.actor)));
+        };
+        Ok(tell(self.router.apply(event, moment)))
+    }
+
+    fn due(&self) -> Option<u64> {
+        None
+    }
+
+    fn attention(&self) -> bool {
+        false
+    }
+
+    fn ended(&self) -> bool {
+        false
+    }
+
+    fn parks(&self) -> bool {
+        false
+    }
+
+    fn status(&self) -> &'static str {
+        "routing"
+    }
+
+    fn in_flight(&self) -> Vec<InFlight> {
+        Vec::new()
+    }
+
+    fn rows(&mut self) -> Result<RowChanges, Unfit> {
+        let changes = self.router.take_changes();
+        let own = Row {
+            actor: self.actor.to_string(),
+            snapshot: encode(&self.actor, &self.router.state)?,
+            index: RowIndex { status: "routing".to_owned(), ..RowIndex::default() },
+        };
+        let mut put = vec![own];
+        for chunk in changes.put {
+            put.push(Row {
+                actor: self.chunk_row(chunk.number),
+                snapshot: encode(&self.actor, &chunk)?,
+                index: RowIndex::default(),
+            });
+        }
+        let remove = changes.remove.into_iter().map(|number| self.chunk_row(number)).collect();
+        Ok(RowChanges { put, remove })
+    }
+
+    fn inspect(&self) -> Inspection {
+        Inspection::Router(self.router.state.clone(), self.router.remembered())
+    }
+}

@@ -1,0 +1,100 @@
+//! A trigger monitor as an actor.
+
+use std::sync::Arc;
+
+use impresario_model::entry::{Body, Message};
+use impresario_model::ids::ActorId;
+use impresario_model::instance::{Effect, InFlight, Moment};
+use impresario_model::trigger::Trigger;
+use impresario_persistence::{Row, RowIndex};
+
+use super::{Behaviour, Inspection, RowChanges, Unfit, decode, encode};
+use crate::definitions::Definitions;
+
+/// One trigger monitor.
+pub struct TriggerBehaviour {
+    actor: ActorId,
+    trigger: Trigger,
+    definitions: Arc<Definitions>,
+}
+
+impl TriggerBehaviour {
+    /// From its row, or one that watches nothing yet.
+    ///
+    /// # Errors
+    /// [`Unfit`] when the row cannot be read.
+    pub fn load(actor: &ActorId, row: Option<&Row>, definitions: Arc<Definitions>) -> Result<Self, Unfit> {
+        let trigger = match row {
+            Some(row) => decode(actor, row)?,
+            None => Trigger::new(actor.key()),
+        };
+        Ok(TriggerBehaviour { actor: actor.clone(), trigger, definitions })
+    }
+}
+
+impl Behaviour for TriggerBehaviour {
+    fn apply(&mut self, body: &Body, moment: Moment) -> Result<Vec<Effect>, Unfit> {
+        let Body::Trigger(event) = body else {
+            return Err(Unfit(format!("'{}' got an entry of another kind", self.actor)));
+        };
+        let needed = self.trigger.needs(event);
+        let definition = needed.and_then(|id| self.definitions.get(id));
+        if let (Some(id), None) = (needed, &definition) {
+            return Err(Unfit(format!("definition {id} is not known to this node")));
+        }
+        let messages = self.trigger.apply(event, definition.as_deref(), moment);
+        Ok(tell(messages))
+    }
+
+    fn due(&self) -> Option<u64> {
+        self.trigger.next
+    }
+
+    fn attention(&self) -> bool {
+        // An armed trigger lives: its definition is looked up at every entry, and people want to see it.
+        self.trigger.definition.is_some()
+    }
+
+    fn ended(&self) -> bool {
+        false
+    }
+
+    fn parks(&self) -> bool {
+        self.trigger.definition.is_none()
+    }
+
+    fn status(&self) -> &'static str {
+        match (&self.trigger.definition, &self.trigger.problem) {
+            (None, _) => "disarmed",
+            (Some(_), Some(_)) => "cannot watch",
+            (Some(_), None) => "watching",
+        }
+    }
+
+    fn in_flight(&self) -> Vec<InFlight> {
+        Vec::new()
+    }
+
+    fn rows(&mut self) -> Result<RowChanges, Unfit> {
+        let row = Row {
+            actor: self.actor.to_string(),
+            snapshot: encode(&self.actor, &self.trigger)?,
+            index: RowIndex {
+                due: self.trigger.next,
+                attention: self.attention(),
+                status: self.status().to_owned(),
+                ..RowIndex::default()
+            },
+        };
+        Ok(RowChanges { put: vec![row], remove: Vec::new() })
+    }
+
+    fn inspect(&self) -> Inspection {
+        Inspection::Trigger(Box::new(self.trigger.clone()))
+    }
+}
+
+/// Messages as effects.
+pub(super) fn tell(messages: Vec<Message>) -> Vec<Effect> {
+    messages.into_iter().map(Effect::Tell).collect()
+}

@@ -1,0 +1,172 @@
+//! One step of a shard: a batch of entries, from the log to their effects.
+
+use std::collections::HashMap;
+use std::sync::atomic::Ordering;
+
+use impresario_model::encoding;
+use impresario_model::entry::{Entry, Origin};
+use impresario_model::ids::ActorId;
+use impresario_model::instance::{Effect, Moment};
+use impresario_persistence::{Offset, Record, StoreError};
+use tokio::sync::oneshot;
+
+use super::roster::{TurnResult, Turns};
+use super::state::{Question, Shard};
+use crate::behaviour::Inspection;
+
+/// How many batches one step takes before it lets other messages in.
+const BATCHES_PER_STEP: usize = 4;
+
+/// What an entry asked for, with the entry's offset and the actor that asked.
+pub(super) struct Asked {
+    pub offset: u64,
+    pub actor: ActorId,
+    pub effect: Effect,
+}
+
+impl Shard {
+    /// Takes what is in the log through all stages.
+    pub(super) async fn step(&mut self) -> Result<(), StoreError> {
+        self.waking.store(false, Ordering::Release);
+        if self.draining {
+            return Ok(());
+        }
+        for _ in 0..BATCHES_PER_STEP {
+            if !self.send().await? {
+                // The store takes nothing at the moment; the next tick tries again.
+                self.publish();
+                return Ok(());
+            }
+            self.offer_runs();
+            if self.cursor >= self.caught_up_at && !self.recovered {
+                self.recover().await?;
+                continue;
+            }
+            if *self.head.borrow() <= self.cursor {
+                break;
+            }
+            let settings = &self.with.settings;
+            let (entries, bytes) = (settings.batch_entries, settings.batch_bytes);
+            let records = self.store.read(self.id(), self.cursor, entries, bytes).await?;
+            if records.is_empty() {
+                break;
+            }
+            self.apply(records).await?;
+            self.send().await?;
+            self.answer_questions().await?;
+        }
+        self.offer_runs();
+        self.publish();
+        self.checkpoint_if_due().await?;
+        if *self.head.borrow() > self.cursor || !self.recovered {
+            self.wake();
+        }
+        Ok(())
+    }
+
+    /// Stage 2: every entry is a turn of its actor.
+    async fn apply(&mut self, records: Vec<Record>) -> Result<(), StoreError> {
+        let Some(last) = records.last().map(|record| record.offset) else { return Ok(()) };
+        let live = records.iter().filter(|record| record.offset > self.caught_up_at).count();
+        self.entries_since_checkpoint += records.len() as u64;
+        let turns = self.sort_by_actor(records);
+        let actors = turns.iter().map(|(actor, _)| actor.clone()).collect();
+        let unfit = self.activate(actors).await?;
+        let unfit: HashMap<ActorId, String> =
+            unfit.into_iter().map(|(actor, reason)| (actor, reason.0)).collect();
+        let (unfit_turns, turns): (Vec<_>, Vec<_>) =
+            turns.into_iter().partition(|(actor, _)| unfit.contains_key(actor));
+        let kept: HashMap<ActorId, Turns> = turns.iter().cloned().collect();
+        let mut asked = Vec::new();
+        for (actor, result) in self.give_turns(turns).await {
+            match result {
+                TurnResult::Done(reply) => {
+                    self.seat(&actor, &reply.standing, reply.rows);
+                    for (offset, effect) in reply.effects {
+                        asked.push(Asked { offset, actor: actor.clone(), effect });
+                    }
+                }
+                TurnResult::Failed(reason) => {
+                    let entries = kept.get(&actor).cloned().unwrap_or_default();
+                    asked.extend(self.try_again(&actor, entries, &reason).await?);
+                }
+            }
+        }
+        for (actor, entries) in unfit_turns {
+            let reason = unfit.get(&actor).cloned().unwrap_or_default();
+            self.set_aside(&actor, entries, &reason);
+        }
+        // The order of the log, whichever actor was quicker; the sort is stable within one entry.
+        asked.sort_by_key(|asked| asked.offset);
+        self.outbox_from(asked);
+        self.outbox.cursor = last;
+        if let Some(gauge) = self.gauge() {
+            gauge.applied.fetch_add(live as u64, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    /// Decodes entries, drops repetitions, and groups them by actor in the order of the log.
+    fn sort_by_actor(&mut self, records: Vec<Record>) -> Vec<(ActorId, Turns)> {
+        let mut turns: Vec<(ActorId, Turns)> = Vec::new();
+        let mut place: HashMap<ActorId, usize> = HashMap::new();
+        for record in records {
+            let moment = Moment { offset: record.offset.0, now: record.offset.millis() };
+            let entry: Entry = match encoding::decode(&record.bytes) {
+                Ok(entry) => entry,
+                Err(error) => {
+                    // It was checked when it was written and its checksum holds, so a newer program wrote it.
+                    tracing::error!(shard = self.id().0, offset = %record.offset, %error, "skipped an entry");
+                    continue;
+                }
+            };
+            if self.is_repetition(entry.origin) {
+                continue;
+            }
+            if self.meta.quarantined.contains_key(entry.to.as_str()) {
+                self.hold(&entry.to, moment, entry.body);
+                continue;
+            }
+            let at = *place.entry(entry.to.clone()).or_insert_with(|| {
+                turns.push((entry.to.clone(), Vec::new()));
+                turns.len() - 1
+            });
+            turns[at].1.push((moment, entry.body));
+        }
+        turns
+    }
+
+    /// Whether a message was seen before. Messages of one shard arrive in order, so the highest one is enough.
+    fn is_repetition(&mut self, origin: Option<Origin>) -> bool {
+        let Some(origin) = origin else { return false };
+        let place = (origin.offset, origin.index);
+        let seen = self.meta.seen.entry(origin.shard).or_default();
+        if place <= *seen {
+            return true;
+        }
+        *seen = place;
+        self.meta_changed = true;
+        false
+    }
+
+    /// Shows an actor once everything that is durable by now is applied, so that a sender reads its own writes.
+    pub(super) async fn inspect_when_applied(
+        &mut self,
+        actor: String,
+        reply: oneshot::Sender<Inspection>,
+    ) -> Result<(), StoreError> {
+        let after: Offset = *self.head.borrow();
+        self.questions.push_back(Question { after, actor, reply });
+        self.answer_questions().await
+    }
+
+    async fn answer_questions(&mut self) -> Result<(), StoreError> {
+        while self.questions.front().is_some_and(|question| question.after <= self.cursor) {
+            if let Some(question) = self.questions.pop_front() {
+                let inspection = self.inspect(&question.actor).await?;
+                let _ = question.reply.send(inspection);
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,223 @@
+//! Checkpoints, timers and idle actors: what a shard does because time has passed.
+
+use std::collections::HashMap;
+
+use impresario_model::encoding;
+use impresario_model::entry::{ActivityOutcome, Body, Entry, ProcessEvent, TriggerEvent};
+use impresario_model::ids::{ActorId, ActorKind};
+use impresario_persistence::{Checkpoint, Row, RowIndex, StoreError};
+use tokio::sync::oneshot;
+
+use super::ShardMessage;
+use super::recover::meta_row_name;
+use super::state::{Flushing, Shard};
+use crate::shell::ShellMessage;
+
+/// How many timers one tick fires.
+const TIMERS_PER_TICK: usize = 1_000;
+/// How many ended rows one grooming removes.
+const GROOM_LIMIT: usize = 1_000;
+/// How often a shard grooms, in milliseconds.
+const GROOM_EVERY_MS: u64 = 30_000;
+
+impl Shard {
+    /// Time has passed.
+    pub(super) async fn tick(&mut self) -> Result<(), StoreError> {
+        if self.draining {
+            return Ok(());
+        }
+        if self.recovered {
+            self.load_timers().await?;
+            self.fire_timers();
+        }
+        self.step().await?;
+        self.groom().await
+    }
+
+    /// Loads the timers of stored rows some way ahead, so that memory holds only what is near.
+    async fn load_timers(&mut self) -> Result<(), StoreError> {
+        let now = self.with.clock.now();
+        let horizon = self.with.settings.timer_horizon.as_millis() as u64;
+        if self.timers_loaded > now + horizon / 2 {
+            return Ok(());
+        }
+        let until = now + horizon;
+        let due = self.store.due(self.id(), until, usize::MAX).await?;
+        for (at, actor) in due {
+            let newer = self.live.contains_key(&actor)
+                || self.parked.contains_key(&actor)
+                || self.flushing.as_ref().is_some_and(|flushing| flushing.rows.contains_key(&actor))
+                || self.meta.quarantined.contains_key(&actor);
+            if !newer {
+                self.timers.set(&actor, Some(at));
+            }
+        }
+        self.timers_loaded = until;
+        Ok(())
+    }
+
+    /// A timer fires as an entry, so that the time of its firing is the log's.
+    fn fire_timers(&mut self) {
+        let now = self.with.clock.now();
+        for name in self.timers.take_due(now, TIMERS_PER_TICK) {
+            let Ok(actor) = ActorId::parse(&name) else { continue };
+            let body = match actor.kind() {
+                Some(ActorKind::Process) => Body::Process(ProcessEvent::Timer),
+                Some(ActorKind::Trigger) => Body::Trigger(TriggerEvent::Timer),
+                Some(ActorKind::Router) | None => continue,
+            };
+            self.post(&Entry { to: actor, origin: None, body });
+        }
+    }
+
+    /// Starts a checkpoint if one is due and none is under way.
+    pub(super) async fn checkpoint_if_due(&mut self) -> Result<(), StoreError> {
+        let settings = &self.with.settings;
+        let now = self.with.clock.now();
+        let interval = settings.checkpoint_interval.as_millis() as u64;
+        let due = self.entries_since_checkpoint >= settings.checkpoint_entries
+            || now >= self.last_checkpoint.saturating_add(interval);
+        // A clock that stepped back must not stop checkpoints.
+        let stepped_back = now < self.last_checkpoint;
+        if (due || stepped_back) && self.flushing.is_none() && self.cursor > self.mark {
+            self.begin_checkpoint().await?;
+        }
+        Ok(())
+    }
+
+    /// Takes the rows of everything that changed, and has them written while the shard goes on.
+    async fn begin_checkpoint(&mut self) -> Result<(), StoreError> {
+        // What is not durable yet would be behind the mark and lost.
+        if !self.outbox.messages.is_empty() || !self.outbox.markers.is_empty() {
+            return Ok(());
+        }
+        self.collect_dirty().await;
+        let meta_row = Row {
+            actor: meta_row_name(self.id().0),
+            snapshot: encoding::encode(&self.meta)
+                .map_err(|error| StoreError::Failed(format!("the row of the shard {error}")))?
+                .into(),
+            index: RowIndex::default(),
+        };
+        let rows: HashMap<String, Row> = std::mem::take(&mut self.parked);
+        let remove = std::mem::take(&mut self.remove);
+        let mut put: Vec<Row> = rows.values().cloned().collect();
+        put.push(meta_row);
+        let checkpoint = Checkpoint { mark: self.cursor, put, remove: remove.clone() };
+        self.flushing = Some(Flushing { rows, remove, mark: self.cursor, meta: self.meta.clone() });
+        self.meta_changed = false;
+        self.entries_since_checkpoint = 0;
+        self.last_checkpoint = self.with.clock.now();
+        let written = self.store.checkpoint(self.id(), self.epoch, checkpoint);
+        let myself = self.myself.clone();
+        crate::task::spawn(crate::task::TaskKind::Checkpoint, async move {
+            let result = written.await;
+            // If the shard is gone, its successor reads what was stored.
+            let _ = myself.cast(ShardMessage::Stored(result));
+        });
+        Ok(())
+    }
+
+    /// Moves the rows of changed actors to the parked ones, and lets idle actors go.
+    async fn collect_dirty(&mut self) {
+        let now = self.with.clock.now();
+        let idle_after = self.with.settings.idle_after.as_millis() as u64;
+        let mut asked = Vec::new();
+        for (name, live) in &mut self.live {
+            let idle = live.parks && now.saturating_sub(live.used) >= idle_after;
+            if !live.dirty && !idle {
+                continue;
+            }
+            let (reply, answer) = oneshot::channel();
+            if live.shell.cast(ShellMessage::Rows(reply)).is_ok() {
+                asked.push((name.clone(), idle, answer));
+            }
+        }
+        for (name, idle, answer) in asked {
+            match answer.await {
+                Ok(Ok(rows)) => {
+                    self.park(rows);
+                    if let Some(live) = self.live.get_mut(&name) {
+                        live.dirty = false;
+                        if idle {
+                            live.shell.stop(None);
+                            self.live.remove(&name);
+                        }
+                    }
+                }
+                // Its state is in the log and the row before holds; its next turn reports what is wrong.
+                Ok(Err(unfit)) => tracing::error!(actor = name, reason = %unfit, "failed to store an actor"),
+                Err(_) => tracing::warn!(actor = name, "an actor ended before it was stored"),
+            }
+        }
+    }
+
+    /// A checkpoint has ended.
+    pub(super) fn stored(&mut self, result: Result<(), StoreError>) -> Result<(), StoreError> {
+        let Some(flushing) = self.flushing.take() else { return Ok(()) };
+        match result {
+            Ok(()) => {
+                self.mark = flushing.mark;
+                Ok(())
+            }
+            Err(error @ (StoreError::Busy | StoreError::Full(_))) => {
+                tracing::warn!(shard = self.id().0, %error, "a checkpoint was not written; trying again");
+                for (actor, row) in flushing.rows {
+                    if !self.live.contains_key(&actor) {
+                        self.parked.entry(actor).or_insert(row);
+                    } else if let Some(live) = self.live.get_mut(&actor) {
+                        live.dirty = true;
+                        self.parked.entry(actor).or_insert(row);
+                    }
+                }
+                self.remove.extend(flushing.remove);
+                self.meta_changed |= flushing.meta != self.meta;
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn groom(&mut self) -> Result<(), StoreError> {
+        let now = self.with.clock.now();
+        if now.saturating_sub(self.last_groom) < GROOM_EVERY_MS {
+            return Ok(());
+        }
+        self.last_groom = now;
+        let before = now.saturating_sub(self.with.settings.retention.as_millis() as u64);
+        match self.store.groom(self.id(), self.epoch, before, GROOM_LIMIT).await {
+            Ok(_) | Err(StoreError::Busy | StoreError::Full(_)) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Friendly stop: everything applied is stored, so that the next owner has nothing to replay.
+    pub(super) async fn drain(&mut self) -> Result<(), StoreError> {
+        self.draining = true;
+        // What waits for a host certainly did not begin; said so, not even a marked start is in doubt.
+        for request in std::mem::take(&mut self.ready) {
+            if let Ok(actor) = ActorId::parse(&request.address.actor) {
+                self.report(&actor, request.address.activity, &request.token, ActivityOutcome::NotStarted);
+            }
+        }
+        if !self.send().await? {
+            return Ok(());
+        }
+        self.collect_dirty().await;
+        let mut rows: HashMap<String, Row> =
+            self.flushing.take().map(|flushing| flushing.rows).unwrap_or_default();
+        rows.extend(std::mem::take(&mut self.parked));
+        let meta_row = Row {
+            actor: meta_row_name(self.id().0),
+            snapshot: encoding::encode(&self.meta)
+                .map_err(|error| StoreError::Failed(format!("the row of the shard {error}")))?
+                .into(),
+            index: RowIndex::default(),
+        };
+        let mut put: Vec<Row> = rows.into_values().collect();
+        put.push(meta_row);
+        let remove = std::mem::take(&mut self.remove);
+        self.store.checkpoint(self.id(), self.epoch, Checkpoint { mark: self.cursor, put, remove }).await?;
+        self.store.release(self.id(), self.epoch).await
+    }
+}

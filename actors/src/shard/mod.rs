@@ -1,0 +1,203 @@
+//! A shard: reads its mailbox log in order and applies each entry to its actor.
+//!
+//! The shard is the only reader of its log and the only writer of its state. One step takes a batch of entries
+//! through five stages, and never starts one before the stage ahead is done:
+//!
+//! 1. *read* what is durable in the log behind the cursor ([`batch`]);
+//! 2. *apply* it: each entry is a turn of its actor, which lives in a shell of its own ([`roster`]);
+//! 3. *send*: the messages and start markers that the actors asked for become durable ([`outbox`]);
+//! 4. *act*: attempts of activities go to the adapter hosts, timers are set;
+//! 5. the cursor moves on.
+//!
+//! A checkpoint ([`checkpoint`]) stores the changed actors and the cursor, so it never passes an entry whose
+//! messages are not durable. After a claim ([`recover`]) the same steps replay the tail of the log; only stage 4
+//! waits until the shard has caught up.
+
+mod batch;
+mod checkpoint;
+mod outbox;
+mod quarantine;
+mod recover;
+mod roster;
+mod state;
+mod timers;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use impresario_persistence::{Owner, ShardId, StoreError};
+use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
+use tokio::sync::oneshot;
+
+pub use self::quarantine::{Order, Quarantined};
+pub use self::state::{ActorFacts, Shard, ShardMeta};
+use crate::activity::RunRequest;
+use crate::behaviour::{Inspection, Kinds};
+use crate::clock::Clock;
+use crate::post::Post;
+
+/// What starts attempts of activities: the adapter hosts, or a stand-in for them in tests.
+pub trait Runner: Send + Sync + 'static {
+    /// Takes an attempt; its report comes back exactly once.
+    ///
+    /// # Errors
+    /// [`NotRun`]; then no report comes back.
+    fn run(&self, request: RunRequest) -> Result<(), NotRun>;
+
+    /// Nobody waits for this attempt any more.
+    fn abandon(&self, adapter: &str, token: &str);
+}
+
+/// Why an attempt was not taken.
+#[derive(Clone, Debug, PartialEq)]
+pub enum NotRun {
+    /// The adapter's queue is full: offer it again later.
+    Busy(Box<RunRequest>),
+    /// It will never be taken.
+    Refused(Box<RunRequest>, String),
+}
+
+/// How a shard works.
+#[derive(Clone, Debug)]
+pub struct ShardSettings {
+    /// At most so many entries in one step.
+    pub batch_entries: usize,
+    /// At most about so many bytes in one step.
+    pub batch_bytes: usize,
+    /// A checkpoint at the latest after so many entries.
+    pub checkpoint_entries: u64,
+    /// A checkpoint at the latest after this time.
+    pub checkpoint_interval: Duration,
+    /// An actor that had nothing to do for this long leaves memory.
+    pub idle_after: Duration,
+    /// With more actors than this in memory, they leave as soon as they have nothing to do.
+    pub live_actors: usize,
+    /// How far ahead timers of actors that are not in memory are loaded.
+    pub timer_horizon: Duration,
+    /// How long ended instances are kept.
+    pub retention: Duration,
+}
+
+impl Default for ShardSettings {
+    fn default() -> Self {
+        ShardSettings {
+            batch_entries: 512,
+            batch_bytes: 1 << 20,
+            checkpoint_entries: 20_000,
+            checkpoint_interval: Duration::from_secs(2),
+            idle_after: Duration::from_secs(10),
+            live_actors: 512,
+            timer_horizon: Duration::from_secs(60),
+            retention: Duration::from_secs(7 * 24 * 3600),
+        }
+    }
+}
+
+/// What a shard works with.
+#[derive(Clone)]
+pub struct ShardArguments {
+    /// Which shard.
+    pub shard: ShardId,
+    /// Who claims it.
+    pub owner: Owner,
+    /// The post office, which has the store.
+    pub post: Post,
+    /// Makes the actors.
+    pub kinds: Arc<dyn Kinds>,
+    /// Runs the activities.
+    pub runner: Arc<dyn Runner>,
+    /// Tells the time.
+    pub clock: Clock,
+    /// How it works.
+    pub settings: ShardSettings,
+}
+
+/// What a shard is told.
+pub enum ShardMessage {
+    /// There may be something to read.
+    Wake,
+    /// Time has passed: timers, checkpoints, idle actors.
+    Tick,
+    /// A checkpoint that was under way has ended.
+    Stored(Result<(), StoreError>),
+    /// Show an actor, once everything that is durable by now is applied.
+    Inspect(String, oneshot::Sender<Inspection>),
+    /// List what the store does not know yet: open or just ended actors of a kind.
+    Facts(oneshot::Sender<Vec<ActorFacts>>),
+    /// Set actors aside or take them back.
+    Quarantine(Order, oneshot::Sender<Result<(), String>>),
+    /// Write a checkpoint and stop.
+    Drain(oneshot::Sender<()>),
+}
+
+/// The shard actor.
+pub struct ShardActor;
+
+impl Actor for ShardActor {
+    type Msg = ShardMessage;
+    type State = Shard;
+    type Arguments = ShardArguments;
+
+    async fn pre_start(
+        &self,
+        myself: ActorRef<ShardMessage>,
+        arguments: ShardArguments,
+    ) -> Result<Shard, ActorProcessingErr> {
+        // The claim is quick; the replay happens in steps, so that the supervisor is not kept waiting.
+        Ok(Shard::claim(myself, arguments).await?)
+    }
+
+    async fn post_start(
+        &self,
+        myself: ActorRef<ShardMessage>,
+        shard: &mut Shard,
+    ) -> Result<(), ActorProcessingErr> {
+        shard.watch_log();
+        myself.cast(ShardMessage::Wake)?;
+        Ok(())
+    }
+
+    async fn handle(
+        &self,
+        _myself: ActorRef<ShardMessage>,
+        message: ShardMessage,
+        shard: &mut Shard,
+    ) -> Result<(), ActorProcessingErr> {
+        match message {
+            ShardMessage::Wake => shard.step().await?,
+            ShardMessage::Tick => shard.tick().await?,
+            ShardMessage::Stored(result) => shard.stored(result)?,
+            ShardMessage::Inspect(actor, reply) => shard.inspect_when_applied(actor, reply).await?,
+            ShardMessage::Facts(reply) => {
+                let _ = reply.send(shard.facts());
+            }
+            ShardMessage::Quarantine(order, reply) => {
+                let _ = reply.send(shard.obey(order).await);
+            }
+            ShardMessage::Drain(done) => {
+                shard.drain().await?;
+                let _ = done.send(());
+            }
+        }
+        Ok(())
+    }
+
+    async fn handle_supervisor_evt(
+        &self,
+        _myself: ActorRef<ShardMessage>,
+        event: SupervisionEvent,
+        shard: &mut Shard,
+    ) -> Result<(), ActorProcessingErr> {
+        match event {
+            SupervisionEvent::ActorFailed(cell, error) => {
+                tracing::warn!(shard = shard.id().0, %error, "an actor failed");
+                shard.child_gone(cell.get_id());
+            }
+            // The shard itself stops the actors that leave memory.
+            SupervisionEvent::ActorTerminated(..)
+            | SupervisionEvent::ActorStarted(_)
+            | SupervisionEvent::ProcessGroupChanged(_) => {}
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,176 @@
+//! Stages 3 and 4 of a step: what actors asked for becomes durable, and then it is done.
+
+use std::sync::atomic::Ordering;
+
+use bytes::Bytes;
+use impresario_model::encoding;
+use impresario_model::entry::{ActivityOutcome, Body, Entry, Origin, ProcessEvent};
+use impresario_model::ids::ActorId;
+use impresario_model::instance::{Attempt, Effect};
+use impresario_persistence::{Append, Offset, ShardId, StoreError};
+
+use super::NotRun;
+use super::batch::Asked;
+use super::state::Shard;
+use crate::activity::{ActivityAddress, RunRequest};
+
+/// What the applied entries asked for and what is not done yet.
+#[derive(Default)]
+pub(super) struct Outbox {
+    /// Messages, in the order of the log.
+    pub messages: Vec<Append>,
+    /// Start markers for this shard's own log: appended under its epoch, or not at all.
+    pub markers: Vec<Bytes>,
+    /// Attempts to run once the above is durable.
+    pub runs: Vec<RunRequest>,
+    /// Attempts that nobody waits for, with their adapters.
+    pub abandoned: Vec<(String, String)>,
+    /// Where the cursor goes once all is durable.
+    pub cursor: Offset,
+}
+
+impl Shard {
+    /// Sorts what was asked for into the outbox.
+    pub(super) fn outbox_from(&mut self, asked: Vec<Asked>) {
+        let mut index = (0, 0);
+        for Asked { offset, actor, effect } in asked {
+            let replayed = offset <= self.caught_up_at.0;
+            match effect {
+                Effect::Tell(message) => {
+                    index = if index.0 == offset { (offset, index.1 + 1) } else { (offset, 0) };
+                    let origin = Some(Origin { shard: self.id().0, offset, index: index.1 });
+                    self.post(&Entry { to: message.to, origin, body: message.body });
+                }
+                Effect::Continue => {
+                    self.post(&Entry {
+                        to: actor,
+                        origin: None,
+                        body: Body::Process(ProcessEvent::Continue),
+                    });
+                }
+                // A shard that has caught up settles everything in flight by itself, see `recover`.
+                Effect::Run(_) | Effect::Mark { .. } | Effect::Abandon { .. } if replayed => {}
+                Effect::Mark { activity, token } => self.mark_start(&actor, activity, token),
+                Effect::Abandon { adapter, token } => self.outbox.abandoned.push((adapter, token)),
+                Effect::Run(attempt) => self.run_soon(&actor, attempt),
+            }
+        }
+    }
+
+    /// Puts a message into the outbox.
+    pub(super) fn post(&mut self, entry: &Entry) {
+        match self.with.post.address(entry) {
+            Ok(append) => self.outbox.messages.push(append),
+            // Values are bounded on their way in and out of expressions, so every entry can be encoded.
+            Err(error) => tracing::error!(to = %entry.to, %error, "dropped a message that cannot be stored"),
+        }
+    }
+
+    /// Puts a start marker into the outbox.
+    pub(super) fn mark_start(&mut self, actor: &ActorId, activity: u64, token: String) {
+        let body = Body::Process(ProcessEvent::Marker { activity, token, epoch: self.epoch.0 });
+        match encoding::encode(&Entry { to: actor.clone(), origin: None, body }) {
+            Ok(bytes) => self.outbox.markers.push(Bytes::from(bytes)),
+            Err(error) => tracing::error!(%actor, %error, "dropped a start marker that cannot be stored"),
+        }
+    }
+
+    fn run_soon(&mut self, actor: &ActorId, attempt: Attempt) {
+        // A marker of an older epoch belongs to a start that may have happened: `recover` settles it.
+        if attempt.marker.is_some_and(|epoch| epoch != self.epoch.0) {
+            return;
+        }
+        self.outbox.runs.push(RunRequest {
+            address: ActivityAddress {
+                shard: self.id(),
+                actor: actor.to_string(),
+                activity: attempt.activity,
+            },
+            token: attempt.token,
+            attempt: attempt.attempt,
+            key: attempt.key,
+            adapter: attempt.adapter,
+            function: attempt.function,
+            arguments: attempt.arguments,
+        });
+    }
+
+    /// Makes the outbox durable and moves the cursor on; false when the store takes nothing at the moment.
+    pub(super) async fn send(&mut self) -> Result<bool, StoreError> {
+        if !self.outbox.markers.is_empty() {
+            let markers = self.outbox.markers.clone();
+            match self.store.append_fenced(self.id(), self.epoch, markers).await {
+                Ok(offsets) => {
+                    self.outbox.markers.clear();
+                    offsets.iter().for_each(|_| self.with.post.count(self.id()));
+                }
+                Err(error) => return self.later(error),
+            }
+        }
+        if !self.outbox.messages.is_empty() {
+            let messages = self.outbox.messages.clone();
+            let shards: Vec<ShardId> = messages.iter().map(|append| append.shard).collect();
+            match self.store.append(messages).await {
+                Ok(_) => {
+                    self.outbox.messages.clear();
+                    shards.into_iter().for_each(|shard| self.with.post.count(shard));
+                }
+                Err(error) => return self.later(error),
+            }
+        }
+        self.cursor = self.cursor.max(self.outbox.cursor);
+        for (adapter, token) in std::mem::take(&mut self.outbox.abandoned) {
+            self.ready.retain(|request| request.token != token);
+            self.with.runner.abandon(&adapter, &token);
+        }
+        self.ready.extend(std::mem::take(&mut self.outbox.runs));
+        Ok(true)
+    }
+
+    fn later(&self, error: StoreError) -> Result<bool, StoreError> {
+        match error {
+            StoreError::Busy | StoreError::Full(_) => {
+                tracing::warn!(shard = self.id().0, %error, "the store takes nothing at the moment; trying again");
+                Ok(false)
+            }
+            error => Err(error),
+        }
+    }
+
+    /// Offers waiting attempts to their adapter hosts, in order, as long as there is room.
+    pub(super) fn offer_runs(&mut self) {
+        let mut full: Vec<String> = Vec::new();
+        let mut kept = std::collections::VecDeque::new();
+        while let Some(request) = self.ready.pop_front() {
+            if full.contains(&request.adapter) {
+                kept.push_back(request);
+                continue;
+            }
+            match self.with.runner.run(request) {
+                Ok(()) => {}
+                Err(NotRun::Busy(request)) => {
+                    full.push(request.adapter.clone());
+                    kept.push_back(*request);
+                }
+                Err(NotRun::Refused(request, reason)) => self.refuse(&request, reason),
+            }
+        }
+        self.ready = kept;
+        if let Some(gauge) = self.gauge() {
+            gauge.waiting_runs.store(self.ready.len(), Ordering::Relaxed);
+        }
+    }
+
+    /// An attempt that no host will ever take ends here, with a report like any other.
+    fn refuse(&mut self, request: &RunRequest, reason: String) {
+        let Ok(actor) = ActorId::parse(&request.address.actor) else { return };
+        self.report(&actor, request.address.activity, &request.token, ActivityOutcome::Refused { reason });
+        self.wake();
+    }
+
+    /// Puts a report of an attempt into the outbox.
+    pub(super) fn report(&mut self, actor: &ActorId, activity: u64, token: &str, outcome: ActivityOutcome) {
+        let body = Body::Process(ProcessEvent::Report { activity, token: token.to_owned(), outcome });
+        self.post(&Entry { to: actor.clone(), origin: None, body });
+    }
+}

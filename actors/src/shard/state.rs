@@ -1,0 +1,208 @@
+//! What a shard holds in memory.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use impresario_persistence::{Epoch, Offset, Row, ShardId, Store};
+use ractor::{ActorId as RactorId, ActorRef};
+use serde::{Deserialize, Serialize};
+use tokio::sync::{oneshot, watch};
+
+use super::outbox::Outbox;
+use super::quarantine::Quarantined;
+use super::timers::Timers;
+use super::{ShardArguments, ShardMessage};
+use crate::activity::RunRequest;
+use crate::behaviour::Inspection;
+use crate::post::ShardGauge;
+use crate::shell::ShellMessage;
+
+/// What a shard stores of itself, beside its actors.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ShardMeta {
+    /// The highest (offset, index) applied of the messages of each shard: what is not higher was seen.
+    pub seen: BTreeMap<u16, (u64, u32)>,
+    /// Actors that were set aside.
+    #[serde(default)]
+    pub quarantined: BTreeMap<String, Quarantined>,
+}
+
+/// An actor in memory.
+pub(super) struct Live {
+    pub shell: ActorRef<ShellMessage>,
+    /// Whether it changed since its rows were taken last.
+    pub dirty: bool,
+    pub parks: bool,
+    pub status: &'static str,
+    /// When it was last used, in milliseconds since the Unix epoch.
+    pub used: u64,
+    pub due: Option<u64>,
+}
+
+/// A checkpoint that is being written.
+pub(super) struct Flushing {
+    pub rows: HashMap<String, Row>,
+    pub remove: Vec<String>,
+    pub mark: Offset,
+    pub meta: ShardMeta,
+}
+
+/// A question that waits until the log is applied up to an offset.
+pub(super) struct Question {
+    pub after: Offset,
+    pub actor: String,
+    pub reply: oneshot::Sender<Inspection>,
+}
+
+/// What a list shows of an actor that the store may not know yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ActorFacts {
+    /// The actor id.
+    pub actor: String,
+    /// A word for its state.
+    pub status: String,
+    /// Whether it is in memory.
+    pub live: bool,
+    /// Its row, where one is newer than the store's.
+    pub row: Option<Row>,
+    /// When it is woken next, in milliseconds since the Unix epoch.
+    pub due: Option<u64>,
+}
+
+/// A shard in memory.
+pub struct Shard {
+    pub(super) myself: ActorRef<ShardMessage>,
+    pub(super) with: ShardArguments,
+    pub(super) store: Arc<dyn Store>,
+    pub(super) epoch: Epoch,
+    /// The end of the log when the shard was claimed: entries up to it are replayed.
+    pub(super) caught_up_at: Offset,
+    pub(super) recovered: bool,
+    /// The last entry that was applied, and whose messages are durable.
+    pub(super) cursor: Offset,
+    /// The last entry behind which the log is trimmed.
+    pub(super) mark: Offset,
+    pub(super) meta: ShardMeta,
+    pub(super) meta_changed: bool,
+    pub(super) live: HashMap<String, Live>,
+    /// Rows of actors that left memory, newer than the store's.
+    pub(super) parked: HashMap<String, Row>,
+    pub(super) remove: Vec<String>,
+    pub(super) flushing: Option<Flushing>,
+    pub(super) outbox: Outbox,
+    /// Attempts that wait for room in an adapter host.
+    pub(super) ready: VecDeque<RunRequest>,
+    pub(super) timers: Timers,
+    /// Timers of stored rows are loaded up to this time.
+    pub(super) timers_loaded: u64,
+    pub(super) entries_since_checkpoint: u64,
+    pub(super) last_checkpoint: u64,
+    pub(super) last_groom: u64,
+    pub(super) questions: VecDeque<Question>,
+    pub(super) head: watch::Receiver<Offset>,
+    /// Whether a wake-up is on its way, so that there is never more than one.
+    pub(super) waking: Arc<AtomicBool>,
+    pub(super) draining: bool,
+}
+
+impl Shard {
+    /// Which shard it is.
+    pub fn id(&self) -> ShardId {
+        self.with.shard
+    }
+
+    pub(super) fn gauge(&self) -> Option<&ShardGauge> {
+        self.with.post.gauges().get(usize::from(self.id().0))
+    }
+
+    /// Wakes the shard for what is durable in its log, until the shard is gone.
+    pub(super) fn watch_log(&self) {
+        let mut head = self.head.clone();
+        let shard = self.myself.clone();
+        let waking = Arc::clone(&self.waking);
+        crate::task::spawn(crate::task::TaskKind::LogWatch, async move {
+            while head.changed().await.is_ok() {
+                head.borrow_and_update();
+                if waking.swap(true, Ordering::AcqRel) {
+                    continue;
+                }
+                if shard.cast(ShardMessage::Wake).is_err() {
+                    return;
+                }
+            }
+        });
+    }
+
+    /// Asks for another step, unless one is on its way.
+    pub(super) fn wake(&self) {
+        if !self.waking.swap(true, Ordering::AcqRel) {
+            // The shard itself is running, so its mailbox takes the message; if not, nothing is left to wake.
+            let _ = self.myself.cast(ShardMessage::Wake);
+        }
+    }
+
+    /// A child ended by itself: it is no longer in memory, and its next entry loads it again.
+    pub(super) fn child_gone(&mut self, id: RactorId) {
+        let gone =
+            self.live.iter().find(|(_, live)| live.shell.get_id() == id).map(|(actor, _)| actor.clone());
+        if let Some(actor) = gone {
+            // Its state since the last checkpoint is in the log; the next turn of it rebuilds it from there.
+            if let Some(live) = self.live.get_mut(&actor) {
+                live.status = "failed";
+            }
+        }
+    }
+
+    /// Publishes the gauges.
+    pub(super) fn publish(&self) {
+        if let Some(gauge) = self.gauge() {
+            gauge.waiting_runs.store(self.ready.len(), Ordering::Relaxed);
+            gauge.live.store(self.live.len(), Ordering::Relaxed);
+            gauge.cursor.store(self.cursor.0, Ordering::Relaxed);
+            let next = self.timers.next().unwrap_or(u64::MAX);
+            gauge.next_due.store(next.min(self.timers_loaded), Ordering::Relaxed);
+            gauge.ready.store(self.recovered, Ordering::Relaxed);
+        }
+    }
+
+    /// What is in memory, and what left it since the last checkpoint.
+    pub(super) fn facts(&self) -> Vec<ActorFacts> {
+        let mut facts: BTreeMap<&str, ActorFacts> = BTreeMap::new();
+        let rows =
+            self.flushing.iter().flat_map(|flushing| flushing.rows.values()).chain(self.parked.values());
+        for row in rows.filter(|row| !row.index.status.is_empty()) {
+            let fact = ActorFacts {
+                actor: row.actor.clone(),
+                status: row.index.status.clone(),
+                live: false,
+                row: Some(Row { snapshot: bytes::Bytes::new(), ..row.clone() }),
+                due: row.index.due,
+            };
+            facts.insert(&row.actor, fact);
+        }
+        for (actor, live) in &self.live {
+            let row = facts.remove(actor.as_str()).and_then(|fact| fact.row);
+            let fact = ActorFacts {
+                actor: actor.clone(),
+                status: live.status.to_owned(),
+                live: true,
+                row,
+                due: live.due,
+            };
+            facts.insert(actor, fact);
+        }
+        for (actor, aside) in &self.meta.quarantined {
+            let row = facts.remove(actor.as_str()).and_then(|fact| fact.row);
+            let fact = ActorFacts {
+                actor: actor.clone(),
+                status: format!("quarantined: {}", aside.reason),
+                live: false,
+                row,
+                due: None,
+            };
+            facts.insert(actor, fact);
+        }
+        facts.into_values().collect()
+    }
+}

@@ -1,0 +1,22 @@
+//! The few tasks that are not actors. Each has a kind, ends by itself with what it serves, and is named here.
+
+use std::future::Future;
+
+use tokio::task::JoinHandle;
+
+/// What a task is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TaskKind {
+    /// Wakes a shard for what is durable in its log; ends with the shard or the store.
+    LogWatch,
+    /// Waits for a checkpoint and tells its shard; ends with the checkpoint.
+    Checkpoint,
+    /// Ticks the shards; aborted when the engine stops.
+    Ticker,
+}
+
+/// Starts a task.
+pub fn spawn(kind: TaskKind, future: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
+    tracing::trace!(?kind, "started a task");
+    tokio::spawn(future)
+}
