@@ -1,1 +1,76 @@
 //! The built-in adapters of Impresario: command and http.
+//!
+//! [`builtin`] makes one, for an adapter host to serve. [`manifests`] and [`catalog`] tell a node what they can do
+//! without starting a host.
+
+#![warn(missing_docs, unreachable_pub)]
+
+mod arguments;
+pub mod command;
+pub mod http;
+
+use impresario_adapter::{Adapter, Manifest};
+
+pub use command::Command;
+pub use http::Http;
+
+/// The names of the built-in adapters.
+pub fn names() -> &'static [&'static str] {
+    &["command", "http"]
+}
+
+/// The built-in adapter of that name, ready to be served.
+pub fn builtin(name: &str) -> Option<Box<dyn Adapter>> {
+    match name {
+        "command" => Some(Box::new(Command::new())),
+        "http" => Some(Box::new(Http::new())),
+        _ => None,
+    }
+}
+
+/// What the built-in adapters can do.
+pub fn manifests() -> Vec<Manifest> {
+    vec![command::manifest(), http::manifest()]
+}
+
+/// A function that definitions call by a name of the default catalog, such as `command:1.0.0@default`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CatalogEntry {
+    /// Its name in the catalog.
+    pub name: &'static str,
+    /// Its version in the catalog.
+    pub version: &'static str,
+    /// The adapter that does it.
+    pub adapter: &'static str,
+    /// The adapter's name for it.
+    pub function: &'static str,
+}
+
+/// What the built-in adapters add to the default catalog. Their other functions have words of their own in the
+/// language: `call: http` is the function `request` of `http`, and `run: shell` the function `shell` of `command`.
+pub fn catalog() -> &'static [CatalogEntry] {
+    &[
+        CatalogEntry { name: "command", version: "1.0.0", adapter: "command", function: "run" },
+        CatalogEntry { name: "echo", version: "1.0.0", adapter: "command", function: "echo" },
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_named_exists() {
+        let manifests = manifests();
+        for name in names() {
+            let adapter = builtin(name).unwrap();
+            let known = manifests.iter().find(|manifest| manifest.adapter == *name).unwrap();
+            assert_eq!(adapter.manifest(), *known);
+        }
+        assert!(builtin("carrier-pigeon").is_none());
+        for entry in catalog() {
+            let manifest = manifests.iter().find(|manifest| manifest.adapter == entry.adapter).unwrap();
+            assert_eq!(manifest.function(entry.function).unwrap().version, entry.version);
+        }
+    }
+}

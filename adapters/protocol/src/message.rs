@@ -97,7 +97,7 @@ pub enum ProbeOutcome {
         #[serde(default)]
         output: Value,
     },
-    /// It was not done, and will not be: it may be done again.
+    /// It was not done, or does no harm if it is done twice: it may be done again.
     NotDone,
     /// Nobody can tell.
     Unknown,

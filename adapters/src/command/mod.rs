@@ -1,0 +1,109 @@
+//! The adapter `command`: programs and shell commands on the node's own machine.
+//!
+//! * `run` starts a program without a shell; `shell` gives a command to `/bin/sh`; `echo` answers its arguments, for
+//!   dry runs and benchmarks. Running a command twice may do harm, so only `echo` is restartable.
+//! * A program starts with a clean environment: nothing of the node's own settings reaches it.
+//! * Each program has a process group of its own. When the run is cancelled, the group is asked to end, and is killed
+//!   [`TERMINATE_GRACE`] later. When the host's node is gone it is killed at once.
+//! * What still holds the program's output [`LINGER`] after the program has ended is killed with its group. A
+//!   daemon that is meant to stay must let go of it, as daemons do.
+//! * Output is kept up to `outputLimit` bytes for each of the two streams; the rest is read and thrown away, so that
+//!   the program is not disturbed. The process language has no place to tell, so with `return: stdout` or `stderr` a
+//!   longer output is a failure; `return: all` says `truncated: true`.
+//! * Output is text, and stays text even if it is JSON; bytes that are not UTF-8 become replacement characters.
+//! * An exit code that is not expected is a failure `runtime`/500 with the end of standard error in its detail. The
+//!   language says nothing about it; with `return: code` or `all` the definition sees the code and judges it
+//!   itself, unless it names `expectCodes`. A program that was ended by signal n has the code 128 + n, as in a shell.
+
+mod arguments;
+mod capture;
+mod environment;
+mod process;
+mod schema;
+
+#[cfg(test)]
+mod tests;
+
+use impresario_adapter::{Adapter, BoxFuture, Call, Failure, Manifest, RunContext};
+use serde_json::{Value, json};
+
+use arguments::{Return, RunArguments, ShellArguments};
+use process::{Ended, Program};
+
+pub use process::{LINGER, TERMINATE_GRACE};
+pub use schema::manifest;
+
+/// The adapter `command`.
+#[derive(Debug, Default)]
+#[non_exhaustive]
+pub struct Command;
+
+impl Command {
+    /// A new one.
+    pub fn new() -> Self {
+        Self
+    }
+}
+
+impl Adapter for Command {
+    fn manifest(&self) -> Manifest {
+        manifest()
+    }
+
+    fn run(&self, context: RunContext, call: Call) -> BoxFuture<'_, Result<Value, Failure>> {
+        Box::pin(async move {
+            match call.function.as_str() {
+                "run" => run(&context, crate::arguments::read::<RunArguments>("run", call.arguments)?).await,
+                "shell" => {
+                    let shell = crate::arguments::read::<ShellArguments>("shell", call.arguments)?;
+                    run(&context, shell.into()).await
+                }
+                "echo" => Ok(call.arguments),
+                other => {
+                    Err(Failure::configuration(format!("the adapter `command` has no function `{other}`")))
+                }
+            }
+        })
+    }
+}
+
+async fn run(context: &RunContext, arguments: RunArguments) -> Result<Value, Failure> {
+    let wanted = arguments.wanted;
+    let expected = arguments.expected_codes();
+    let limit = arguments.output_limit;
+    let name = arguments.program.clone();
+    let ended = Program::from(arguments).run(context).await?;
+    if expected.is_some_and(|expected| !expected.contains(&ended.code)) {
+        return Err(unexpected(&name, &ended));
+    }
+    let whole = |stream: &str, capture: &capture::Capture| match capture.truncated() {
+        false => Ok(Value::from(capture.text())),
+        true => Err(Failure::runtime(format!("`{name}` wrote more than {limit} bytes to {stream}"))
+            .with_detail(format!(
+                "it ended with code {}; raise `outputLimit`, or return `all`, `code` or `none`",
+                ended.code
+            ))),
+    };
+    match wanted {
+        Return::Stdout => whole("standard output", &ended.stdout),
+        Return::Stderr => whole("standard error", &ended.stderr),
+        Return::Code => Ok(ended.code.into()),
+        Return::None => Ok(Value::Null),
+        Return::All => {
+            let mut all =
+                json!({"code": ended.code, "stdout": ended.stdout.text(), "stderr": ended.stderr.text()});
+            if ended.stdout.truncated() || ended.stderr.truncated() {
+                all["truncated"] = true.into();
+            }
+            Ok(all)
+        }
+    }
+}
+
+fn unexpected(program: &str, ended: &Ended) -> Failure {
+    let failure = Failure::runtime(format!("`{program}` ended with code {}", ended.code));
+    match ended.stderr.tail() {
+        tail if tail.is_empty() => failure.with_detail("it wrote nothing to standard error"),
+        tail => failure.with_detail(tail),
+    }
+}

@@ -1,0 +1,59 @@
+//! What `http` says of itself.
+
+use impresario_adapter::{Function, Manifest, PROTOCOL};
+use serde_json::{Value, json};
+
+use super::arguments::{OUTPUT_LIMIT, TIMEOUT_SECONDS, TIMEOUT_SECONDS_MAX};
+
+/// How many requests are under way at once.
+const CONCURRENCY: u32 = 128;
+
+/// The manifest of `http`.
+pub fn manifest() -> Manifest {
+    let request = Function {
+        name: "request".into(),
+        version: "1.0.0".into(),
+        restartable: false,
+        input: Some(input()),
+        // Whatever the endpoint answers.
+        output: None,
+    };
+    Manifest {
+        adapter: "http".into(),
+        version: env!("CARGO_PKG_VERSION").into(),
+        protocol: PROTOCOL,
+        functions: vec![request],
+        concurrency: CONCURRENCY,
+    }
+}
+
+fn input() -> Value {
+    let scalar = json!({"type": ["string", "number", "boolean"]});
+    json!({
+        "type": "object",
+        "required": ["method", "uri"],
+        "additionalProperties": false,
+        "properties": {
+            "method": {"type": "string", "minLength": 1},
+            "uri": {"type": "string", "description": "With http or https; credentials in it are sent as basic ones."},
+            "headers": {"type": "object", "additionalProperties": scalar},
+            "query": {"type": "object", "description": "Added to the uri's own; a list repeats its key."},
+            "body": {"description": "A string is sent as it is; anything else as JSON, or as a form if the \
+                                     content type says so."},
+            "output": {"enum": ["content", "raw", "response"], "default": "content"},
+            "redirect": {"type": "boolean", "default": false},
+            "authentication": {
+                "type": ["object", "null"],
+                "maxProperties": 1,
+                "description": "`basic` or `bearer`, with resolved credentials.",
+            },
+            "timeoutSeconds": {
+                "type": "number", "exclusiveMinimum": 0, "maximum": TIMEOUT_SECONDS_MAX, "default": TIMEOUT_SECONDS,
+            },
+            "outputLimit": {
+                "type": "integer", "minimum": 0, "maximum": OUTPUT_LIMIT, "default": OUTPUT_LIMIT,
+                "description": "How many bytes the body may have.",
+            },
+        },
+    })
+}
