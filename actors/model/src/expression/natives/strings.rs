@@ -84,7 +84,7 @@ fn to_number(value: Val<'_>) -> Outcome<'_> {
     let digits = s.strip_prefix('-').unwrap_or(s);
     let number = digits.starts_with(|c: char| c.is_ascii_digit() || c == '.');
     let integer = s.parse().map(Num::Int).or_else(|_| s.parse().map(Num::Big));
-    match integer.or_else(|_| s.parse().map(Num::Float)) {
+    match integer.or_else(|_| s.parse().map(Num::calculated)) {
         Ok(n) if number && n.as_f64().is_finite() => Ok(Val::Num(n)),
         _ => Err(Stop::raise(format!("{} cannot be parsed as a number", excerpt(&value)))),
     }
