@@ -32,6 +32,8 @@ pub(super) struct Compiler<'n> {
     pub(super) uses: Uses<'n>,
     /// What came out so far.
     pub(super) product: Product,
+    /// What is compiled now is only checked and then dropped.
+    pub(super) checking: bool,
 }
 
 /// What came out so far, and what it cost; a document and the catalog's functions in it share one.
@@ -85,7 +87,14 @@ impl Scope {
 impl<'n> Compiler<'n> {
     /// A compiler that has seen nothing yet but the reader's report.
     pub(super) fn new(source: &'n str, catalog: &'n Catalog, report: Report) -> Self {
-        Compiler { report, source, catalog, uses: Uses::default(), product: Product::default() }
+        Compiler {
+            report,
+            source,
+            catalog,
+            uses: Uses::default(),
+            product: Product::default(),
+            checking: false,
+        }
     }
 
     /// Keeps a finished task.
@@ -97,6 +106,9 @@ impl<'n> Compiler<'n> {
 
     /// Counts one more task. False, reported once, where there are too many.
     pub(super) fn begin_task(&mut self, at: &At<'_>) -> bool {
+        if self.product.exhausted {
+            return false;
+        }
         self.product.task_count += 1;
         let within = self.product.task_count <= TASKS_MAX;
         self.within(within, at, || format!("expected at most {TASKS_MAX} tasks, calls of functions included"))

@@ -18,81 +18,92 @@ use crate::definition::{ActivitySpec, Schema, TaskId, TaskKind, Template};
 /// The catalog that the product itself fills.
 const OWN_CATALOG: &str = "default";
 
+/// A call of a function, taken apart.
+struct Call<'a, 'n> {
+    /// The task.
+    task: &'a At<'n>,
+    /// The value of `call`.
+    called: &'a At<'n>,
+    /// `with`, compiled.
+    arguments: Template,
+    ops: TaskOps,
+}
+
 impl Compiler<'_> {
     pub(super) fn call_function(
         &mut self,
-        map: &At<'_>,
+        task: &At<'_>,
         called: &At<'_>,
         name: &str,
         scope: &Scope,
         ops: TaskOps,
     ) -> Option<TaskKind> {
-        let with = map.get("with");
-        let arguments = match &with {
+        let arguments = match task.get("with") {
             None => Template::Literal(json!({})),
             Some(with) => {
-                self.report.open_map(with, "a map of arguments")?;
-                self.template(with, scope, Secrets::Visible)
+                self.report.open_map(&with, "a map of arguments")?;
+                self.template(&with, scope, Secrets::Visible)
             }
         };
         if let Some(declared) = self.uses.get("functions", name) {
-            let body = self.inline(called, name, &declared, declared.pointer.len(), scope)?;
-            return Some(TaskKind::Function { arguments, input: None, body });
+            let inline =
+                |this: &mut Self| this.inline(called, name, &declared, declared.pointer.len(), scope);
+            return self.followed(arguments, name, inline);
         }
-        if let Some((function, catalog)) = name.split_once('@').filter(|_| !name.contains("://")) {
-            return self.call_cataloged(
-                with.as_ref().unwrap_or(map),
-                called,
-                function,
-                catalog,
-                arguments,
-                scope,
-                ops,
-            );
-        }
+        let call = Call { task, called, arguments, ops };
         if name.contains("://") {
             // Fetching code at load or at run time is not something an operator has agreed to.
             return Some(TaskKind::Unsupported(format!("call {name}")));
         }
-        self.unknown_function(called, name);
-        None
+        match name.split_once('@') {
+            Some((function, OWN_CATALOG)) => self.call_own(call, function, scope),
+            Some((_, catalog)) if self.uses.get("catalogs", catalog).is_some() => {
+                Some(TaskKind::Unsupported(format!("call {name}")))
+            }
+            Some((_, catalog)) => {
+                self.unknown_use(called, "catalog", "catalogs", catalog);
+                None
+            }
+            None => {
+                self.unknown_function(called, name);
+                None
+            }
+        }
     }
 
-    #[expect(clippy::too_many_arguments, reason = "a call has that many parts, and each is used once")]
-    fn call_cataloged(
-        &mut self,
-        with: &At<'_>,
-        called: &At<'_>,
-        function: &str,
-        catalog: &str,
-        arguments: Template,
-        scope: &Scope,
-        ops: TaskOps,
-    ) -> Option<TaskKind> {
-        if catalog != OWN_CATALOG {
-            if self.uses.get("catalogs", catalog).is_none() {
-                self.unknown_use(called, "catalog", "catalogs", catalog);
-                return None;
-            }
-            return Some(TaskKind::Unsupported(format!("call {function}@{catalog}")));
-        }
+    /// A call of a function of the product's own catalog.
+    fn call_own(&mut self, call: Call<'_, '_>, function: &str, scope: &Scope) -> Option<TaskKind> {
         let known = self.catalog;
         if let Some(adapter) = known.adapter_functions.get(function) {
-            self.check_arguments(with, adapter, &arguments);
+            self.check_arguments(call.task, adapter, &call.arguments);
             return Some(TaskKind::Activity(Box::new(ActivitySpec {
                 adapter: adapter.adapter.clone(),
                 function: adapter.function.clone(),
-                arguments,
-                restartable: ops.restart.unwrap_or(adapter.restartable),
+                arguments: call.arguments,
+                restartable: call.ops.restart.unwrap_or(adapter.restartable),
                 detached: false,
             })));
         }
         if let Some(source) = known.task_functions.get(function) {
-            let body = self.inline_cataloged(called, function, source, scope)?;
-            return Some(TaskKind::Function { arguments, input: None, body });
+            let inline = |this: &mut Self| this.inline_cataloged(call.called, function, source, scope);
+            return self.followed(call.arguments, function, inline);
         }
-        self.unknown_function(called, &format!("{function}@{catalog}"));
+        self.unknown_function(call.called, &format!("{function}@{OWN_CATALOG}"));
         None
+    }
+
+    /// The call of a task function, whose body is only compiled where the call is more than checked.
+    fn followed(
+        &mut self,
+        arguments: Template,
+        name: &str,
+        inline: impl FnOnce(&mut Self) -> Option<TaskId>,
+    ) -> Option<TaskKind> {
+        if self.checking {
+            return Some(TaskKind::Unsupported(format!("call {name}")));
+        }
+        // The body checks its own input, so there is nothing left for the call to check.
+        inline(self).map(|body| TaskKind::Function { arguments, input: None, body })
     }
 
     fn unknown_function(&mut self, called: &At<'_>, name: &str) {
@@ -167,17 +178,18 @@ impl Compiler<'_> {
     }
 
     /// Checks the arguments of an adapter's function as far as they are known before it runs.
-    fn check_arguments(&mut self, with: &At<'_>, function: &AdapterFunction, arguments: &Template) {
+    fn check_arguments(&mut self, task: &At<'_>, function: &AdapterFunction, arguments: &Template) {
         let Some(schema) = &function.input else { return };
+        let with = task.get("with").unwrap_or_else(|| task.clone());
         if let Template::Literal(value) = arguments {
             match Schema::compile(schema).map(|schema| schema.check(value)) {
                 Ok(Ok(())) => {}
                 Ok(Err(message)) => {
-                    self.report.error_named(with, format!("expected other arguments: {message}"), None)
+                    self.report.error_named(&with, format!("expected other arguments: {message}"), None)
                 }
                 Err(message) => {
                     self.report.error_named(
-                        with,
+                        &with,
                         format!("the function's own schema is invalid: {message}"),
                         None,
                     );
@@ -191,11 +203,11 @@ impl Compiler<'_> {
             .map(|members| members.keys().map(String::as_str).collect())
             .unwrap_or_default();
         if schema.get("additionalProperties") == Some(&Value::Bool(false)) {
-            self.report.map(with, "a map of arguments", &properties);
+            self.report.map(&with, "a map of arguments", &properties);
         }
         for name in schema.get("required").and_then(Value::as_array).into_iter().flatten() {
             if let Some(name) = name.as_str() {
-                self.report.required(with, name);
+                self.report.required(&with, name);
             }
         }
     }

@@ -211,10 +211,13 @@ impl Compiler<'_> {
         None
     }
 
-    /// Compiles only to find what is wrong: a function that nobody calls, an extension.
+    /// Compiles only to find what is wrong: a function that nobody calls, an extension. Functions called in there
+    /// are not followed: they are checked once themselves, and following all from each would multiply them.
     pub(super) fn check_only(&mut self, check: impl FnOnce(&mut Self)) {
         let (kept, begun) = (self.product.tasks.len(), self.product.task_count);
+        let outer = std::mem::replace(&mut self.checking, true);
         check(self);
+        self.checking = outer;
         self.product.tasks.truncate(kept);
         self.product.task_count = begun;
     }

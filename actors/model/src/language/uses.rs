@@ -110,9 +110,7 @@ impl<'n> Compiler<'n> {
                         format!("expected a name of its own, found '{name}', which the language defines");
                     self.report.error_named(at, message, None);
                 }
-                let mut scope = scope.clone();
-                scope.calls.push(name.to_owned());
-                self.task(name, at, &scope, Beside::Nothing("a function"));
+                self.task(name, at, scope, Beside::Nothing("a function"));
             }
             "retries" => {
                 self.retry_body(at, scope);
