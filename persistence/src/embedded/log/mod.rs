@@ -6,9 +6,12 @@ mod group;
 mod handle;
 mod index;
 pub(super) mod record;
+mod rewrite;
 pub(super) mod scan;
 pub(super) mod segment;
 mod writer;
 
 pub(super) use handle::{Log, Lookup};
+pub(super) use index::Place;
+pub(super) use rewrite::{Next, Salvaged, rewrite};
 pub(super) use writer::{Setup, create, start};

@@ -13,4 +13,5 @@ pub(super) use changes::{CheckpointChange, ClaimChange, GroomChange, ReleaseChan
 pub(super) use readers::Readers;
 pub(super) use rows::{attention, due, list, row, scan, setting, settings};
 pub(super) use schema::{open_for_writing, read_shards};
+pub(super) use sql::{checksum_of, explain};
 pub(super) use writer::{StateWriter, start};

@@ -9,7 +9,7 @@ use tokio::sync::{Semaphore, oneshot};
 
 use super::schema::open_for_reading;
 use crate::StoreError;
-use crate::embedded::queue::{Cost, Queue};
+use crate::embedded::queue::{AbandonOnDrop, Cost, Queue};
 use crate::port::Result;
 use crate::sync::lock;
 
@@ -22,7 +22,7 @@ type Job = Box<dyn FnOnce(&Connection) + Send>;
 /// The reader threads.
 pub(in crate::embedded) struct Readers {
     queue: Queue<Job>,
-    turns: Semaphore,
+    turns: Arc<Semaphore>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     path: PathBuf,
 }
@@ -33,7 +33,7 @@ impl Readers {
         let readers = Arc::new(Readers {
             // The turns bound it.
             queue: Queue::new(Cost { count: usize::MAX, bytes: usize::MAX }),
-            turns: Semaphore::new(WAITING),
+            turns: Arc::new(Semaphore::new(WAITING)),
             threads: Mutex::new(Vec::new()),
             path: path.to_owned(),
         });
@@ -50,6 +50,7 @@ impl Readers {
     }
 
     fn serve(&self, db: &Connection) {
+        let _abandon = AbandonOnDrop(&self.queue);
         let mut jobs = Vec::new();
         while self.queue.take(ONE, &mut jobs) {
             for job in jobs.drain(..) {
@@ -64,16 +65,16 @@ impl Readers {
         read: impl FnOnce(&Connection, &Path) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let gone = |_| StoreError::Failed("the store is shut down".to_owned());
-        let turn = self.turns.acquire().await.map_err(|_| gone(()))?;
+        let turn = Arc::clone(&self.turns).acquire_owned().await.map_err(|_| gone(()))?;
         let (reply, answer) = oneshot::channel();
         let path = self.path.clone();
         let job = Box::new(move |db: &Connection| {
             let _ = reply.send(read(db, &path));
+            // Held until here, so that reads nobody waits for any more count as well.
+            drop(turn);
         });
         self.queue.push(job, ONE).map_err(|_| gone(()))?;
-        let answer = answer.await.map_err(|_| gone(()))?;
-        drop(turn);
-        answer
+        answer.await.map_err(|_| gone(()))?
     }
 
     /// Ends the threads, after what is waiting.

@@ -193,11 +193,9 @@ impl Filter {
             limit(most)
         );
         let read = || {
-            let found = db
-                .prepare_cached(&sql)?
+            db.prepare_cached(&sql)?
                 .query_map(params_from_iter(&self.values), Stored::read)?
-                .collect::<rusqlite::Result<Vec<_>>>();
-            found
+                .collect::<rusqlite::Result<Vec<_>>>()
         };
         let stored = read().map_err(|error: rusqlite::Error| explain(&error, path))?;
         stored.into_iter().map(|stored| stored.check(path)).collect()
