@@ -9,16 +9,21 @@ use impresario_model::definition::{Definition, DefinitionId};
 #[derive(Debug, Default)]
 pub struct Definitions {
     by_id: DashMap<DefinitionId, Arc<Definition>>,
-    /// `namespace/name` to the id that was added last.
+    /// `namespace/name` to the id of the highest version.
     newest: DashMap<String, DefinitionId>,
 }
 
 impl Definitions {
-    /// Adds a definition; it is the newest of its name from now on.
+    /// Adds a definition. The newest of a name is the one with the highest version.
     pub fn add(&self, definition: Definition) -> Arc<Definition> {
         let definition = Arc::new(definition);
         let id = definition.id.clone();
-        self.newest.insert(format!("{}/{}", id.namespace, id.name), id.clone());
+        let mut newest =
+            self.newest.entry(format!("{}/{}", id.namespace, id.name)).or_insert_with(|| id.clone());
+        if precedence(&newest.version) <= precedence(&id.version) {
+            newest.clone_from(&id);
+        }
+        drop(newest);
         self.by_id.insert(id, Arc::clone(&definition));
         definition
     }
@@ -52,5 +57,27 @@ impl Definitions {
         let mut newest: Vec<_> = ids.iter().filter_map(|id| self.get(id)).collect();
         newest.sort_by(|a, b| a.id.cmp(&b.id));
         newest
+    }
+}
+
+/// The order of semantic versions (semver.org, section 11), near enough: numbers first, then a release before
+/// its candidates, then the text of the candidate.
+fn precedence(version: &str) -> (Vec<u64>, bool, &str) {
+    let version = version.split('+').next().unwrap_or_default();
+    let (numbers, candidate) = version.split_once('-').unwrap_or((version, ""));
+    let numbers = numbers.split('.').map(|number| number.parse().unwrap_or(0)).collect();
+    (numbers, candidate.is_empty(), candidate)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_ordered_by_number() {
+        let ordered = ["0.9.0", "0.10.0", "1.0.0-rc1", "1.0.0-rc2", "1.0.0", "1.0.1"];
+        for pair in ordered.windows(2) {
+            assert!(precedence(pair[0]) < precedence(pair[1]), "{pair:?}");
+        }
     }
 }

@@ -5,6 +5,7 @@
 
 use impresario_model::entry::Body;
 use impresario_model::instance::{Effect, InFlight, Moment};
+use impresario_persistence::RowIndex;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio::sync::oneshot;
 
@@ -25,6 +26,8 @@ pub enum ShellMessage {
     Rows(oneshot::Sender<Result<RowChanges, Unfit>>),
     /// Show what it holds.
     Inspect(oneshot::Sender<Inspection>),
+    /// Show what lists show of it.
+    Index(oneshot::Sender<RowIndex>),
     /// Name the activities in flight.
     InFlight(oneshot::Sender<Vec<InFlight>>),
 }
@@ -86,6 +89,9 @@ impl Actor for Shell {
             }
             ShellMessage::Inspect(reply) => {
                 let _ = reply.send(behaviour.inspect());
+            }
+            ShellMessage::Index(reply) => {
+                let _ = reply.send(behaviour.index());
             }
             ShellMessage::InFlight(reply) => {
                 let _ = reply.send(behaviour.in_flight());

@@ -13,7 +13,7 @@ use impresario_model::ids::{ActorId, ActorKind};
 use impresario_model::instance::{Effect, InFlight, Instance, Moment};
 use impresario_model::router::{RouterSnapshot, Window};
 use impresario_model::trigger::Trigger;
-use impresario_persistence::Row;
+use impresario_persistence::{Row, RowIndex};
 
 pub use self::process::{ProcessBehaviour, group_of};
 pub use self::router::RouterBehaviour;
@@ -70,6 +70,9 @@ pub trait Behaviour: Send + 'static {
 
     /// A word for its state.
     fn status(&self) -> &'static str;
+
+    /// What lists show of it.
+    fn index(&self) -> RowIndex;
 
     /// Its activities in flight.
     fn in_flight(&self) -> Vec<InFlight>;

@@ -101,20 +101,22 @@ impl Behaviour for ProcessBehaviour {
         self.instance.as_ref().map(Instance::in_flight).unwrap_or_default()
     }
 
+    fn index(&self) -> RowIndex {
+        let Some(instance) = &self.instance else { return RowIndex::default() };
+        RowIndex {
+            due: instance.due(),
+            attention: instance.attention(),
+            status: instance.status.word().to_owned(),
+            group: group_of(&instance.definition),
+            started: instance.started,
+            ended: instance.ended.filter(|_| !instance.attention()),
+        }
+    }
+
     fn rows(&mut self) -> Result<RowChanges, Unfit> {
         let Some(instance) = &self.instance else { return Ok(RowChanges::default()) };
-        let row = Row {
-            actor: self.actor.to_string(),
-            snapshot: encode(&self.actor, instance)?,
-            index: RowIndex {
-                due: instance.due(),
-                attention: instance.attention(),
-                status: instance.status.word().to_owned(),
-                group: group_of(&instance.definition),
-                started: instance.started,
-                ended: instance.ended.filter(|_| !instance.attention()),
-            },
-        };
+        let snapshot = encode(&self.actor, instance)?;
+        let row = Row { actor: self.actor.to_string(), snapshot, index: self.index() };
         Ok(RowChanges { put: vec![row], remove: Vec::new() })
     }
 

@@ -70,12 +70,16 @@ impl Behaviour for RouterBehaviour {
         Vec::new()
     }
 
+    fn index(&self) -> RowIndex {
+        RowIndex { status: self.status().to_owned(), ..RowIndex::default() }
+    }
+
     fn rows(&mut self) -> Result<RowChanges, Unfit> {
         let changes = self.router.take_changes();
         let own = Row {
             actor: self.actor.to_string(),
             snapshot: encode(&self.actor, &self.router.state)?,
-            index: RowIndex { status: "routing".to_owned(), ..RowIndex::default() },
+            index: self.index(),
         };
         let mut put = vec![own];
         for chunk in changes.put {

@@ -75,17 +75,18 @@ impl Behaviour for TriggerBehaviour {
         Vec::new()
     }
 
+    fn index(&self) -> RowIndex {
+        RowIndex {
+            due: self.trigger.next,
+            attention: self.attention(),
+            status: self.status().to_owned(),
+            ..RowIndex::default()
+        }
+    }
+
     fn rows(&mut self) -> Result<RowChanges, Unfit> {
-        let row = Row {
-            actor: self.actor.to_string(),
-            snapshot: encode(&self.actor, &self.trigger)?,
-            index: RowIndex {
-                due: self.trigger.next,
-                attention: self.attention(),
-                status: self.status().to_owned(),
-                ..RowIndex::default()
-            },
-        };
+        let snapshot = encode(&self.actor, &self.trigger)?;
+        let row = Row { actor: self.actor.to_string(), snapshot, index: self.index() };
         Ok(RowChanges { put: vec![row], remove: Vec::new() })
     }
 

@@ -169,7 +169,7 @@ impl Actor for ShardActor {
             ShardMessage::Stored(result) => shard.stored(result)?,
             ShardMessage::Inspect(actor, reply) => shard.inspect_when_applied(actor, reply).await?,
             ShardMessage::Facts(reply) => {
-                let _ = reply.send(shard.facts());
+                let _ = reply.send(shard.facts().await);
             }
             ShardMessage::Quarantine(order, reply) => {
                 let _ = reply.send(shard.obey(order).await);

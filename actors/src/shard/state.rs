@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use impresario_persistence::{Epoch, Offset, Row, ShardId, Store};
+use impresario_persistence::{Epoch, Offset, Row, RowIndex, ShardId, Store};
 use ractor::{ActorId as RactorId, ActorRef};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{oneshot, watch};
@@ -60,14 +60,12 @@ pub(super) struct Question {
 pub struct ActorFacts {
     /// The actor id.
     pub actor: String,
-    /// A word for its state.
-    pub status: String,
     /// Whether it is in memory.
     pub live: bool,
-    /// Its row, where one is newer than the store's.
-    pub row: Option<Row>,
-    /// When it is woken next, in milliseconds since the Unix epoch.
-    pub due: Option<u64>,
+    /// Why it was set aside, if it was.
+    pub aside: Option<String>,
+    /// The rest, newer than the store's.
+    pub index: RowIndex,
 }
 
 /// A shard in memory.
@@ -167,42 +165,38 @@ impl Shard {
     }
 
     /// What is in memory, and what left it since the last checkpoint.
-    pub(super) fn facts(&self) -> Vec<ActorFacts> {
-        let mut facts: BTreeMap<&str, ActorFacts> = BTreeMap::new();
-        let rows =
-            self.flushing.iter().flat_map(|flushing| flushing.rows.values()).chain(self.parked.values());
+    pub(super) async fn facts(&self) -> Vec<ActorFacts> {
+        let mut facts: BTreeMap<String, ActorFacts> = BTreeMap::new();
+        let rows = self.flushing.iter().flat_map(|flushing| flushing.rows.values()).chain(self.parked.values());
         for row in rows.filter(|row| !row.index.status.is_empty()) {
-            let fact = ActorFacts {
-                actor: row.actor.clone(),
-                status: row.index.status.clone(),
-                live: false,
-                row: Some(Row { snapshot: bytes::Bytes::new(), ..row.clone() }),
-                due: row.index.due,
-            };
-            facts.insert(&row.actor, fact);
+            let fact = ActorFacts { actor: row.actor.clone(), live: false, aside: None, index: row.index.clone() };
+            facts.insert(row.actor.clone(), fact);
         }
+        let mut asked = Vec::new();
         for (actor, live) in &self.live {
-            let row = facts.remove(actor.as_str()).and_then(|fact| fact.row);
-            let fact = ActorFacts {
-                actor: actor.clone(),
-                status: live.status.to_owned(),
-                live: true,
-                row,
-                due: live.due,
-            };
-            facts.insert(actor, fact);
+            let (reply, answer) = oneshot::channel();
+            if live.shell.cast(ShellMessage::Index(reply)).is_ok() {
+                asked.push((actor.clone(), answer));
+            }
+        }
+        for (actor, answer) in asked {
+            if let Ok(index) = answer.await {
+                facts.insert(actor.clone(), ActorFacts { actor, live: true, aside: None, index });
+            }
         }
         for (actor, aside) in &self.meta.quarantined {
-            let row = facts.remove(actor.as_str()).and_then(|fact| fact.row);
-            let fact = ActorFacts {
-                actor: actor.clone(),
-                status: format!("quarantined: {}", aside.reason),
-                live: false,
-                row,
-                due: None,
+            let index = match facts.remove(actor) {
+                Some(fact) => fact.index,
+                None => self.stored_index(actor).await,
             };
-            facts.insert(actor, fact);
+            let aside = Some(aside.reason.clone());
+            facts.insert(actor.clone(), ActorFacts { actor: actor.clone(), live: false, aside, index });
         }
         facts.into_values().collect()
+    }
+
+    async fn stored_index(&self, actor: &str) -> RowIndex {
+        let row = self.store.row(self.id(), actor.to_owned()).await;
+        row.ok().flatten().map(|row| row.index).unwrap_or_default()
     }
 }
