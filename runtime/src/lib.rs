@@ -1,1 +1,4 @@
 //! Impresario: a process orchestrator for IT operations that stays up.
+
+pub mod http;
+pub mod orchestrator;

@@ -1,0 +1,88 @@
+//! Bodies: read up to the limit and the deadline, parsed once.
+
+use axum::body::{Body, Bytes};
+use axum::http::{HeaderMap, header};
+use futures_util::StreamExt;
+use serde::de::DeserializeOwned;
+use tokio::time::Instant;
+
+use super::gate::Shared;
+use super::problem::Problem;
+
+/// Reads a whole body.
+pub(super) async fn read(
+    shared: &Shared,
+    headers: &HeaderMap,
+    body: Body,
+    deadline: Instant,
+) -> Result<Bytes, Problem> {
+    let limit = shared.body_limit;
+    // Refused before it is sent, where the client says how much it is going to be.
+    if content_length(headers).is_some_and(|length| length > limit) {
+        return Err(Problem::body_too_large(limit));
+    }
+    match tokio::time::timeout_at(deadline, collect(body, limit)).await {
+        Ok(bytes) => bytes,
+        Err(_) => Err(Problem::body_slow()),
+    }
+}
+
+fn content_length(headers: &HeaderMap) -> Option<usize> {
+    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+async fn collect(body: Body, limit: usize) -> Result<Bytes, Problem> {
+    let broken = |error: axum::Error| Problem::invalid(format!("expected the whole body, found: {error}"));
+    let mut chunks = body.into_data_stream();
+    // A small body comes as one piece, and is not copied.
+    let first = match chunks.next().await {
+        Some(chunk) => chunk.map_err(broken)?,
+        None => return Ok(Bytes::new()),
+    };
+    if first.len() > limit {
+        return Err(Problem::body_too_large(limit));
+    }
+    let Some(second) = chunks.next().await else { return Ok(first) };
+    let mut whole = Vec::from(first);
+    let mut next = Some(second);
+    while let Some(chunk) = next {
+        let chunk = chunk.map_err(broken)?;
+        if whole.len() + chunk.len() > limit {
+            return Err(Problem::body_too_large(limit));
+        }
+        whole.extend_from_slice(&chunk);
+        next = chunks.next().await;
+    }
+    Ok(Bytes::from(whole))
+}
+
+/// The media type of a body without its parameters, in lower case.
+pub(super) fn media_type(headers: &HeaderMap) -> Option<String> {
+    let value = headers.get(header::CONTENT_TYPE)?.to_str().ok()?;
+    value.split(';').next().map(|essence| essence.trim().to_ascii_lowercase())
+}
+
+/// Parses JSON; a mistake is told with its line and column.
+pub(super) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
+    serde_json::from_slice(body).map_err(|error| {
+        let expected = match error.classify() {
+            serde_json::error::Category::Data => "a body with the members of this request",
+            _ => "a body of JSON",
+        };
+        Problem::invalid(format!("expected {expected}, found: {error}"))
+    })
+}
+
+/// Reads and parses a JSON body.
+pub(super) async fn read_json<T: DeserializeOwned>(
+    shared: &Shared,
+    headers: &HeaderMap,
+    body: Body,
+    deadline: Instant,
+) -> Result<T, Problem> {
+    match media_type(headers).as_deref() {
+        Some("application/json") => {}
+        found => return Err(Problem::media_type("Content-Type application/json", found)),
+    }
+    parse(&read(shared, headers, body, deadline).await?)
+}

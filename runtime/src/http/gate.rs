@@ -1,0 +1,126 @@
+//! What every request passes: a place among the requests at work, the token, and the net under panics.
+//!
+//! One function and no tower layers: this is the hot path of events.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::Request;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use futures_util::FutureExt;
+use hyper::service::Service;
+use hyper_util::service::TowerToHyperService;
+use impresario_config::Http;
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
+use tracing::error;
+
+use super::problem::Problem;
+use super::token::TokenKeeper;
+use super::{api, auth, events, health};
+use crate::orchestrator::{Answer, Orchestrator};
+
+/// What the handlers share.
+pub(super) struct Shared {
+    pub(super) orchestrator: Arc<dyn Orchestrator>,
+    pub(super) body_limit: usize,
+    request_timeout: Duration,
+}
+
+impl Shared {
+    /// When a request that arrives now has to be answered.
+    pub(super) fn deadline(&self) -> Instant {
+        Instant::now() + self.request_timeout
+    }
+
+    /// Waits for the engine until the deadline.
+    pub(super) async fn ask<T>(&self, deadline: Instant, answer: Answer<T>) -> Result<T, Problem> {
+        match tokio::time::timeout_at(deadline, answer).await {
+            Ok(answer) => answer.map_err(Problem::from),
+            Err(_) => Err(Problem::engine_slow(self.request_timeout)),
+        }
+    }
+}
+
+/// Lets requests through to the routes.
+pub(super) struct Gate {
+    routes: TowerToHyperService<Router>,
+    requests: Semaphore,
+    keeper: Arc<TokenKeeper>,
+}
+
+impl Gate {
+    pub(super) fn new(
+        settings: &Http,
+        orchestrator: Arc<dyn Orchestrator>,
+        keeper: Arc<TokenKeeper>,
+    ) -> Gate {
+        let shared = Shared {
+            orchestrator,
+            body_limit: usize::try_from(settings.body_limit.0).unwrap_or(usize::MAX),
+            request_timeout: settings.request_timeout,
+        };
+        let routes = routes().with_state(Arc::new(shared));
+        Gate {
+            routes: TowerToHyperService::new(routes),
+            requests: Semaphore::new(settings.concurrency),
+            keeper,
+        }
+    }
+
+    /// Answers one request, whatever happens.
+    pub(super) async fn pass(&self, request: Request<Body>) -> Response {
+        // A probe has to get through when the node is busiest.
+        if health::is_probe(request.uri().path()) {
+            return self.route(request).await;
+        }
+        let Ok(_place) = self.requests.try_acquire() else {
+            return Problem::crowded().into_response();
+        };
+        match auth::check(&self.keeper, request.headers()).await {
+            Ok(()) => self.route(request).await,
+            Err(problem) => problem.into_response(),
+        }
+    }
+
+    async fn route(&self, request: Request<Body>) -> Response {
+        // A handler holds nothing that a panic could leave half changed: it only asks and formats.
+        match AssertUnwindSafe(self.routes.call(request)).catch_unwind().await {
+            Ok(Ok(response)) => response,
+            Ok(Err(never)) => match never {},
+            Err(panic) => {
+                let reason = panic.downcast_ref::<&str>().copied().map(str::to_owned);
+                let reason = reason.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
+                error!(reason, "a handler of the HTTP door panicked");
+                Problem::internal().into_response()
+            }
+        }
+    }
+}
+
+fn routes() -> Router<Arc<Shared>> {
+    Router::new()
+        .route("/events", post(events::accept))
+        .route("/api/v1/instances", get(api::instances).post(api::start))
+        .route("/api/v1/instances/{id}", get(api::instance))
+        .route("/api/v1/instances/{id}/cancel", post(api::cancel))
+        .route("/api/v1/definitions", get(api::definitions))
+        .route("/api/v1/triggers", get(api::triggers))
+        .route("/api/v1/tree", get(api::tree))
+        .route(health::LIVE, get(health::live))
+        .route(health::READY, get(health::ready))
+        .fallback(no_such_path)
+        .method_not_allowed_fallback(no_such_method)
+}
+
+async fn no_such_path(request: Request<Body>) -> Problem {
+    Problem::no_such_path(request.uri().path())
+}
+
+async fn no_such_method(request: Request<Body>) -> Problem {
+    Problem::no_such_method(request.method(), request.uri().path())
+}

@@ -1,0 +1,29 @@
+//! Health, for probes: no token, no place needed, nothing secret in the reply.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+
+use super::gate::Shared;
+use crate::orchestrator::Health;
+
+pub(super) const LIVE: &str = "/health/live";
+pub(super) const READY: &str = "/health/ready";
+
+pub(super) fn is_probe(path: &str) -> bool {
+    path == LIVE || path == READY
+}
+
+/// 200 as long as the process answers at all.
+pub(super) async fn live() -> StatusCode {
+    StatusCode::OK
+}
+
+/// 200 when the node takes work, else 503 with what is wrong.
+pub(super) async fn ready(State(shared): State<Arc<Shared>>) -> (StatusCode, Json<Health>) {
+    let health = shared.orchestrator.health();
+    let status = if health.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, Json(health))
+}

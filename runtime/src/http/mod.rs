@@ -1,0 +1,17 @@
+//! The HTTP door: CloudEvents in at `/events`, the API under `/api/v1`, health for probes.
+//!
+//! The door owns nothing but sockets: it asks the engine through [`crate::orchestrator::Orchestrator`] and turns
+//! refusals into status codes in one place, `problem.rs`. Every request but the health probes carries the node's
+//! bearer token ([`token`]). Everything is bounded: connections, requests at work, bodies, and time.
+
+mod api;
+mod auth;
+mod body;
+mod door;
+mod events;
+mod gate;
+mod health;
+pub mod problem;
+pub mod token;
+
+pub use self::door::{Door, DoorError};

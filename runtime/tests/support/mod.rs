@@ -1,0 +1,224 @@
+//! A door on a port of the system's choice, in front of an engine that only remembers what it was asked.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use impresario::http::Door;
+use impresario::http::token::TokenKeeper;
+use impresario::orchestrator::{
+    Accepted, ActivityDetail, Answer, DefinitionSummary, Health, InstanceDetail, InstancePage, InstanceQuery,
+    InstanceSummary, Orchestrator, Refusal, StartRequest, Started, TreeNode, TriggerSummary,
+};
+use impresario_config::{ByteSize, Http, Sources};
+use impresario_model::event::CloudEvent;
+use serde_json::json;
+use tempfile::TempDir;
+use tokio::sync::{Notify, oneshot};
+use tokio::task::JoinHandle;
+
+/// The engine of the tests.
+#[derive(Default)]
+pub struct Mock {
+    /// The events it accepted.
+    pub events: Mutex<Vec<CloudEvent>>,
+    /// The starts it was asked for.
+    pub starts: Mutex<Vec<StartRequest>>,
+    /// The queries it was asked.
+    pub queries: Mutex<Vec<InstanceQuery>>,
+    /// The cancels it was asked for.
+    pub cancels: Mutex<Vec<(String, Option<String>)>>,
+    /// What it answers instead, as long as it is set.
+    pub refusal: Mutex<Option<Refusal>>,
+    /// Whether it says that it is ready.
+    pub unready: Mutex<bool>,
+    /// Told when a request for `tree` arrives.
+    pub tree_asked: Notify,
+    /// What a request for `tree` waits for.
+    pub tree_released: Notify,
+}
+
+impl Mock {
+    fn answer<T: Send + 'static>(&self, value: T) -> Answer<T> {
+        let answer = match self.refusal.lock().unwrap().clone() {
+            Some(refusal) => Err(refusal),
+            None => Ok(value),
+        };
+        std::future::ready(answer).boxed()
+    }
+}
+
+/// The summary of the only instance.
+pub fn summary() -> InstanceSummary {
+    InstanceSummary {
+        id: "01900000-0000-7000-8000-000000000001".to_owned(),
+        definition: "ops/clean:1.0.0".to_owned(),
+        status: "faulted".to_owned(),
+        started_at: "2026-01-31T08:30:00Z".to_owned(),
+        ended_at: Some("2026-01-31T08:30:05Z".to_owned()),
+    }
+}
+
+/// The only instance.
+pub fn detail() -> InstanceDetail {
+    InstanceDetail {
+        summary: summary(),
+        started_by: "api".to_owned(),
+        input: json!({"host": "web-1"}),
+        output: None,
+        error: Some(json!({"type": "x/communication", "status": 503, "title": "no answer"})),
+        waits_for: vec![],
+        activities: vec![ActivityDetail {
+            number: 1,
+            task: "checkDisk".to_owned(),
+            pointer: "/do/0/checkDisk".to_owned(),
+            function: "command/shell".to_owned(),
+            status: "failed".to_owned(),
+            key: "k".to_owned(),
+            attempts: 2,
+            restartable: true,
+            input: json!({"command": "df"}),
+            output: None,
+            error: Some(json!({"title": "no answer"})),
+            started_at: "2026-01-31T08:30:00Z".to_owned(),
+            ended_at: Some("2026-01-31T08:30:05Z".to_owned()),
+        }],
+        activities_dropped: 0,
+    }
+}
+
+/// Lets a test keep its hands on the engine that the door owns.
+struct Handle(Arc<Mock>);
+
+impl Orchestrator for Handle {
+    fn accept(&self, events: Vec<CloudEvent>) -> Answer<Accepted> {
+        let accepted = events.len();
+        self.0.events.lock().unwrap().extend(events);
+        self.0.answer(Accepted { accepted, durability: "memory".to_owned() })
+    }
+
+    fn start(&self, request: StartRequest) -> Answer<Started> {
+        let mut starts = self.0.starts.lock().unwrap();
+        let created = request.key.is_none() || starts.iter().all(|start| start.key != request.key);
+        let definition = request.definition.clone();
+        starts.push(request);
+        self.0.answer(Started { id: summary().id, definition, created, durability: "memory".to_owned() })
+    }
+
+    fn instances(&self, query: InstanceQuery) -> Answer<InstancePage> {
+        self.0.queries.lock().unwrap().push(query);
+        self.0.answer(InstancePage { items: vec![summary()], next: None })
+    }
+
+    fn instance(&self, id: String) -> Answer<InstanceDetail> {
+        match summary().id.starts_with(&id) {
+            true => self.0.answer(detail()),
+            false => std::future::ready(Err(Refusal::NotFound(format!("there is no instance {id}")))).boxed(),
+        }
+    }
+
+    fn cancel(&self, id: String, reason: Option<String>) -> Answer<()> {
+        self.0.cancels.lock().unwrap().push((id, reason));
+        self.0.answer(())
+    }
+
+    fn definitions(&self) -> Answer<Vec<DefinitionSummary>> {
+        panic!("the engine of the tests has no definitions")
+    }
+
+    fn triggers(&self) -> Answer<Vec<TriggerSummary>> {
+        self.0.answer(vec![])
+    }
+
+    fn tree(&self) -> Answer<TreeNode> {
+        let mock = Arc::clone(&self.0);
+        async move {
+            mock.tree_asked.notify_one();
+            mock.tree_released.notified().await;
+            Ok(TreeNode { name: "node".to_owned(), state: "running".to_owned(), ..TreeNode::default() })
+        }
+        .boxed()
+    }
+
+    fn health(&self) -> Health {
+        let unready = *self.0.unready.lock().unwrap();
+        Health {
+            ready: !unready,
+            node: "test".to_owned(),
+            version: "0".to_owned(),
+            problems: if unready { vec!["shard 3 makes no progress".to_owned()] } else { vec![] },
+            durability: "memory".to_owned(),
+        }
+    }
+}
+
+/// A running door.
+pub struct TestDoor {
+    /// Its engine.
+    pub mock: Arc<Mock>,
+    /// Its address, `http://127.0.0.1:…`.
+    pub url: String,
+    /// Its token.
+    pub token: String,
+    /// Its data folder.
+    pub data: TempDir,
+    /// Without the token.
+    pub client: reqwest::Client,
+    shutdown: oneshot::Sender<()>,
+    serving: JoinHandle<()>,
+}
+
+impl TestDoor {
+    /// Opens a door, with settings changed.
+    pub async fn open(change: impl FnOnce(&mut Http)) -> TestDoor {
+        let mut settings = impresario_config::load(&Sources::default()).unwrap().config.http;
+        settings.listen = "127.0.0.1:0".parse().unwrap();
+        settings.body_limit = ByteSize(4096);
+        settings.request_timeout = Duration::from_secs(30);
+        change(&mut settings);
+        let data = tempfile::tempdir().unwrap();
+        let keeper = Arc::new(TokenKeeper::open(data.path()).unwrap());
+        let token = std::fs::read_to_string(keeper.file()).unwrap().trim().to_owned();
+        TestDoor::with_keeper(settings, data, keeper, token).await
+    }
+
+    /// Opens a door with a keeper of tokens.
+    pub async fn with_keeper(
+        settings: Http,
+        data: TempDir,
+        keeper: Arc<TokenKeeper>,
+        token: String,
+    ) -> TestDoor {
+        // A second test of the process has it installed already.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let mock = Arc::new(Mock::default());
+        let door = Door::bind(settings).await.unwrap();
+        let url = door.url();
+        let (shutdown, asked) = oneshot::channel::<()>();
+        let engine = Arc::new(Handle(Arc::clone(&mock)));
+        let serving = tokio::spawn(async move {
+            let shutdown = async {
+                let _ = asked.await;
+            };
+            door.serve(engine, keeper, shutdown).await;
+        });
+        TestDoor { mock, url, token, data, client: reqwest::Client::new(), shutdown, serving }
+    }
+
+    /// A request with the token.
+    pub fn request(&self, method: &str, path: &str) -> reqwest::RequestBuilder {
+        let method = method.parse().unwrap();
+        self.client.request(method, format!("{}{path}", self.url)).bearer_auth(&self.token)
+    }
+
+    /// A structured event with the token.
+    pub fn event(&self, body: impl Into<reqwest::Body>) -> reqwest::RequestBuilder {
+        self.request("POST", "/events").header("content-type", "application/cloudevents+json").body(body)
+    }
+
+    /// Asks the door to close, and gives what resolves once it did.
+    pub fn close(self) -> (JoinHandle<()>, reqwest::Client) {
+        self.shutdown.send(()).unwrap();
+        (self.serving, self.client)
+    }
+}
