@@ -3,6 +3,8 @@
 //! The test program is its own host: it starts itself again, for the test [`host`] alone, with a variable that tells.
 //! What the test harness prints to standard output is skipped, as a node skips what is not of the protocol.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says so by panicking")]
+
 use std::process::Stdio;
 
 use impresario_adapter::lines::HostReader;

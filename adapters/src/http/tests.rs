@@ -80,6 +80,14 @@ async fn mirror(uri: Uri, headers: HeaderMap, request: Request) -> Response {
         .into_response()
 }
 
+/// A port that is taken, so that nobody else can listen on it, and that refuses connections.
+fn refusing() -> (tokio::net::TcpSocket, std::net::SocketAddr) {
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = socket.local_addr().unwrap();
+    (socket, address)
+}
+
 fn call(arguments: Value) -> Call {
     let (token, key) = ("token".into(), "the-key".into());
     Call { token, attempt: 1, key, function: "request".into(), arguments, state: None }
@@ -195,7 +203,8 @@ async fn credentials_are_sent_and_never_shown() {
     let with_user = endpoint.base.replace("//", "//user:p%40ss@");
     let seen = request(json!({"method": "get", "uri": format!("{with_user}/mirror")})).await.unwrap();
     assert_eq!(seen["headers"]["authorization"], json!("Basic dXNlcjpwQHNz"));
-    for uri in [format!("{with_user}/status/401"), "http://user:p%40ss@127.0.0.1:1/x?q=p%40ss".into()] {
+    let (_held, address) = refusing();
+    for uri in [format!("{with_user}/status/401"), format!("http://user:p%40ss@{address}/x?q=p%40ss")] {
         let failure = request(json!({"method": "get", "uri": uri})).await.unwrap_err().to_string();
         assert!(
             !failure.contains("user") && !failure.contains("ss@") && !failure.contains("q="),
@@ -278,10 +287,7 @@ async fn a_body_that_is_too_long_is_a_failure() {
 
 #[tokio::test]
 async fn what_cannot_be_reached_says_so() {
-    // A port that was free a moment ago, and that nobody listens on.
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    drop(listener);
+    let (_held, address) = refusing();
     let failure =
         request(json!({"method": "get", "uri": format!("http://{address}/x?q=1")})).await.unwrap_err();
     assert_eq!((failure.kind.as_str(), failure.status), (Failure::COMMUNICATION, 500));

@@ -10,7 +10,8 @@ use crate::host::{ExitReason, serve_until};
 /// Serves an adapter over standard input and output until it is told to stop; then the process should exit.
 ///
 /// It builds a runtime of its own: call it from `main`, outside of any other. A termination signal, or an interrupt
-/// from a keyboard, ends it like the end of its input does, so that nothing it has started is left behind.
+/// from a keyboard, ends it like the end of its input does, so that nothing it has started is left behind. A node
+/// gives its hosts a process group of their own: an interrupt of the node is a reason to drain, not to drop.
 pub fn run_on_stdio(adapter: impl Adapter) -> io::Result<ExitReason> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let reason = runtime.block_on(async {
