@@ -2,6 +2,7 @@
 //!
 //! `cargo bench -p impresario-persistence`. Every figure is the median of several runs; compare ratios across
 //! machines, never absolute numbers.
+#![expect(clippy::unwrap_used, reason = "what cannot go on here shall stop here")]
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -25,13 +26,15 @@ fn main() {
         let raw = median(|| raw_file(group));
         println!("bare file, write + fdatasync per {group:>4}: {raw:>9.0} entries/s");
     }
-    for appenders in [1, 64, 256] {
+    for appenders in [1, 64, 256, 1024] {
         let rate = median(|| runtime.block_on(appends(appenders, 1)));
         println!("store, {appenders:>4} appenders, one entry each: {rate:>9.0} entries/s");
     }
     let rate = median(|| runtime.block_on(appends(4, 64)));
     println!("store,    4 appenders, 64 entries each: {rate:>7.0} entries/s");
-    cpu_per_append(&runtime);
+    for appenders in [64, 256, 1024] {
+        cpu_per_append(&runtime, appenders);
+    }
     let rate = median(|| runtime.block_on(checkpoints(true)));
     println!("checkpoints of 100 new rows of 512 bytes: {rate:>9.0} rows/s");
     let rate = median(|| runtime.block_on(checkpoints(false)));
@@ -91,20 +94,23 @@ async fn appends(appenders: usize, batch: usize) -> f64 {
     done as f64 / start.elapsed().as_secs_f64()
 }
 
-/// The processor time of the whole process, all threads, for each append.
-fn cpu_per_append(runtime: &tokio::runtime::Runtime) {
+/// The processor time of the whole process, all threads and the appenders too, for each append.
+fn cpu_per_append(runtime: &tokio::runtime::Runtime, appenders: usize) {
     let before = cpu_seconds();
-    let rate = runtime.block_on(appends(64, 1));
-    let each = (cpu_seconds() - before) / (rate * RUN.as_secs_f64()) * 1e6;
-    println!("processor time with 64 appenders: {each:.1} µs for each entry");
+    let rate = runtime.block_on(appends(appenders, 1));
+    let after = cpu_seconds();
+    let each = |of: fn((f64, f64)) -> f64| (of(after) - of(before)) / (rate * RUN.as_secs_f64()) * 1e6;
+    let (user, system) = (each(|cpu| cpu.0), each(|cpu| cpu.1));
+    println!("processor time, {appenders:>4} appenders: {user:.1} + {system:.1} µs for each entry");
 }
 
-fn cpu_seconds() -> f64 {
+/// In the program and in the kernel.
+fn cpu_seconds() -> (f64, f64) {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
     // Behind the name, which is in brackets; in hundredths of a second on every Linux.
     let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
-    let ticks = |at: usize| fields[at].parse::<f64>().unwrap();
-    (ticks(11) + ticks(12)) / 100.0
+    let seconds = |at: usize| fields[at].parse::<f64>().unwrap() / 100.0;
+    (seconds(11), seconds(12))
 }
 
 fn row(number: usize) -> Row {

@@ -1,4 +1,5 @@
 //! Every store keeps every promise of the port.
+#![expect(clippy::unwrap_used, reason = "what cannot go on here shall stop here")]
 
 use std::sync::Arc;
 use std::sync::Mutex;

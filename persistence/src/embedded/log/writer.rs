@@ -6,7 +6,7 @@ use std::thread::JoinHandle;
 
 use tokio::sync::{oneshot, watch};
 
-use super::group::Group;
+use super::group::{Group, Placed, Standing};
 use super::handle::{Log, Request};
 use super::index::{Index, Segment};
 use super::record::{Kind, Record};
@@ -110,9 +110,7 @@ pub(in crate::embedded) fn start(setup: Setup<'_>) -> Result<(Arc<Log>, JoinHand
         log_bytes_max: config.log_bytes_max,
         most: Cost { count: config.group_entries_max, bytes: config.group_bytes_max },
         epochs,
-        links,
-        last,
-        next_group,
+        standing: Standing { links, last, next_group },
         active: Active { number, file, len },
     };
     let thread = std::thread::Builder::new()
@@ -140,10 +138,7 @@ struct Writer {
     log_bytes_max: u64,
     most: Cost,
     epochs: Vec<Epoch>,
-    links: Vec<Link>,
-    /// The newest offset of all shards.
-    last: Offset,
-    next_group: u64,
+    standing: Standing,
     active: Active,
 }
 
@@ -196,7 +191,7 @@ impl Writer {
         if let Some(current) = self.epochs.get_mut(usize::from(shard.0)) {
             *current = epoch;
         }
-        self.links.get(usize::from(shard.0)).map_or(Offset::ZERO, |link| link.offset)
+        self.standing.link(shard).offset
     }
 
     /// Writes batches as one group and answers them.
@@ -224,14 +219,15 @@ impl Writer {
     fn write(&mut self, batches: Vec<Vec<Append>>) -> Result<Vec<Vec<Offset>>> {
         self.log.health.check()?;
         self.make_room(Group::len(&batches) as u64)?;
-        let (group, now) = (self.next_group, (self.clock)());
-        let group = Group::build(batches, group, self.log.salt, now, self.last, &self.links);
+        let group = self.standing.place(batches, self.log.salt, (self.clock)());
         // The configuration is checked: segments are far smaller than 4 GiB.
         let at = u32::try_from(self.active.len).unwrap_or(u32::MAX);
-        if !group.bytes.is_empty() {
-            self.put(&group.bytes)?;
+        if !group.bytes.is_empty()
+            && let Err(error) = self.put(&group.bytes)
+        {
+            self.standing.take_back(&group);
+            return Err(error);
         }
-        self.last = group.last;
         Ok(self.publish(group, at))
     }
 
@@ -243,7 +239,7 @@ impl Writer {
                 self.log_bytes_max
             )));
         }
-        let empty = SegmentHeader::len(self.links.len()) as u64;
+        let empty = SegmentHeader::len(self.standing.links.len()) as u64;
         if self.active.len + bytes > self.segment_bytes && self.active.len > empty {
             self.rotate()?;
         }
@@ -266,7 +262,7 @@ impl Writer {
             return Err(self.log.health.fail(format!("cannot flush the mailbox log: {error}")));
         }
         self.active.len += bytes.len() as u64;
-        self.next_group += 1;
+        self.standing.next_group += 1;
         Ok(())
     }
 
@@ -274,19 +270,19 @@ impl Writer {
     fn rotate(&mut self) -> Result<()> {
         let header = SegmentHeader {
             number: self.active.number + 1,
-            first_group: self.next_group + 1,
-            links: self.links.clone(),
+            first_group: self.standing.next_group + 1,
+            links: self.standing.links.clone(),
         };
         let file = begin_segment(&*self.log.disk, &self.folder, &header, self.log.salt)
             .map_err(|error| StoreError::Full(format!("cannot begin a segment: {error}")))?;
         let path = segment_path(&self.folder, header.number);
         let mut seal = Vec::new();
-        Record::control(Kind::Sealed, self.next_group).encode(&[], self.log.salt, &mut seal);
+        Record::control(Kind::Sealed, self.standing.next_group).encode(&[], self.log.salt, &mut seal);
         if let Err(error) = self.put(&seal) {
             let _ = self.log.disk.remove(&path);
             return Err(error);
         }
-        let len = SegmentHeader::len(self.links.len()) as u64;
+        let len = SegmentHeader::len(self.standing.links.len()) as u64;
         self.active = Active { number: header.number, file: Arc::clone(&file), len };
         let segment = Segment { number: header.number, path, file, len, live: 0 };
         lock(&self.log.index).add_segment(segment);
@@ -298,13 +294,14 @@ impl Writer {
         let mut index = lock(&self.log.index);
         for placed in &group.entries {
             index.add(placed.shard, placed.place(self.active.number, at));
-            self.links[usize::from(placed.shard.0)] = placed.link;
         }
         if !group.bytes.is_empty() {
             index.add_chunk(at, group.bytes.into());
         }
         drop(index);
-        for placed in group.entries.iter().filter(|placed| placed.newest) {
+        // A reader is woken once for each shard, by its last entry.
+        let newest = |placed: &&Placed| self.standing.link(placed.shard) == placed.link;
+        for placed in group.entries.iter().filter(newest) {
             if let Some(head) = self.log.heads.get(usize::from(placed.shard.0)) {
                 head.send_replace(placed.link.offset);
             }
@@ -318,7 +315,7 @@ impl Writer {
             return;
         }
         let mut closed = Vec::new();
-        Record::control(Kind::Closed, self.next_group).encode(&[], self.log.salt, &mut closed);
+        Record::control(Kind::Closed, self.standing.next_group).encode(&[], self.log.salt, &mut closed);
         if let Err(error) = self.put(&closed) {
             tracing::warn!(%error, "the log could not be closed in good order");
         }

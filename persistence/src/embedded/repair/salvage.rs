@@ -1,6 +1,6 @@
 //! Reading all that can be read in a damaged log.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use bytes::Bytes;
 
@@ -50,7 +50,7 @@ pub(super) fn salvage(folder: &Path, format: Format, marks: &[Offset]) -> Result
 fn segment(
     out: &mut Salvaged,
     losses: &mut Losses<'_>,
-    path: &PathBuf,
+    path: &Path,
     number: u32,
     bytes: &[u8],
     format: Format,
@@ -76,7 +76,7 @@ fn segment(
             Err(bad) => {
                 let end = Record::find(bytes, at + 1, format.salt).unwrap_or(bytes.len());
                 out.report.unreadable.push(Unreadable {
-                    file: path.clone(),
+                    file: path.to_owned(),
                     position: at as u64,
                     bytes: (end - at) as u64,
                     why: bad.to_string(),

@@ -135,7 +135,10 @@ impl Pair {
                 let shard = ShardId(shard);
                 let log = self.model.read(shard, Offset::ZERO, upto, usize::MAX).await.unwrap();
                 let mark = log.last().map_or(Offset::ZERO, |record| record.offset);
-                let checkpoint = Checkpoint { mark, put, remove };
+                // An actor lives in one shard only.
+                let mut checkpoint = Checkpoint { mark, put, remove };
+                checkpoint.put.iter_mut().for_each(|row| row.actor.push_str(&format!(" {}", shard.0)));
+                checkpoint.remove.iter_mut().for_each(|actor| actor.push_str(&format!(" {}", shard.0)));
                 let _ = self.both(async |s| s.checkpoint(shard, epoch, checkpoint.clone()).await).await;
             }
             Action::Groom { shard, before, limit } => {
