@@ -4,6 +4,8 @@
 
 #[path = "language/accepted.rs"]
 mod accepted;
+#[path = "language/filter.rs"]
+mod filter;
 #[path = "language/hostile.rs"]
 mod hostile;
 #[path = "language/refused.rs"]

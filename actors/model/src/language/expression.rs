@@ -6,7 +6,7 @@ use super::compiler::{Compiler, Scope};
 use super::node::{At, Content};
 use super::position;
 use crate::definition::Template;
-use crate::expression::Expression;
+use crate::expression::{Expression, ExpressionError};
 
 /// What every expression of a task can see, besides the names of loops and catches.
 const VARIABLES: [&str; 7] = ["context", "input", "output", "authorization", "task", "workflow", "runtime"];
@@ -42,43 +42,49 @@ impl Compiler<'_> {
                 return None;
             }
         };
-        let offset = strip(text).unwrap_or((0, text)).0;
-        let source = strip(text).map_or(text.as_str(), |(_, source)| source);
-        if source.trim().is_empty() {
-            self.report.error(at, "expected an expression, found nothing");
-            return None;
-        }
         let mut variables: Vec<String> = VARIABLES.iter().map(|name| (*name).to_owned()).collect();
         if secrets == Secrets::Visible {
             variables.push("secrets".to_owned());
         }
         variables.extend(scope.variables.iter().cloned());
-        match self.parse(at, source, &variables)? {
+        self.program(at, text, &variables)
+    }
+
+    /// An expression over nothing but its own input, as in the filters of a trigger, which belongs to no instance.
+    pub(super) fn lone_expression(&mut self, at: &At<'_>, text: &str) -> Option<Expression> {
+        self.program(at, text, &[])
+    }
+
+    fn program(&mut self, at: &At<'_>, text: &str, variables: &[String]) -> Option<Expression> {
+        let (offset, source) = strip(text).unwrap_or((0, text));
+        if source.trim().is_empty() {
+            self.report.error(at, "expected an expression, found nothing");
+            return None;
+        }
+        match self.parse(at, source, variables)? {
             Ok(expression) => Some(expression),
             Err(error) => {
-                let inside = error.span.as_ref().map_or(0, |span| span.start);
-                let place = position::inside(self.source, at.node.place, text, offset + inside);
-                let hint = (secrets == Secrets::Hidden && error.message.contains("$secrets")).then(|| {
-                    "$secrets is visible in 'input.from' and in the arguments of a call only".to_owned()
-                });
-                self.report.push(place, &at.pointer, error.message, hint);
+                self.refuse(at, text, offset, &error);
                 None
             }
         }
     }
 
-    /// An expression over nothing but its own input, as in the filters of a trigger, which belongs to no instance.
-    pub(super) fn lone_expression(&mut self, at: &At<'_>, text: &str) -> Option<Expression> {
-        let (offset, source) = strip(text).unwrap_or((0, text));
-        match self.parse(at, source, &[])? {
-            Ok(expression) => Some(expression),
-            Err(error) => {
-                let inside = error.span.as_ref().map_or(0, |span| span.start);
-                let place = position::inside(self.source, at.node.place, text, offset + inside);
-                self.report.push(place, &at.pointer, error.message, None);
-                None
-            }
-        }
+    /// Reports a parser's refusal at the place in the document, with its advice as a hint of ours.
+    fn refuse(&mut self, at: &At<'_>, text: &str, offset: usize, error: &ExpressionError) {
+        let inside = error.span.as_ref().map_or(0, |span| span.start);
+        let place = position::inside(self.source, at.node.place, text, offset + inside);
+        let words = error.message.replace('`', "'");
+        let (message, advice) = match words.split_once("; did you mean ") {
+            Some((message, near)) => (message.to_owned(), Some(format!("did you mean {near}"))),
+            None => (words, None),
+        };
+        let hint = if message.contains("'$secrets'") {
+            Some("$secrets is visible in 'input.from' and in the arguments of calls only".to_owned())
+        } else {
+            advice
+        };
+        self.report.push(place, &at.pointer, message, hint);
     }
 
     /// A transformation (`from`, `as`, `in`): an expression, or a value with expressions in it.

@@ -255,22 +255,3 @@ fn durations() {
         assert!(Delay::from_value(&value).is_err(), "{value}");
     }
 }
-
-#[test]
-fn a_month_is_as_long_as_it_is_where_it_begins() {
-    use impresario_model::expression::{Fuel, Variables};
-    struct None_;
-    impl Variables for None_ {
-        fn get(&self, _: &str) -> Option<std::borrow::Cow<'_, Value>> {
-            None
-        }
-    }
-    let month = Delay::from_value(&json!("P1MT1H")).unwrap();
-    let mut fuel = Fuel(Fuel::PER_EXPRESSION);
-    let mut days = |now_ms| {
-        let millis = month.millis(now_ms, &Value::Null, &None_, &mut fuel).unwrap();
-        (millis - 3_600_000) / 86_400_000
-    };
-    // The first of January and the first of February of 1970.
-    assert_eq!((days(0), days(31 * 86_400_000)), (31, 28));
-}

@@ -8,6 +8,8 @@ mod document;
 mod error;
 #[path = "refused/event.rs"]
 mod event;
+#[path = "refused/expression.rs"]
+mod expression;
 #[path = "refused/task.rs"]
 mod task;
 #[path = "refused/text.rs"]
