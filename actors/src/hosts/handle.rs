@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use impresario_adapter::Manifest;
+use impresario_adapter::message::{Manifest, Probe, ProbeOutcome};
 use ractor::{Actor, ActorCell};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -104,6 +104,13 @@ impl Hosts {
         if let Some(lane) = self.inner.lanes.get(adapter) {
             lane.cancel(token);
         }
+    }
+
+    /// Asks a host what became of work that was cut off. [`ProbeOutcome::Unknown`] also if it does not answer within
+    /// `limit`, or ends first.
+    pub async fn probe(&self, adapter: &str, probe: Probe, limit: Duration) -> Result<ProbeOutcome, Refusal> {
+        let answer = self.inner.lanes.get(adapter).ok_or(Refusal::Unknown)?.probe(probe)?;
+        Ok(timeout(limit, answer).await.ok().and_then(Result::ok).unwrap_or(ProbeOutcome::Unknown))
     }
 
     /// What an adapter's host last said of itself; absent until it said hello for the first time.

@@ -4,12 +4,14 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use impresario_adapter::Manifest;
+use impresario_adapter::message::{Answer, Probe, ProbeOutcome, RunAnswer};
 use ractor::ActorRef;
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, oneshot, watch};
 use tokio::time::Instant;
 
 use super::host::Order;
 use super::ledger::{Ledger, Refusal, Work};
+use super::probes::Probes;
 use super::spec::HostSpec;
 use super::status::{HostState, HostStatus};
 use crate::activity::{ActivityReport, Outcome, RunRequest};
@@ -28,6 +30,7 @@ pub(super) struct Lane {
 
 struct Inner {
     ledger: Ledger,
+    probes: Probes,
     phase: Phase,
     host: Option<ActorRef<Order>>,
     /// The host was asked for a process and none is ready yet: asking again for each run would fill its mailbox.
@@ -50,6 +53,7 @@ impl Lane {
     pub(super) fn new(spec: HostSpec) -> Self {
         let inner = Inner {
             ledger: Ledger::new(spec.concurrency, spec.queue),
+            probes: Probes::default(),
             phase: Phase::Up,
             host: None,
             woken: false,
@@ -78,6 +82,18 @@ impl Lane {
         drop(inner);
         self.work.send_replace(());
         Ok(())
+    }
+
+    /// Takes a question on. The answer never comes if the host ends before it answers.
+    pub(super) fn probe(&self, probe: Probe) -> Result<oneshot::Receiver<ProbeOutcome>, Refusal> {
+        self.change(|inner| {
+            if let Some(refusal) = inner.ledger.refusal() {
+                return Err(refusal.clone());
+            }
+            let answer = inner.probes.ask(probe).ok_or(Refusal::Busy)?;
+            inner.wake();
+            Ok(answer)
+        })
     }
 
     pub(super) fn cancel(&self, token: &str) {
@@ -116,7 +132,8 @@ impl Lane {
     }
 
     pub(super) fn retire_if_idle(&self, generation: u64) -> bool {
-        self.lock().ledger.retire_if_idle(generation)
+        let mut inner = self.lock();
+        inner.probes.is_empty() && inner.ledger.retire_if_idle(generation)
     }
 
     pub(super) fn is_retiring(&self, generation: u64) -> bool {
@@ -125,9 +142,23 @@ impl Lane {
 
     pub(super) fn take(&self, generation: u64, runs_max: usize) -> Work {
         let mut inner = self.lock();
-        let work = inner.ledger.take(generation, runs_max);
+        let mut work = inner.ledger.take(generation, runs_max);
+        if inner.ledger.current() == Some(generation) {
+            work.probes = inner.probes.take(generation);
+        }
         self.signal_room(&inner);
         work
+    }
+
+    /// A host answered a run or a probe, or something that was never asked.
+    pub(super) fn answered(&self, generation: u64, answer: Answer) {
+        let mut inner = self.lock();
+        let Some(mut answer) = inner.probes.settle(answer) else { return };
+        match answer.id.take() {
+            Some(token) => inner.ledger.settle(generation, &token, outcome(answer.into_run())),
+            None => inner.ledger.counters.stray += 1,
+        }
+        self.outbox.notify_one();
     }
 
     pub(super) fn settle(&self, generation: u64, token: &str, outcome: Outcome) {
@@ -139,13 +170,12 @@ impl Lane {
         self.lock().ledger.counters.garbage += 1;
     }
 
-    pub(super) fn count_stray(&self) {
-        self.lock().ledger.counters.stray += 1;
-    }
-
     /// A process has ended. What it had is lost; whatever waits is asked a new process for.
     pub(super) fn close(&self, generation: u64, reason: &str) {
-        self.change(|inner| inner.ledger.close(generation, reason));
+        self.change(|inner| {
+            inner.ledger.close(generation, reason);
+            inner.probes.close(generation);
+        });
     }
 
     pub(super) fn failed(&self, reason: &str) {
@@ -161,6 +191,9 @@ impl Lane {
                 Phase::Restarting => inner.ledger.counters.restarts += 1,
                 Phase::Quarantined(reason) => inner.ledger.shut(Refusal::Quarantined(reason.clone())),
                 Phase::Stopped => inner.ledger.shut(Refusal::Stopping),
+            }
+            if inner.ledger.refusal().is_some() {
+                inner.probes.clear();
             }
             inner.phase = phase;
         });
@@ -189,7 +222,7 @@ impl Lane {
     }
 
     pub(super) fn wants_host(&self) -> bool {
-        self.lock().ledger.wants_host()
+        self.lock().wants_host()
     }
 
     pub(super) fn room(&self) -> watch::Receiver<bool> {
@@ -276,10 +309,15 @@ impl Lane {
 impl Inner {
     /// Asks the host for a process, once, if work waits for one. Without a host, the next one asks itself.
     fn wake(&mut self) {
-        if self.ledger.wants_host() && !self.woken {
+        if self.wants_host() && !self.woken {
             // An error means that the host has just ended; its successor attaches and asks again.
             self.woken = self.host.as_ref().is_some_and(|host| host.cast(Order::Wake).is_ok());
         }
+    }
+
+    /// Something waits while nobody may take it.
+    fn wants_host(&self) -> bool {
+        self.ledger.current().is_none() && (self.ledger.queued() > 0 || self.probes.wait_for_host())
     }
 
     fn state(&self) -> HostState {
@@ -291,5 +329,13 @@ impl Inner {
             Phase::Up if self.ledger.generations() > self.ledger.retiring() => HostState::Starting,
             Phase::Up => HostState::Idle,
         }
+    }
+}
+
+fn outcome(answer: RunAnswer) -> Outcome {
+    match answer {
+        RunAnswer::Done(output) => Outcome::Completed(output),
+        RunAnswer::Failed(failure) => Outcome::Failed(failure),
+        RunAnswer::Refused(reason) => Outcome::Refused { reason },
     }
 }

@@ -5,6 +5,8 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
+use impresario_adapter::message::Probe;
+
 use super::status::Counters;
 use crate::activity::{ActivityAddress, ActivityReport, Outcome, RunRequest};
 
@@ -30,6 +32,7 @@ pub enum Refusal {
 pub(super) struct Work {
     pub(super) runs: Vec<RunRequest>,
     pub(super) cancels: Vec<String>,
+    pub(super) probes: Vec<(String, Probe)>,
     /// Nothing new will come: say so.
     pub(super) retire: bool,
 }
@@ -170,6 +173,7 @@ impl Ledger {
         let mut work = Work {
             runs: Vec::new(),
             cancels: std::mem::take(&mut generation.cancels),
+            probes: Vec::new(),
             retire: generation.retiring,
         };
         if self.current != Some(number) {
@@ -268,17 +272,17 @@ impl Ledger {
         self.outbox.push_back(ActivityReport { address, token, outcome });
     }
 
+    /// Why nothing is accepted, if nothing is.
+    pub(super) fn refusal(&self) -> Option<&Refusal> {
+        self.shut.as_ref()
+    }
+
     pub(super) fn current(&self) -> Option<u64> {
         self.current
     }
 
     pub(super) fn queued(&self) -> usize {
         self.queue.len()
-    }
-
-    /// Runs that wait while nobody may take them.
-    pub(super) fn wants_host(&self) -> bool {
-        !self.queue.is_empty() && self.current.is_none()
     }
 
     pub(super) fn in_flight(&self) -> usize {

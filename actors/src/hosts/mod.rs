@@ -18,6 +18,7 @@ mod handle;
 mod host;
 mod lane;
 mod ledger;
+mod probes;
 mod process;
 mod reporter;
 mod session;

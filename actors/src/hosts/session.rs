@@ -9,7 +9,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use futures_util::future::FusedFuture;
 use impresario_adapter::lines::HostReader;
-use impresario_adapter::message::{Cancel, PROTOCOL, RunAnswer};
+use impresario_adapter::message::{Cancel, PROTOCOL};
 use impresario_adapter::wire::{WireError, encode_node};
 use impresario_adapter::{Call, HostMessage, Manifest, NodeMessage};
 use ractor::ActorRef;
@@ -105,12 +105,17 @@ impl Session {
         loop {
             work.borrow_and_update();
             let next = self.lane.take(self.generation, BATCH_RUNS);
-            let idle = next.runs.is_empty() && next.cancels.is_empty() && next.retire == retired;
+            let idle = next.runs.is_empty()
+                && next.cancels.is_empty()
+                && next.probes.is_empty()
+                && next.retire == retired;
             if idle {
                 self.wait_for(&mut work, retired).await;
                 continue;
             }
             let messages = next.runs.into_iter().map(run_message);
+            let messages =
+                messages.chain(next.probes.into_iter().map(|(id, probe)| NodeMessage::Probe { id, probe }));
             let messages =
                 messages.chain(next.cancels.into_iter().map(|token| NodeMessage::Cancel(Cancel { token })));
             let retire = (next.retire && !retired).then_some(NodeMessage::Shutdown);
@@ -210,10 +215,7 @@ impl Listener<'_> {
         let (lane, generation) = (&self.session.lane, self.session.generation);
         loop {
             match reader.next().await {
-                Ok(Some(HostMessage::Answer(mut answer))) => match answer.id.take() {
-                    Some(token) => lane.settle(generation, &token, outcome(answer.into_run())),
-                    None => lane.count_stray(),
-                },
+                Ok(Some(HostMessage::Answer(answer))) => lane.answered(generation, answer),
                 Ok(Some(HostMessage::Restart(wish))) => {
                     // One wish is enough; more would only fill the mailbox.
                     if !std::mem::replace(&mut self.wished, true) {
@@ -291,12 +293,4 @@ async fn overdue(mut deadline: watch::Receiver<Option<Instant>>) {
 fn run_message(request: RunRequest) -> NodeMessage {
     let RunRequest { token, attempt, key, function, arguments, address: _, adapter: _ } = request;
     NodeMessage::Run(Call { token, attempt, key, function, arguments, state: None })
-}
-
-fn outcome(answer: RunAnswer) -> Outcome {
-    match answer {
-        RunAnswer::Done(output) => Outcome::Completed(output),
-        RunAnswer::Failed(failure) => Outcome::Failed(failure),
-        RunAnswer::Refused(reason) => Outcome::Refused { reason },
-    }
 }

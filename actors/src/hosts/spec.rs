@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::supervision::{Backoff, ChildSpec, Intensity, Restart, SpecError};
 
 /// Beyond its own limit a host is given this long to be killed and reaped.
-const KILL_MARGIN: Duration = Duration::from_secs(2);
+const KILL_MARGIN: Duration = Duration::from_secs(3);
 
 /// An adapter host: the program, and its limits.
 #[derive(Clone, Debug, PartialEq)]

@@ -9,6 +9,7 @@
 
 mod exit;
 mod family;
+mod shell;
 mod spec;
 mod supervisor;
 

@@ -1,11 +1,19 @@
 //! Work as it goes well, and as it is held back.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
 use impresario_adapter::Failure;
+use impresario_adapter::message::{Probe, ProbeOutcome};
 use serde_json::json;
+use tokio::sync::mpsc;
 
 use super::support::{ADAPTER, Bench, pid, request, scripted};
-use crate::activity::Outcome;
-use crate::hosts::{HostState, Hosts, Refusal};
+use crate::activity::{ActivityReport, Outcome, ReportSink, RunRequest};
+use crate::hosts::lane::Lane;
+use crate::hosts::{HostState, Hosts, Refusal, reporter};
 
 #[tokio::test]
 async fn each_way_a_run_can_end_is_reported_once() {
@@ -28,7 +36,7 @@ async fn each_way_a_run_can_end_is_reported_once() {
     assert_eq!(status.state, HostState::Running);
     assert_eq!((status.generation, status.manifest.unwrap().version.as_str()), (Some(1), "1"));
     assert_eq!(
-        bench.hosts.run(crate::activity::RunRequest { adapter: "x".into(), ..request("f", "echo", 1) }),
+        bench.hosts.run(RunRequest { adapter: "x".into(), ..request("f", "echo", 1) }),
         Err(Refusal::Unknown)
     );
 }
@@ -139,7 +147,7 @@ async fn a_replaced_process_finishes_what_it_has_while_the_new_one_works() {
 #[tokio::test]
 async fn an_idle_process_ends_and_the_next_run_starts_another() {
     let mut spec = scripted(&[]);
-    spec.idle_timeout = Some(std::time::Duration::from_millis(50));
+    spec.idle_timeout = Some(Duration::from_millis(50));
     let mut bench = Bench::new(spec).await;
     for token in ["a", "b"] {
         bench.output(token, "echo", 0).await;
@@ -159,8 +167,26 @@ async fn an_eager_host_needs_no_run() {
 }
 
 #[tokio::test]
+async fn a_probe_is_answered_or_nobody_can_tell() {
+    let bench = Bench::new(scripted(&[])).await;
+    let ask = |function: &str, limit| {
+        let probe = Probe { function: function.into(), key: "k".into(), arguments: json!({}) };
+        let hosts = bench.hosts.clone();
+        async move { hosts.probe(ADAPTER, probe, limit).await }
+    };
+    let (short, long) = (Duration::from_millis(50), Duration::from_secs(20));
+    assert_eq!(ask("f", long).await, Ok(ProbeOutcome::Done { output: "k".into() }), "it starts the host too");
+    assert_eq!(ask("silence", short).await, Ok(ProbeOutcome::Unknown));
+    assert_eq!(ask("die", long).await, Ok(ProbeOutcome::Unknown));
+    assert_eq!(ask("f", long).await, Ok(ProbeOutcome::Done { output: "k".into() }));
+    assert_eq!(bench.status().counters.stray, 0);
+    bench.hosts.stop().await;
+    assert_eq!(ask("f", long).await, Err(Refusal::Stopping));
+}
+
+#[tokio::test]
 async fn specs_that_could_not_work_are_refused() {
-    let sink = || std::sync::Arc::new(Nowhere);
+    let sink = || Arc::new(Nowhere);
     let mut zero = scripted(&[]);
     zero.concurrency = 0;
     let error = Hosts::start(vec![zero], sink(), None).await.err().unwrap();
@@ -169,13 +195,37 @@ async fn specs_that_could_not_work_are_refused() {
     assert_eq!(error.to_string(), "there are two adapters named scripted");
 }
 
+/// Panics at its first call.
+struct Clumsy {
+    clumsy: AtomicBool,
+    took: mpsc::Sender<Vec<ActivityReport>>,
+}
+
+impl ReportSink for Clumsy {
+    fn deliver(&self, reports: Vec<ActivityReport>) -> BoxFuture<'static, ()> {
+        assert!(!self.clumsy.swap(false, Ordering::Relaxed), "clumsy");
+        let took = self.took.clone();
+        Box::pin(async move { took.send(reports).await.unwrap() })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sink_that_panics_gets_the_same_reports_again() {
+    let (took, mut taken) = mpsc::channel(1);
+    let lane = Arc::new(Lane::new(scripted(&[])));
+    let mut reporter = tokio::task::JoinSet::new();
+    reporter.spawn(reporter::run(lane.clone(), Arc::new(Clumsy { clumsy: true.into(), took })));
+    lane.accept(request("a", "echo", 1)).unwrap();
+    lane.cancel("a");
+    assert_eq!(taken.recv().await.unwrap()[0].token, "a");
+    lane.flushed().await;
+    assert_eq!(lane.status().undelivered, 0);
+}
+
 struct Nowhere;
 
-impl crate::activity::ReportSink for Nowhere {
-    fn deliver(
-        &self,
-        _: Vec<crate::activity::ActivityReport>,
-    ) -> futures_util::future::BoxFuture<'static, ()> {
+impl ReportSink for Nowhere {
+    fn deliver(&self, _: Vec<ActivityReport>) -> BoxFuture<'static, ()> {
         Box::pin(async {})
     }
 }

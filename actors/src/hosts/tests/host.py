@@ -72,6 +72,11 @@ for line in sys.stdin:
     method, params = message["method"], message.get("params", {})
     if method == "run":
         run(params["token"], params["function"], params["arguments"])
+    elif method == "probe":
+        if params["function"] == "die":
+            os._exit(3)
+        if params["function"] != "silence":
+            say(id=message["id"], result={"outcome": "done", "output": params["key"]})
     elif method == "cancel" and held.pop(params["token"], None) is not None:
         failed(params["token"], "cancelled")
     elif method == "shutdown" and mode != "stubborn":
