@@ -1,0 +1,56 @@
+//! What a node says once it is up: what runs, where, and what to type next.
+
+use std::time::{Duration, Instant};
+
+use impresario_actors::engine::Engine;
+use impresario_config::{Config, StoreKind};
+
+use crate::node::{Deployment, Local};
+use crate::orchestrator::Orchestrator;
+
+/// How often to look whether the shards have caught up.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// Waits until the node has caught up, then prints the banner to standard output.
+pub async fn when_ready(
+    engine: &Engine,
+    config: &Config,
+    url: &str,
+    deployment: &Deployment,
+    local: Local,
+    began: Instant,
+) {
+    while !engine.ready() {
+        tokio::time::sleep(LOOK).await;
+    }
+    let triggers = local.triggers().await.unwrap_or_default();
+    let mut lines = vec![format!(
+        "impresario {} is running: node {}, environment {}, ready after {} ms",
+        env!("CARGO_PKG_VERSION"),
+        config.node.name.as_str(),
+        config.environment.as_str(),
+        began.elapsed().as_millis(),
+    )];
+    let store = match config.store.kind {
+        StoreKind::Embedded => {
+            format!("  store    embedded in {}, every acknowledged event fsynced", config.data.display())
+        }
+        StoreKind::Memory => "  store    memory: everything is forgotten at exit".to_owned(),
+    };
+    lines.push(store);
+    lines.push(format!("  door     {url} (token in {})", crate::http::token_file(&config.data).display()));
+    if deployment.packs.is_empty() {
+        lines.push("  packs    none: give a pack to serve, such as packs/quickstart".to_owned());
+    } else {
+        let packs = deployment.packs.join(", ");
+        lines.push(format!("  packs    {packs}: {} definitions", deployment.definitions));
+    }
+    for trigger in triggers.iter().take(3) {
+        lines.push(format!("  watches  {} ({})", trigger.name, trigger.watches));
+    }
+    if triggers.len() > 3 {
+        lines.push(format!("  watches  and {} more: impresario triggers", triggers.len() - 3));
+    }
+    lines.extend(crate::hints::next_steps(config, &triggers));
+    println!("{}", lines.join("\n"));
+}

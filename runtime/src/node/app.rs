@@ -1,0 +1,237 @@
+//! One node's parts, put together: the store, the adapter hosts, the engine, the door.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use impresario_actors::behaviour::BuiltinKinds;
+use impresario_actors::clock::Clock;
+use impresario_actors::definitions::Definitions;
+use impresario_actors::engine::{Engine, EngineArguments, HostRunner, LogSink};
+use impresario_actors::hosts::{HostSpec, Hosts};
+use impresario_actors::post::Post;
+use impresario_actors::shard::ShardSettings;
+use impresario_config::{Config, StoreKind};
+use impresario_model::router::Window;
+use impresario_persistence::{EmbeddedConfig, EmbeddedStore, MemoryStore, Owner, Store};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::oneshot;
+use uuid::Uuid;
+
+use super::deploy::{self, Deployment};
+use super::local::Local;
+use super::{NodeError, deploy::arm};
+use crate::http::{Door, TokenKeeper};
+
+/// How often the shards look at their timers: a timer fires at most about so late.
+const TICK: Duration = Duration::from_millis(10);
+
+/// A node that is built and does not serve yet.
+pub struct App {
+    config: Config,
+    engine: Engine,
+    hosts: Hosts,
+    local: Local,
+    door: Door,
+    keeper: Arc<TokenKeeper>,
+    deployment: Deployment,
+    stopping: Arc<AtomicBool>,
+    began: std::time::Instant,
+}
+
+impl App {
+    /// Opens the store, takes up the packs, starts the engine. The socket is bound first, so that a taken port is
+    /// told before anything is claimed; it is served last.
+    ///
+    /// # Errors
+    /// [`NodeError`]; nothing is left running.
+    pub async fn build(config: Config, packs: &[PathBuf]) -> Result<App, NodeError> {
+        let began = std::time::Instant::now();
+        let data = config.data.clone();
+        make_private(&data)?;
+        let door = Door::bind(config.http.clone()).await?;
+        let store = open_store(&config).await?;
+        let keeper = open_token(data.clone()).await?;
+        let definitions = Arc::new(Definitions::default());
+        deploy::load_stored(&store, &definitions).await?;
+        deploy::load_packs(&store, &definitions, packs).await?;
+        let stopping = Arc::new(AtomicBool::new(false));
+        let post = Post::new(Arc::clone(&store), config.engine.backlog_limit as u64);
+        let sink = Arc::new(LogSink::new(post.clone(), Arc::clone(&stopping)));
+        let hosts = Hosts::start(host_specs(&config)?, sink, None).await?;
+        let window = Window {
+            millis: u64::try_from(config.engine.dedup_window.as_millis()).unwrap_or(u64::MAX),
+            count: config.engine.dedup_limit,
+        };
+        let node = config.node.name.as_str().to_owned();
+        let arguments = EngineArguments {
+            owner: Owner { node: node.clone(), incarnation: Uuid::new_v4().to_string() },
+            post: post.clone(),
+            kinds: Arc::new(BuiltinKinds::new(Arc::clone(&definitions), window)),
+            runner: Arc::new(HostRunner::new(hosts.clone(), Arc::clone(&stopping))),
+            clock: Clock::system(),
+            settings: shard_settings(&config),
+            tick: TICK,
+        };
+        let engine = Engine::start(arguments, None).await?;
+        let deployment = arm(&post, &definitions).await?;
+        let local = Local::new(engine.clone(), hosts.clone(), definitions, &node);
+        Ok(App {
+            config,
+            engine,
+            hosts,
+            local,
+            door,
+            keeper: Arc::new(keeper),
+            deployment,
+            stopping,
+            began,
+        })
+    }
+
+    /// Serves until the process is asked to stop, or cannot go on.
+    ///
+    /// # Errors
+    /// [`NodeError::Escalated`].
+    pub async fn run(self) -> Result<(), NodeError> {
+        let url = self.door.url();
+        let address = crate::address::write(&self.config.data, &url, self.config.node.name.as_str())
+            .map_err(|source| NodeError::Data { path: self.config.data.clone(), source })?;
+        let (close, closed) = oneshot::channel::<()>();
+        let door = self.door.serve(Arc::new(self.local.clone()), Arc::clone(&self.keeper), async {
+            // A dropped sender closes the door too.
+            let _ = closed.await;
+        });
+        let mut door = std::pin::pin!(door);
+        let mut stop = std::pin::pin!(stop_signal());
+        let mut ready = std::pin::pin!(crate::banner::when_ready(
+            &self.engine,
+            &self.config,
+            &url,
+            &self.deployment,
+            self.local.clone(),
+            self.began
+        ));
+        let mut told = false;
+        let escalated = loop {
+            tokio::select! {
+                () = &mut door => break None,
+                () = &mut ready, if !told => told = true,
+                result = &mut stop => match result {
+                    Ok(()) => break None,
+                    Err(error) => break Some(format!("signals cannot be received: {error}")),
+                },
+                reason = self.engine.supervisor().ended() => {
+                    break Some(reason.unwrap_or_else(|| "the supervisor of the shards has ended".to_owned()));
+                }
+            }
+        };
+        drop(address);
+        if escalated.is_none() {
+            tracing::info!("stopping: work in flight is finished, nothing new is started; once more cuts it off");
+        }
+        let drained = drain(&self.engine, &self.hosts, &self.stopping, close, door);
+        let limit = self.config.shutdown_timeout + Duration::from_secs(5);
+        tokio::select! {
+            result = tokio::time::timeout(limit, drained) => match result {
+                Ok(()) => tracing::info!("stopped"),
+                Err(_) => tracing::warn!("stopped before everything was stored; the next start replays the rest"),
+            },
+            _ = stop_signal() => tracing::warn!("cut off; the next start replays the rest"),
+        }
+        escalated.map_or(Ok(()), |reason| Err(NodeError::Escalated(reason)))
+    }
+}
+
+/// Friendly stop: the door first, then what is in flight, then the shards.
+async fn drain(
+    engine: &Engine,
+    hosts: &Hosts,
+    stopping: &AtomicBool,
+    close: oneshot::Sender<()>,
+    door: std::pin::Pin<&mut impl Future<Output = ()>>,
+) {
+    // The door may have ended by itself, and then nobody receives this.
+    let _ = close.send(());
+    stopping.store(true, Ordering::Release);
+    hosts.stop().await;
+    engine.stop().await;
+    // Requests that still wait for an answer get none from a stopped engine; they do not keep the node.
+    let _ = tokio::time::timeout(Duration::from_secs(1), door).await;
+}
+
+/// Resolves at an interrupt from the keyboard or a request to terminate.
+async fn stop_signal() -> std::io::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}
+
+/// The data folder holds a token and the inputs of processes: it is for its owner alone.
+fn make_private(data: &Path) -> Result<(), NodeError> {
+    use std::os::unix::fs::DirBuilderExt;
+    let failed = |source| NodeError::Data { path: data.to_owned(), source };
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(data).map_err(failed)
+}
+
+async fn open_store(config: &Config) -> Result<Arc<dyn Store>, NodeError> {
+    let store = config.store.clone();
+    let data = config.data.clone();
+    let open = move || -> Result<Arc<dyn Store>, NodeError> {
+        match store.kind {
+            StoreKind::Memory => Ok(Arc::new(MemoryStore::new(store.shards))),
+            StoreKind::Embedded => {
+                let config = EmbeddedConfig {
+                    segment_bytes: store.segment_size.0,
+                    queue_entries_max: store.queue,
+                    ..EmbeddedConfig::new(data, store.shards)
+                };
+                let opened = EmbeddedStore::open(config)?;
+                tracing::debug!(report = ?opened.report(), "opened the store");
+                Ok(Arc::new(opened))
+            }
+        }
+    };
+    blocking(open).await?
+}
+
+async fn open_token(data: PathBuf) -> Result<TokenKeeper, NodeError> {
+    Ok(blocking(move || TokenKeeper::open(&data)).await??)
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, NodeError> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|error| NodeError::System(format!("a part of the start failed: {error}")))
+}
+
+/// Each built-in adapter is served by this very program.
+fn host_specs(config: &Config) -> Result<Vec<HostSpec>, NodeError> {
+    let program = std::env::current_exe()
+        .map_err(|error| NodeError::System(format!("this program cannot find itself: {error}")))?;
+    let spec = |name: &&str| HostSpec {
+        arguments: vec!["adapter-host".to_owned(), (*name).to_owned()],
+        concurrency: config.adapters.concurrency,
+        queue: config.adapters.queue,
+        stop_timeout: config.adapters.stop_timeout.min(config.shutdown_timeout),
+        idle_timeout: Some(config.adapters.idle_timeout),
+        ..HostSpec::new(*name, program.clone())
+    };
+    Ok(impresario_adapters::names().iter().map(spec).collect())
+}
+
+fn shard_settings(config: &Config) -> ShardSettings {
+    ShardSettings {
+        checkpoint_entries: config.engine.checkpoint_entries as u64,
+        checkpoint_interval: config.engine.checkpoint_interval,
+        idle_after: config.engine.idle_after,
+        live_actors: config.engine.live_actors,
+        retention: config.engine.retention,
+        ..ShardSettings::default()
+    }
+}

@@ -1,0 +1,80 @@
+//! The node: parse, build, run, drain.
+
+mod app;
+mod deploy;
+mod local;
+mod tree;
+mod views;
+
+use std::path::PathBuf;
+
+use impresario_actors::hosts::HostsError;
+use impresario_actors::post::PostError;
+use impresario_actors::supervision::SupervisorError;
+use impresario_config::Config;
+use impresario_persistence::StoreError;
+
+pub use self::app::App;
+pub use self::deploy::{Deployment, builtin_catalog};
+pub use self::local::Local;
+pub use self::views::unsupported;
+use crate::http::{DoorError, TokenError};
+
+/// Why a node cannot run, or stopped running.
+#[derive(Debug, thiserror::Error)]
+pub enum NodeError {
+    /// The data folder cannot be made or used.
+    #[error("expected to use the data folder {}, found: {source}", .path.display())]
+    Data {
+        /// The folder.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The store.
+    #[error("{0}")]
+    Store(#[from] StoreError),
+    /// The door.
+    #[error("{0}")]
+    Door(#[from] DoorError),
+    /// The token of the API.
+    #[error("{0}")]
+    Token(#[from] TokenError),
+    /// A pack, or what was deployed before.
+    #[error("{0}")]
+    Deploy(String),
+    /// What follows from the packs cannot be made durable.
+    #[error("{0}")]
+    Post(#[from] PostError),
+    /// The adapter hosts.
+    #[error("{0}")]
+    Hosts(#[from] HostsError),
+    /// The supervisor of the shards.
+    #[error("{0}")]
+    Supervision(#[from] SupervisorError),
+    /// A part of the node that everything depends on cannot go on.
+    #[error("the node stops because it cannot go on: {0}")]
+    Escalated(String),
+    /// The async runtime cannot be built, or this program cannot find itself.
+    #[error("{0}")]
+    System(String),
+}
+
+/// Runs a node until it is asked to stop, and stops it in good order.
+///
+/// # Errors
+/// [`NodeError`] when it cannot start, or cannot go on.
+pub fn serve(config: Config, packs: Vec<PathBuf>) -> Result<(), NodeError> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .thread_name("impresario")
+        .build()
+        .map_err(|error| NodeError::System(format!("the async runtime cannot be built: {error}")))?;
+    let result = runtime.block_on(async {
+        let app = App::build(config, &packs).await?;
+        app.run().await
+    });
+    // Whatever still blocks is cut off; everything durable is durable.
+    runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+    result
+}

@@ -1,0 +1,154 @@
+//! How instances and triggers look to people.
+
+use impresario_actors::definitions::Definitions;
+use impresario_model::definition::{Definition, TaskKind};
+use impresario_model::instance::{
+    Activity, ActivityState, Instance, TaskRun, TaskState, TryPhase, rfc3339,
+};
+use impresario_model::trigger::Trigger;
+use impresario_persistence::RowIndex;
+use serde_json::{Value, json};
+
+use crate::orchestrator::{ActivityDetail, InstanceDetail, InstanceSummary, TriggerSummary};
+
+/// One line of a list.
+pub fn summary(actor: &str, index: &RowIndex, aside: bool) -> InstanceSummary {
+    InstanceSummary {
+        id: actor.trim_start_matches("process/").to_owned(),
+        definition: index.group.clone(),
+        status: if aside { "quarantined".to_owned() } else { index.status.clone() },
+        started_at: rfc3339(index.started),
+        ended_at: index.ended.map(rfc3339),
+    }
+}
+
+/// The whole of an instance; `aside` says why it was quarantined, if it was.
+pub fn detail(instance: &Instance, definitions: &Definitions, aside: Option<String>) -> InstanceDetail {
+    let definition = definitions.get(&instance.definition);
+    let definition = definition.as_deref();
+    let status = if aside.is_some() { "quarantined" } else { instance.status.word() };
+    let mut waits_for = waits(instance, definition);
+    waits_for.extend(aside.map(|reason| format!("an operator: it is quarantined because {reason}")));
+    InstanceDetail {
+        summary: InstanceSummary {
+            id: instance.id.clone(),
+            definition: instance.definition.to_string(),
+            status: status.to_owned(),
+            started_at: rfc3339(instance.started),
+            ended_at: instance.ended.map(rfc3339),
+        },
+        started_by: instance.started_by.clone(),
+        input: instance.input.clone(),
+        output: instance.output.clone(),
+        error: instance.fault.as_ref().map(|fault| fault.to_value()),
+        waits_for,
+        activities: instance
+            .activities
+            .kept
+            .iter()
+            .map(|activity| activity_detail(instance, activity, definition))
+            .collect(),
+        activities_dropped: instance.activities.dropped,
+    }
+}
+
+fn activity_detail(
+    instance: &Instance,
+    activity: &Activity,
+    definition: Option<&Definition>,
+) -> ActivityDetail {
+    let task = definition.map(|definition| definition.task(activity.task));
+    let (output, error) = match &activity.state {
+        ActivityState::Completed(output) => (Some(output.clone()), None),
+        ActivityState::Failed(fault) => (None, Some(fault.to_value())),
+        ActivityState::Interrupted(reason) => (None, Some(json!({ "title": "interrupted", "detail": reason }))),
+        ActivityState::Running | ActivityState::Retrying(_) | ActivityState::Cancelled => (None, None),
+    };
+    ActivityDetail {
+        number: activity.number,
+        task: task.map(|task| task.name.clone()).unwrap_or_default(),
+        pointer: task.map(|task| task.pointer.clone()).unwrap_or_default(),
+        function: format!("{}/{}", activity.adapter, activity.function),
+        status: activity.status().to_owned(),
+        key: activity.key(&instance.id),
+        attempts: activity.attempt,
+        restartable: activity.restartable,
+        input: activity.arguments.clone(),
+        output,
+        error,
+        started_at: rfc3339(activity.started),
+        ended_at: activity.ended.map(rfc3339),
+    }
+}
+
+/// What an instance waits for, in words.
+fn waits(instance: &Instance, definition: Option<&Definition>) -> Vec<String> {
+    let mut waits = Vec::new();
+    let name = |task: &TaskRun| {
+        definition.map_or_else(String::new, |definition| format!("'{}'", definition.task(task.task).name))
+    };
+    if let Some(current) = instance.root.as_ref().and_then(|root| root.current.as_ref()) {
+        current.visit(&mut |task| match &task.state {
+            TaskState::Wait(until) => waits.push(format!("task {} until {}", name(task), rfc3339(*until))),
+            TaskState::Try(run) => {
+                if let TryPhase::Backoff { until, fault } = &run.phase {
+                    let what = fault.title.as_deref().unwrap_or(&fault.kind);
+                    waits.push(format!(
+                        "retry {} of {} at {} after '{what}'",
+                        run.retries + 1,
+                        name(task),
+                        rfc3339(*until)
+                    ));
+                }
+            }
+            TaskState::Activity(number) => {
+                if let Some(activity) = instance.activities.get(*number) {
+                    waits.push(activity_wait(activity, &name(task)));
+                }
+            }
+            TaskState::Do(_) | TaskState::For(_) | TaskState::Fork(_) | TaskState::Function(_) => {}
+        });
+    }
+    if instance.continuing {
+        waits.push("its next turn".to_owned());
+    }
+    waits
+}
+
+fn activity_wait(activity: &Activity, name: &str) -> String {
+    let what = format!("activity {} {name} ({}/{})", activity.number, activity.adapter, activity.function);
+    match &activity.state {
+        ActivityState::Retrying(at) => format!("{what}, lost, tried again at {}", rfc3339(*at)),
+        _ => format!("{what}, attempt {}, since {}", activity.attempt, rfc3339(activity.started)),
+    }
+}
+
+/// A trigger monitor.
+pub fn trigger(trigger: &Trigger) -> TriggerSummary {
+    let watches = match &trigger.problem {
+        None => trigger.watches.clone(),
+        Some(problem) => format!("{} (cannot watch: {problem})", trigger.watches),
+    };
+    TriggerSummary {
+        name: trigger.name.clone(),
+        definition: trigger.definition.as_ref().map(ToString::to_string).unwrap_or_default(),
+        watches,
+        fired: trigger.fired,
+        last_fire: trigger.last.map(rfc3339),
+        next_fire: trigger.next.map(rfc3339),
+    }
+}
+
+/// Whether a definition uses something that this version accepts and does not run.
+pub fn unsupported(definition: &Definition) -> Vec<String> {
+    let word = |task: &impresario_model::definition::Task| match &task.kind {
+        TaskKind::Unsupported(what) => Some(format!("{} ({what})", task.pointer)),
+        _ => None,
+    };
+    definition.tasks.iter().filter_map(word).collect()
+}
+
+/// The input of an instance as it is compared for an idempotency key.
+pub fn input_or_default(input: Option<Value>) -> Value {
+    input.unwrap_or_else(|| json!({}))
+}
