@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::lane::Lane;
 use super::process::Process;
-use super::session::{Deadline, End, Session};
+use super::session::{Deadline, End, Pulse, Session};
 
 /// One that works, one that takes over, one that is late: more generations at once mean that replacing does not help.
 const GENERATIONS_MAX: usize = 3;
@@ -95,7 +95,13 @@ impl State {
         let deadline = Deadline::new(None);
         self.sessions.insert(generation, deadline.clone());
         self.starting = Some(generation);
-        let session = Session { lane: self.lane.clone(), host: myself.clone(), generation, deadline };
+        let session = Session {
+            lane: self.lane.clone(),
+            host: myself.clone(),
+            generation,
+            deadline,
+            pulse: Pulse::default(),
+        };
         self.tasks.spawn(session.run(process, pipes));
         Ok(())
     }

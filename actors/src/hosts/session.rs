@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::future::pending;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -15,7 +16,7 @@ use impresario_adapter::{Call, HostMessage, Manifest, NodeMessage};
 use ractor::ActorRef;
 use tokio::io::AsyncWriteExt;
 use tokio::process::{ChildStderr, ChildStdin, ChildStdout};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::host::Order;
@@ -29,6 +30,9 @@ const REST_LIMIT: Duration = Duration::from_millis(500);
 const BATCH_RUNS: usize = 256;
 /// … and is done early when it has this many bytes.
 const BATCH_BYTES: usize = 256 * 1024;
+
+/// The id of all pings: any sign of life answers them. No token of ours looks like it.
+const PING: &str = "node:ping";
 
 /// How a generation ended.
 #[derive(Debug)]
@@ -47,6 +51,14 @@ pub(super) struct Session {
     pub(super) host: ActorRef<Order>,
     pub(super) generation: u64,
     pub(super) deadline: Deadline,
+    pub(super) pulse: Pulse,
+}
+
+/// Whether the process shows life.
+#[derive(Default)]
+pub(super) struct Pulse {
+    heard: AtomicBool,
+    ping: Notify,
 }
 
 impl Session {
@@ -94,6 +106,20 @@ impl Session {
         tokio::select! {
             verdict = listener.listen(&mut reader) => verdict,
             error = self.write(stdin) => Err(error),
+            error = self.feel_pulse() => Err(error),
+        }
+    }
+
+    /// Ends when the process has said nothing for a whole interval, although it was pinged at its beginning.
+    async fn feel_pulse(&self) -> String {
+        let Some(interval) = self.lane.spec.ping_interval else { return pending().await };
+        loop {
+            self.pulse.heard.store(false, Ordering::Relaxed);
+            self.pulse.ping.notify_one();
+            sleep(interval).await;
+            if !self.pulse.heard.load(Ordering::Relaxed) {
+                return format!("it has been silent for {interval:?}, even to a ping");
+            }
         }
     }
 
@@ -101,7 +127,7 @@ impl Session {
     async fn write(&self, mut stdin: ChildStdin) -> String {
         let mut work = self.lane.work();
         let mut batch = Vec::new();
-        let mut retired = false;
+        let (mut retired, mut ping) = (false, false);
         loop {
             work.borrow_and_update();
             let next = self.lane.take(self.generation, BATCH_RUNS);
@@ -109,8 +135,8 @@ impl Session {
                 && next.cancels.is_empty()
                 && next.probes.is_empty()
                 && next.retire == retired;
-            if idle {
-                self.wait_for(&mut work, retired).await;
+            if idle && !ping {
+                ping = self.wait_for(&mut work, retired).await;
                 continue;
             }
             let messages = next.runs.into_iter().map(run_message);
@@ -120,7 +146,8 @@ impl Session {
                 messages.chain(next.cancels.into_iter().map(|token| NodeMessage::Cancel(Cancel { token })));
             let retire = (next.retire && !retired).then_some(NodeMessage::Shutdown);
             retired |= next.retire;
-            for message in messages.chain(retire) {
+            let ping = std::mem::take(&mut ping).then(|| NodeMessage::Ping { id: PING.to_owned() });
+            for message in messages.chain(retire).chain(ping) {
                 self.encode(&message, &mut batch);
                 if batch.len() >= BATCH_BYTES {
                     if let Err(error) = stdin.write_all(&batch).await {
@@ -142,8 +169,8 @@ impl Session {
         format!("it closed its input: {error}")
     }
 
-    /// Waits for work; retires after the idle time.
-    async fn wait_for(&self, work: &mut watch::Receiver<()>, retired: bool) {
+    /// Waits for work; retires after the idle time. True if a ping is due.
+    async fn wait_for(&self, work: &mut watch::Receiver<()>, retired: bool) -> bool {
         let idle_timeout = self.lane.spec.idle_timeout.filter(|_| !retired);
         let idle = async {
             match idle_timeout {
@@ -154,10 +181,12 @@ impl Session {
         tokio::select! {
             // The lane holds the sender, and this session holds the lane.
             _ = work.changed() => {}
+            () = self.pulse.ping.notified() => return true,
             () = idle => if self.lane.retire_if_idle(self.generation) {
                 self.deadline.send_replace(Some(Instant::now() + self.lane.spec.stop_timeout));
             }
         }
+        false
     }
 
     fn encode(&self, message: &NodeMessage, batch: &mut Vec<u8>) {
@@ -214,7 +243,10 @@ impl Listener<'_> {
     async fn listen(&mut self, reader: &mut HostReader<ChildStdout>) -> Result<(), String> {
         let (lane, generation) = (&self.session.lane, self.session.generation);
         loop {
-            match reader.next().await {
+            let next = reader.next().await;
+            self.session.pulse.heard.store(true, Ordering::Relaxed);
+            match next {
+                Ok(Some(HostMessage::Answer(answer))) if answer.id.as_deref() == Some(PING) => {}
                 Ok(Some(HostMessage::Answer(answer))) => lane.answered(generation, answer),
                 Ok(Some(HostMessage::Restart(wish))) => {
                     // One wish is enough; more would only fill the mailbox.

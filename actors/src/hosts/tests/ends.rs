@@ -98,6 +98,22 @@ async fn hosts_that_cannot_work_say_why() {
 }
 
 #[tokio::test]
+async fn a_host_that_hangs_is_found_out_and_one_that_only_waits_is_not() {
+    let mut spec = scripted(&[]);
+    spec.ping_interval = Some(Duration::from_millis(500));
+    let mut bench = Bench::new(spec).await;
+    bench.output("a", "echo", 0).await;
+    bench.run("held", "hold", 0);
+    // The passing of several intervals is what is tested.
+    tokio::time::sleep(Duration::from_millis(1_200)).await;
+    assert_eq!((bench.status().counters.processes, bench.status().counters.stray), (1, 0));
+    bench.hosts.cancel(ADAPTER, "held");
+    bench.report().await;
+    bench.run("hangs", "hang", 0);
+    assert!(bench.lost("hangs").await.contains("silent"));
+}
+
+#[tokio::test]
 async fn garbage_is_forgiven_up_to_a_limit() {
     let mut spec = scripted(&[]);
     spec.garbage_max = 3;

@@ -51,6 +51,8 @@ def run(token, function, arguments):
     elif function == "leave":
         subprocess.Popen(["/bin/sleep", "1000"])
         os._exit(0)
+    elif function == "hang":
+        time.sleep(1000)
     elif function == "hold":
         held[token] = arguments
 
@@ -72,6 +74,8 @@ for line in sys.stdin:
     method, params = message["method"], message.get("params", {})
     if method == "run":
         run(params["token"], params["function"], params["arguments"])
+    elif method == "ping":
+        say(id=message["id"], result={})
     elif method == "probe":
         if params["function"] == "die":
             os._exit(3)
