@@ -3,6 +3,8 @@
 //! It is a child of its shard. A panic in a behaviour ends this actor and nothing else; the shard sees the
 //! reply dropped, rebuilds the actor from the log, and tries once more ([`crate::shard`]).
 
+use std::sync::Arc;
+
 use impresario_model::entry::Body;
 use impresario_model::instance::{Effect, InFlight, Moment};
 use impresario_persistence::RowIndex;
@@ -15,8 +17,8 @@ use crate::behaviour::{Behaviour, Inspection, RowChanges, Unfit};
 pub enum ShellMessage {
     /// Apply entries, in order.
     Turn {
-        /// The entries.
-        entries: Vec<(Moment, Body)>,
+        /// The entries; the shard keeps them too, in case the actor fails on one.
+        entries: Arc<Vec<(Moment, Body)>>,
         /// Whether to hand over the rows too if the actor has nothing to do afterwards.
         park: bool,
         /// Where the reply goes; dropped if the actor panics.

@@ -8,13 +8,17 @@ use futures_util::future::BoxFuture;
 use impresario_model::entry::{ActivityOutcome, Body, Entry, ProcessEvent};
 use impresario_model::fault::{Fault, standard_kind, standard_type};
 use impresario_model::ids::ActorId;
-use impresario_persistence::StoreError;
+use impresario_persistence::{Append, StoreError};
 
 use crate::activity::{ActivityReport, Outcome, ReportSink, RunRequest};
 use crate::hosts::{Hosts, Refusal};
 use crate::post::{Post, PostError};
 use crate::shard::{NotRun, Runner};
 
+/// The largest report, in bytes: an output is kept in the log and in the state of its instance.
+const REPORT_BYTES_MAX: usize = 4 << 20;
+/// How many bytes of reports are appended at once.
+const CHUNK_BYTES: usize = 8 << 20;
 /// How long to wait before a report is offered again to a store that takes nothing at the moment.
 const AGAIN: Duration = Duration::from_millis(50);
 
@@ -29,6 +33,30 @@ impl LogSink {
     /// node that leaves, not the adapter that fails.
     pub fn new(post: Post, stopping: Arc<AtomicBool>) -> Self {
         LogSink { post, stopping }
+    }
+
+    /// The stored form of a report; an output that is too large to keep is a failure of its activity.
+    fn address(&self, report: ActivityReport) -> Option<Append> {
+        let (address, token) = (report.address.clone(), report.token.clone());
+        match self.post.address(&self.entry(report)?) {
+            Ok(append) if append.bytes.len() <= REPORT_BYTES_MAX => Some(append),
+            too_large => {
+                let found = match too_large {
+                    Ok(append) => format!("{} bytes", append.bytes.len()),
+                    Err(error) => error.to_string(),
+                };
+                let failure = impresario_adapter::Failure {
+                    kind: "runtime".to_owned(),
+                    status: 500,
+                    title: "Output too large".to_owned(),
+                    detail: Some(format!(
+                        "expected an output of at most {REPORT_BYTES_MAX} bytes, found {found}"
+                    )),
+                };
+                let report = ActivityReport { address, token, outcome: Outcome::Failed(failure) };
+                self.post.address(&self.entry(report)?).ok()
+            }
+        }
     }
 
     fn entry(&self, report: ActivityReport) -> Option<Entry> {
@@ -63,32 +91,42 @@ fn fault(failure: impresario_adapter::Failure) -> Fault {
 
 impl ReportSink for LogSink {
     fn deliver(&self, reports: Vec<ActivityReport>) -> BoxFuture<'static, ()> {
-        let mut batch = Vec::with_capacity(reports.len());
-        for report in reports {
-            let Some(entry) = self.entry(report) else { continue };
-            match self.post.address(&entry) {
-                Ok(append) => batch.push(append),
-                Err(error) => {
-                    tracing::error!(to = %entry.to, %error, "dropped a report that cannot be stored")
-                }
-            }
-        }
+        let mut batch: Vec<Append> = reports.into_iter().filter_map(|report| self.address(report)).collect();
         let post = self.post.clone();
         Box::pin(async move {
-            loop {
-                match post.append(batch.clone()).await {
-                    Ok(_) => return,
-                    Err(PostError::Store(StoreError::Busy | StoreError::Full(_))) => {
-                        tokio::time::sleep(AGAIN).await;
-                    }
-                    Err(error) => {
-                        // The store has failed for good, and the node with it; the next owner asks again.
-                        tracing::error!(%error, "failed to make reports durable");
-                        return;
-                    }
+            while !batch.is_empty() {
+                let rest = batch.split_off(chunk(&batch));
+                if !post_until_taken(&post, batch).await {
+                    return;
                 }
+                batch = rest;
             }
         })
+    }
+}
+
+/// How many of the first appends go together: at least one, and no more than a store takes at once.
+fn chunk(batch: &[Append]) -> usize {
+    let mut bytes = 0;
+    let fits = batch.iter().take_while(|append| {
+        bytes += append.bytes.len();
+        bytes <= CHUNK_BYTES
+    });
+    fits.count().max(1).min(batch.len())
+}
+
+/// Offers appends until the store takes them; false when it never will.
+async fn post_until_taken(post: &Post, batch: Vec<Append>) -> bool {
+    loop {
+        match post.append(batch.clone()).await {
+            Ok(_) => return true,
+            Err(PostError::Store(StoreError::Busy | StoreError::Full(_))) => tokio::time::sleep(AGAIN).await,
+            Err(error) => {
+                // The store has failed for good, and the node with it; the next owner asks again.
+                tracing::error!(%error, "failed to make reports durable");
+                return false;
+            }
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! One step of a shard: a batch of entries, from the log to their effects.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use impresario_model::encoding;
@@ -76,9 +77,11 @@ impl Shard {
             unfit.into_iter().map(|(actor, reason)| (actor, reason.0)).collect();
         let (unfit_turns, turns): (Vec<_>, Vec<_>) =
             turns.into_iter().partition(|(actor, _)| unfit.contains_key(actor));
-        let kept: HashMap<ActorId, Turns> = turns.iter().cloned().collect();
+        let turns: Vec<(ActorId, Arc<Turns>)> =
+            turns.into_iter().map(|(actor, entries)| (actor, Arc::new(entries))).collect();
+        let kept: Vec<Arc<Turns>> = turns.iter().map(|(_, entries)| Arc::clone(entries)).collect();
         let mut asked = Vec::new();
-        for (actor, result) in self.give_turns(turns).await {
+        for ((actor, result), entries) in self.give_turns(turns).await.into_iter().zip(kept) {
             match result {
                 TurnResult::Done(reply) => {
                     self.seat(&actor, &reply.standing, reply.rows);
@@ -87,7 +90,7 @@ impl Shard {
                     }
                 }
                 TurnResult::Failed(reason) => {
-                    let entries = kept.get(&actor).cloned().unwrap_or_default();
+                    let entries = entries.as_ref().clone();
                     asked.extend(self.try_again(&actor, entries, &reason).await?);
                 }
             }

@@ -1,6 +1,8 @@
 //! Poison entries: an actor that fails on an entry again after it was rebuilt is set aside, with the entry and
 //! the reason. Its shard and all other actors go on.
 
+use std::sync::Arc;
+
 use impresario_model::encoding;
 use impresario_model::entry::{Body, Entry};
 use impresario_model::ids::ActorId;
@@ -65,7 +67,7 @@ impl Shard {
                 self.set_aside(&actor, std::iter::once(entry).chain(rest).collect(), &unfit.0);
                 return Ok(asked);
             }
-            let results = self.give_turns(vec![(actor.clone(), vec![entry.clone()])]).await;
+            let results = self.give_turns(vec![(actor.clone(), Arc::new(vec![entry.clone()]))]).await;
             for (_, result) in results {
                 match result {
                     TurnResult::Done(reply) => {
@@ -124,7 +126,7 @@ impl Shard {
                 }
             }
             if !turns.is_empty() {
-                for (_, result) in self.give_turns(vec![(actor.clone(), turns)]).await {
+                for (_, result) in self.give_turns(vec![(actor.clone(), Arc::new(turns))]).await {
                     match result {
                         TurnResult::Done(reply) => self.seat(actor, &reply.standing, None),
                         TurnResult::Failed(reason) => return Ok(Err(reason)),

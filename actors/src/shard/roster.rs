@@ -1,6 +1,7 @@
 //! The actors of a shard: loading them, giving them turns, letting them leave.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use futures_util::future::join_all;
 use impresario_model::entry::Body;
@@ -103,7 +104,10 @@ impl Shard {
     }
 
     /// Gives each actor its entries, all actors at the same time.
-    pub(super) async fn give_turns(&mut self, turns: Vec<(ActorId, Turns)>) -> Vec<(ActorId, TurnResult)> {
+    pub(super) async fn give_turns(
+        &mut self,
+        turns: Vec<(ActorId, Arc<Turns>)>,
+    ) -> Vec<(ActorId, TurnResult)> {
         let crowded = self.live.len() > self.with.settings.live_actors;
         let mut asked = Vec::with_capacity(turns.len());
         for (actor, entries) in turns {
@@ -127,7 +131,7 @@ impl Shard {
     fn ask_turn(
         &mut self,
         actor: &ActorId,
-        entries: Turns,
+        entries: Arc<Turns>,
         park: bool,
     ) -> Option<oneshot::Receiver<Result<TurnReply, Unfit>>> {
         let live = self.live.get_mut(actor.as_str())?;

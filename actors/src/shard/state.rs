@@ -167,9 +167,11 @@ impl Shard {
     /// What is in memory, and what left it since the last checkpoint.
     pub(super) async fn facts(&self) -> Vec<ActorFacts> {
         let mut facts: BTreeMap<String, ActorFacts> = BTreeMap::new();
-        let rows = self.flushing.iter().flat_map(|flushing| flushing.rows.values()).chain(self.parked.values());
+        let rows =
+            self.flushing.iter().flat_map(|flushing| flushing.rows.values()).chain(self.parked.values());
         for row in rows.filter(|row| !row.index.status.is_empty()) {
-            let fact = ActorFacts { actor: row.actor.clone(), live: false, aside: None, index: row.index.clone() };
+            let fact =
+                ActorFacts { actor: row.actor.clone(), live: false, aside: None, index: row.index.clone() };
             facts.insert(row.actor.clone(), fact);
         }
         let mut asked = Vec::new();
