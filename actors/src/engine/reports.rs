@@ -5,8 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+use impresario_model::definition::standard_error_kind;
 use impresario_model::entry::{ActivityOutcome, Body, Entry, ProcessEvent};
-use impresario_model::fault::{Fault, standard_kind, standard_type};
+use impresario_model::fault::{Fault, standard_type};
 use impresario_model::ids::ActorId;
 use impresario_persistence::{Append, StoreError};
 
@@ -74,7 +75,7 @@ impl LogSink {
 }
 
 fn fault(failure: impresario_adapter::Failure) -> Fault {
-    let kind = if standard_kind(&standard_type(&failure.kind)).is_some() {
+    let kind = if standard_error_kind(&standard_type(&failure.kind)).is_some() {
         standard_type(&failure.kind)
     } else {
         failure.kind

@@ -119,10 +119,10 @@ fn decide(
     input: &Value,
     at: At<'_>,
 ) -> Result<Decision, Fault> {
-    if fault.uncatchable || !fault.caught_by(&catch.filter) {
+    let error = fault.to_value();
+    if fault.uncatchable || !catch.filter.matches(&error) {
         return Ok(Decision::Rethrow(fault));
     }
-    let error = fault.to_value();
     let scope = Scope { parent: at.scope, name: &catch.variable, value: &error };
     let at = At { scope: Some(&scope), ..at };
     if let Some(when) = &catch.when {
