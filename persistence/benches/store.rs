@@ -118,8 +118,8 @@ fn row(number: usize) -> Row {
         actor: format!("process/{number:08}"),
         snapshot: Bytes::from(vec![7; 512]),
         index: RowIndex {
-            due: (number % 3 == 0).then_some(number as u64),
-            attention: number % 5 == 0,
+            due: number.is_multiple_of(3).then_some(number as u64),
+            attention: number.is_multiple_of(5),
             status: "running".to_owned(),
             group: "ops/backup:1".to_owned(),
             started: number as u64,

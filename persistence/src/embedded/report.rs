@@ -37,6 +37,8 @@ impl fmt::Display for TornTail {
 /// What a repair found and did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RepairReport {
+    /// Why the log would not open, if it had to be repaired.
+    pub reason: Option<String>,
     /// Entries that are in the log after the repair.
     pub kept: u64,
     /// Stretches of the log that could not be read.
@@ -76,7 +78,7 @@ pub struct LostEntries {
 impl RepairReport {
     /// Whether there was nothing to repair.
     pub fn is_clean(&self) -> bool {
-        self.unreadable.is_empty() && self.lost.is_empty() && self.lost_rows.is_empty()
+        self.reason.is_none() && self.lost.is_empty() && self.lost_rows.is_empty()
     }
 
     /// How many entries are lost.
@@ -92,6 +94,9 @@ impl fmt::Display for RepairReport {
         } else {
             let lost = self.entries_lost();
             write!(f, "{} entries kept, {lost} known to be lost", self.kept)?;
+        }
+        if let Some(reason) = &self.reason {
+            write!(f, "\n  because: {reason}")?;
         }
         for bad in &self.unreadable {
             let (file, at, bytes) = (bad.file.display(), bad.position, bad.bytes);

@@ -71,7 +71,8 @@ pub(in crate::embedded) fn scan(
     format: Format,
     marks: &[Offset],
 ) -> Result<Scan> {
-    let segments = list(disk, folder)?;
+    // A folder that is missing is a log without segments.
+    let segments = if folder.exists() { list(disk, folder)? } else { Vec::new() };
     let mut scanner = Scanner {
         data: folder.parent().unwrap_or(folder),
         disk,
@@ -83,6 +84,7 @@ pub(in crate::embedded) fn scan(
             next_group: 1,
             torn: None,
         },
+        begin: Vec::new(),
         last: Offset::ZERO,
         sealed: false,
         damage: None,
@@ -102,6 +104,8 @@ struct Scanner<'a> {
     disk: &'a dyn Disk,
     format: Format,
     out: Scan,
+    /// Where each shard stood before the first segment.
+    begin: Vec<Link>,
     /// The newest offset of all shards.
     last: Offset,
     /// Whether the segment before said that another one follows.
@@ -159,6 +163,7 @@ impl Scanner<'_> {
     fn check_chain(&mut self, path: &Path, header: &SegmentHeader, bytes: &[u8]) -> Result<()> {
         if self.out.segments.is_empty() {
             self.out.links.clone_from(&header.links);
+            self.begin.clone_from(&header.links);
             self.last = header.links.iter().map(|link| link.offset).max().unwrap_or_default();
             return Ok(());
         }
@@ -290,19 +295,15 @@ impl Scanner<'_> {
 
     /// The log must reach from before the marks to the marks: what is behind a mark is in no row.
     fn check_marks(&self, folder: &Path, marks: &[Offset]) -> Result<()> {
-        let first = &self.out.segments[0];
-        let file = read_all(&*first.file, &first.path)?;
-        let shards = marks.len();
-        let header = SegmentHeader::decode(&file, first.number, shards, self.format.salt);
-        let header = header.map_err(|why| self.corrupt(&first.path, 0, &why, &[]))?;
-        for (shard, mark) in marks.iter().enumerate() {
-            let (begin, end) = (header.links[shard].offset, self.out.links[shard].offset);
+        let reach = self.begin.iter().zip(&self.out.links);
+        for (shard, (mark, (begin, end))) in marks.iter().zip(reach).enumerate() {
+            let (begin, end) = (begin.offset, end.offset);
             if begin > *mark {
                 let why = format!(
                     "expected the entries of shard {shard} after {mark}, up to where its state holds, \
                      found a log that begins after {begin}"
                 );
-                return Err(self.corrupt(&first.path, 0, &why, &[]));
+                return Err(self.corrupt(folder, 0, &why, &[]));
             }
             if end < *mark {
                 let why = format!(

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{oneshot, watch};
 
@@ -16,11 +17,14 @@ use crate::embedded::config::EmbeddedConfig;
 use crate::embedded::disk::{Disk, DiskFile};
 use crate::embedded::folder::{Format, cannot};
 use crate::embedded::health::Health;
-use crate::embedded::queue::{AbandonOnDrop, Cost, Queue};
+use crate::embedded::queue::{AbandonOnDrop, Cost, Linger, Queue};
 use crate::embedded::report::OpenReport;
 use crate::port::{Append, Epoch, Offset, Result, ShardId};
 use crate::sync::lock;
 use crate::{Clock, StoreError};
+
+/// The longest that a group waits for those who were in the one before: they are back by then, or gone.
+const LINGER_MAX: Duration = Duration::from_millis(1);
 
 /// What a log is started with.
 pub(in crate::embedded) struct Setup<'a> {
@@ -112,6 +116,7 @@ pub(in crate::embedded) fn start(setup: Setup<'_>) -> Result<(Arc<Log>, JoinHand
         epochs,
         standing: Standing { links, last, next_group },
         active: Active { number, file, len },
+        linger: Linger::default(),
     };
     let thread = std::thread::Builder::new()
         .name("log-writer".to_owned())
@@ -140,6 +145,8 @@ struct Writer {
     epochs: Vec<Epoch>,
     standing: Standing,
     active: Active,
+    /// Waits for as many as came last time, but far shorter than a flush takes.
+    linger: Linger,
 }
 
 impl Writer {
@@ -147,7 +154,8 @@ impl Writer {
         let log = Arc::clone(&self.log);
         let _abandon = AbandonOnDrop(&log.queue);
         let mut requests = Vec::new();
-        while log.queue.take(self.most, &mut requests) {
+        while log.queue.take(self.most, self.linger, &mut requests) {
+            self.linger.items = requests.len();
             let mut batches = Vec::with_capacity(requests.len());
             for request in requests.drain(..) {
                 match request {
@@ -258,9 +266,11 @@ impl Writer {
                 )),
             });
         }
+        let flush = Instant::now();
         if let Err(error) = file.sync() {
             return Err(self.log.health.fail(format!("cannot flush the mailbox log: {error}")));
         }
+        self.linger.at_most = (flush.elapsed() / 2).min(LINGER_MAX);
         self.active.len += bytes.len() as u64;
         self.standing.next_group += 1;
         Ok(())

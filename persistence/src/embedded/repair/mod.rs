@@ -43,7 +43,7 @@ pub fn repair(path: &Path) -> Result<RepairReport> {
 }
 
 fn repair_log(swap: &Swap, format: Format, marks: &[Offset]) -> Result<RepairReport> {
-    match scan::scan(&OsDisk, &swap.log, format, marks) {
+    let reason = match scan::scan(&OsDisk, &swap.log, format, marks) {
         Ok(found) => {
             let behind = |(shard, place): &&(crate::ShardId, _)| {
                 let place: &super::log::Place = place;
@@ -52,12 +52,13 @@ fn repair_log(swap: &Swap, format: Format, marks: &[Offset]) -> Result<RepairRep
             let kept = found.entries.iter().filter(behind).count() as u64;
             return Ok(RepairReport { kept, ..RepairReport::default() });
         }
-        Err(StoreError::Corrupt(why)) => tracing::warn!(%why, "repairing the log"),
+        Err(StoreError::Corrupt(why)) => why,
         Err(error) => return Err(error),
-    }
+    };
     let salvaged = salvage::salvage(&swap.log, format, marks)?;
     let mut report = salvaged.report;
     rewrite(&OsDisk, &swap.fresh, format, marks, salvaged.next, &salvaged.entries)?;
+    report.reason = Some(reason);
     report.kept = salvaged.entries.len() as u64;
     report.kept_aside = Some(swap.exchange()?);
     Ok(report)
@@ -92,7 +93,8 @@ impl Swap {
             } else if self.fresh.exists() {
                 std::fs::remove_dir_all(&self.fresh)?;
             }
-            Ok(())
+            // A log that is gone is repaired like one without segments.
+            std::fs::create_dir_all(&self.log)
         };
         finish().map_err(|error| cannot("finish the repair of", &self.data, &error))
     }

@@ -9,7 +9,7 @@ use tokio::sync::{Semaphore, oneshot};
 
 use super::schema::open_for_reading;
 use crate::StoreError;
-use crate::embedded::queue::{AbandonOnDrop, Cost, Queue};
+use crate::embedded::queue::{AbandonOnDrop, Cost, Linger, Queue};
 use crate::port::Result;
 use crate::sync::lock;
 
@@ -38,21 +38,29 @@ impl Readers {
             path: path.to_owned(),
         });
         for number in 0..count.max(1) {
-            let db = open_for_reading(path)?;
-            let shared = Arc::clone(&readers);
-            let thread = std::thread::Builder::new()
-                .name(format!("reader-{number}"))
-                .spawn(move || shared.serve(&db))
-                .map_err(|error| StoreError::Refused(format!("cannot start a thread: {error}")))?;
-            lock(&readers.threads).push(thread);
+            if let Err(error) = readers.start_one(number) {
+                readers.close();
+                return Err(error);
+            }
         }
         Ok(readers)
+    }
+
+    fn start_one(self: &Arc<Self>, number: usize) -> Result<()> {
+        let db = open_for_reading(&self.path)?;
+        let shared = Arc::clone(self);
+        let thread = std::thread::Builder::new()
+            .name(format!("reader-{number}"))
+            .spawn(move || shared.serve(&db))
+            .map_err(|error| StoreError::Refused(format!("cannot start a thread: {error}")))?;
+        lock(&self.threads).push(thread);
+        Ok(())
     }
 
     fn serve(&self, db: &Connection) {
         let _abandon = AbandonOnDrop(&self.queue);
         let mut jobs = Vec::new();
-        while self.queue.take(ONE, &mut jobs) {
+        while self.queue.take(ONE, Linger::default(), &mut jobs) {
             for job in jobs.drain(..) {
                 job(db);
             }

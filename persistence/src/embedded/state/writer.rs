@@ -13,7 +13,7 @@ use super::sql::explain;
 use crate::StoreError;
 use crate::embedded::health::Health;
 use crate::embedded::log::Log;
-use crate::embedded::queue::{AbandonOnDrop, Cost, Queue, Refusal};
+use crate::embedded::queue::{AbandonOnDrop, Cost, Linger, Queue, Refusal};
 use crate::port::Result;
 
 /// What may wait for the writer: some checkpoints of every shard of a large environment, within reason.
@@ -84,7 +84,7 @@ impl Run {
         let shared = Arc::clone(&self.shared);
         let _abandon = AbandonOnDrop(&shared.queue);
         let mut group = Vec::new();
-        while shared.queue.take(GROUP, &mut group) {
+        while shared.queue.take(GROUP, Linger::default(), &mut group) {
             self.write(std::mem::take(&mut group));
         }
     }

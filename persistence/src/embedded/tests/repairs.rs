@@ -134,6 +134,27 @@ async fn an_interrupted_repair_is_finished() {
     }
 }
 
+#[tokio::test]
+async fn a_log_that_is_gone_is_begun_anew_behind_the_state() {
+    let folder = folder();
+    let store = open(folder.path()).unwrap();
+    let epoch = claim(&store, A).await;
+    let last = append(&store, A, "1").await;
+    store.checkpoint(A, epoch, mark(last)).await.unwrap();
+    append(&store, A, "lost").await;
+    drop(store);
+    std::fs::remove_dir_all(folder.path().join("log")).unwrap();
+    let Err(StoreError::Corrupt(why)) = open(folder.path()) else {
+        panic!("a store without its log");
+    };
+    assert!(why.contains("found none"), "{why}");
+    let report = repair(folder.path()).unwrap();
+    assert!(!report.is_clean() && report.reason.is_some(), "{report}");
+    let store = open(folder.path()).unwrap();
+    assert_eq!(*store.head(A).borrow(), last);
+    assert!(append(&store, A, "next").await > last);
+}
+
 #[test]
 fn there_must_be_a_store() {
     let folder = folder();
