@@ -73,8 +73,16 @@ pub fn process_variables() -> Vec<(String, String)> {
 
 const PREFIX: &str = "IMPRESARIO_";
 
-/// Variables with our prefix that are no settings: the file, and what the command line reads of a remote node.
-pub const RESERVED_VARIABLES: &[&str] = &["IMPRESARIO_CONFIG", "IMPRESARIO_URL", "IMPRESARIO_TOKEN"];
+/// Variables with our prefix that are no settings: the file, what the command line reads of a remote node, and what
+/// a command finds of its attempt, which must not keep it from calling this program.
+pub const RESERVED_VARIABLES: &[&str] = &[
+    "IMPRESARIO_CONFIG",
+    "IMPRESARIO_URL",
+    "IMPRESARIO_TOKEN",
+    "IMPRESARIO_ACTIVITY_KEY",
+    "IMPRESARIO_ACTIVITY_TOKEN",
+    "IMPRESARIO_ACTIVITY_ATTEMPT",
+];
 
 /// The variable of a setting: `IMPRESARIO_HTTP_LISTEN` of `http.listen`.
 pub fn variable_of(key: &str) -> String {

@@ -2,7 +2,9 @@
 //!
 //! * `run` starts a program without a shell; `shell` gives a command to `/bin/sh`; `echo` answers its arguments, for
 //!   dry runs and benchmarks. Running a command twice may do harm, so only `echo` is restartable.
-//! * A program starts with a clean environment: nothing of the node's own settings reaches it.
+//! * A program starts with a clean environment: nothing of the node's own settings reaches it. It finds
+//!   `IMPRESARIO_ACTIVITY_KEY`, the same for all attempts of its activity, to deduplicate by;
+//!   `IMPRESARIO_ACTIVITY_TOKEN`, of this attempt alone; and `IMPRESARIO_ACTIVITY_ATTEMPT`, its number from 1.
 //! * Each program has a process group of its own. When the run is cancelled, the group is asked to end, and is killed
 //!   [`TERMINATE_GRACE`] later. When the host's node is gone it is killed at once.
 //! * What still holds the program's output [`LINGER`] after the program has ended is killed with its group. A
@@ -23,6 +25,8 @@ mod schema;
 
 #[cfg(test)]
 mod tests;
+
+use std::ffi::OsString;
 
 use impresario_adapter::{Adapter, BoxFuture, Call, Failure, Manifest, RunContext};
 use serde_json::{Value, json};
@@ -52,11 +56,15 @@ impl Adapter for Command {
 
     fn run(&self, context: RunContext, call: Call) -> BoxFuture<'_, Result<Value, Failure>> {
         Box::pin(async move {
+            let attempt = environment::of_attempt(&call);
             match call.function.as_str() {
-                "run" => run(&context, crate::arguments::read::<RunArguments>("run", call.arguments)?).await,
+                "run" => {
+                    let arguments = crate::arguments::read::<RunArguments>("run", call.arguments)?;
+                    run(&context, arguments, attempt).await
+                }
                 "shell" => {
                     let shell = crate::arguments::read::<ShellArguments>("shell", call.arguments)?;
-                    run(&context, shell.into()).await
+                    run(&context, shell.into(), attempt).await
                 }
                 "echo" => Ok(call.arguments),
                 other => {
@@ -67,12 +75,16 @@ impl Adapter for Command {
     }
 }
 
-async fn run(context: &RunContext, arguments: RunArguments) -> Result<Value, Failure> {
+async fn run(
+    context: &RunContext,
+    arguments: RunArguments,
+    attempt: Vec<(String, OsString)>,
+) -> Result<Value, Failure> {
     let wanted = arguments.wanted;
     let expected = arguments.expected_codes();
     let limit = arguments.output_limit;
     let name = arguments.program.clone();
-    let ended = Program::from(arguments).run(context).await?;
+    let ended = Program::new(arguments, attempt).run(context).await?;
     if expected.is_some_and(|expected| !expected.contains(&ended.code)) {
         return Err(unexpected(&name, &ended));
     }

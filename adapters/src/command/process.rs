@@ -43,11 +43,13 @@ pub(super) struct Ended {
     pub(super) stderr: Capture,
 }
 
-impl From<RunArguments> for Program {
-    fn from(arguments: RunArguments) -> Self {
+impl Program {
+    /// The program of these arguments, with what it is told of its attempt.
+    pub(super) fn new(arguments: RunArguments, attempt: Vec<(String, OsString)>) -> Self {
         let mut environment: Vec<_> =
             environment::clean().map(|(name, value)| (name.to_owned(), value)).collect();
         environment.extend(arguments.environment.into_iter().map(|(name, text)| (name, text.0.into())));
+        environment.extend(attempt);
         let stdin = arguments.stdin.map(|stdin| match stdin {
             Value::String(text) => text.into_bytes(),
             other => other.to_string().into_bytes(),
@@ -61,9 +63,7 @@ impl From<RunArguments> for Program {
             output_limit: arguments.output_limit,
         }
     }
-}
 
-impl Program {
     /// Runs it to its end, or to the end that a cancellation makes of it.
     pub(super) async fn run(self, context: &RunContext) -> Result<Ended, Failure> {
         if context.is_cancelled() {

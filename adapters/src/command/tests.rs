@@ -53,6 +53,13 @@ impl Fifo {
 }
 
 #[tokio::test]
+async fn a_program_knows_its_attempt_and_the_definition_cannot_fake_it() {
+    let command = "echo $IMPRESARIO_ACTIVITY_KEY $IMPRESARIO_ACTIVITY_TOKEN $IMPRESARIO_ACTIVITY_ATTEMPT";
+    let arguments = json!({"command": command, "environment": {"IMPRESARIO_ACTIVITY_KEY": "fake"}});
+    assert_eq!(act("shell", arguments).await.unwrap(), json!("key token 1\n"));
+}
+
+#[tokio::test]
 async fn a_program_gets_its_arguments_without_a_shell() {
     let arguments = json!({"program": "printf", "arguments": ["%s|", "$HOME", "a b", 7], "return": "stdout"});
     assert_eq!(act("run", arguments).await.unwrap(), json!("$HOME|a b|7|"));
