@@ -1,4 +1,14 @@
 //! Impresario: a process orchestrator for IT operations that stays up.
 
+pub mod address;
+pub mod banner;
+pub mod banner;
+pub mod cli;
+pub mod diagnostics;
+pub mod hints;
+pub mod hints;
 pub mod http;
+pub mod node;
 pub mod orchestrator;
+pub mod pack;
+pub mod telemetry;

@@ -14,4 +14,6 @@ mod health;
 pub mod problem;
 pub mod token;
 
+pub(crate) use self::api::CancelRequest;
 pub use self::door::{Door, DoorError};
+pub use self::token::{TokenError, TokenKeeper, token_file};

@@ -1,0 +1,156 @@
+//! What can be typed.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use clap_complete::Shell;
+
+/// A process orchestrator for IT operations that stays up.
+#[derive(Debug, Parser)]
+#[command(name = "impresario", version, propagate_version = true, arg_required_else_help = true)]
+pub(super) struct Cli {
+    #[command(flatten)]
+    pub(super) global: Global,
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+#[derive(Clone, Debug, Default, Args)]
+pub(super) struct Global {
+    /// Read this file of settings (else IMPRESARIO_CONFIG, else impresario.toml if it is there).
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+    /// Use this data folder (setting data).
+    #[arg(long, global = true, value_name = "FOLDER")]
+    pub(super) data: Option<String>,
+    /// Change a setting; may be repeated.
+    #[arg(long, global = true, value_name = "KEY=VALUE")]
+    pub(super) set: Vec<String>,
+    /// Ask the node at this address (else IMPRESARIO_URL, else the node of the data folder).
+    #[arg(long, global = true, value_name = "URL")]
+    pub(super) url: Option<String>,
+    /// Print JSON.
+    #[arg(long, global = true)]
+    pub(super) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Run a node, with the definitions of packs.
+    Serve(Serve),
+    /// Check a definition or a pack, without a node.
+    Check {
+        /// A definition file or a pack folder.
+        path: PathBuf,
+    },
+    /// Send an event to the node.
+    Send(Send),
+    /// Start an instance of a definition.
+    Start(Start),
+    /// List instances, newest first.
+    Ps(Ps),
+    /// Show one instance with its activities.
+    Show {
+        /// The instance, or the first 8 characters of it or more.
+        id: String,
+    },
+    /// Ask an instance to end.
+    Cancel {
+        /// The instance, or the first 8 characters of it or more.
+        id: String,
+        /// Why, for the history.
+        #[arg(long)]
+        reason: Option<String>,
+    },
+    /// Draw the live tree of actors.
+    Tree,
+    /// List the definitions.
+    Definitions,
+    /// List the trigger monitors.
+    Triggers,
+    /// Print every setting in force and where it comes from.
+    Config {
+        /// Print the reference page of all settings instead.
+        #[arg(long)]
+        reference: bool,
+    },
+    /// Repair the embedded store of the data folder, while no node uses it.
+    Repair,
+    /// Print completions for a shell.
+    Completions {
+        /// The shell.
+        shell: Shell,
+    },
+    /// Serve an adapter over standard input and output; nodes start it.
+    #[command(hide = true)]
+    AdapterHost {
+        /// The adapter.
+        name: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Serve {
+    /// Packs, folders or single definitions, to deploy at the start.
+    #[arg(value_name = "PACK")]
+    pub(super) packs: Vec<PathBuf>,
+    /// Listen at this address (setting http.listen).
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub(super) listen: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Send {
+    /// The event's type, such as com.example.disk.full.
+    #[arg(value_name = "TYPE", required_unless_present = "event", conflicts_with = "event")]
+    pub(super) kind: Option<String>,
+    /// Where it comes from, a URI reference.
+    #[arg(long, default_value = "/impresario/cli", conflicts_with = "event")]
+    pub(super) source: String,
+    /// What it is about.
+    #[arg(long, conflicts_with = "event")]
+    pub(super) subject: Option<String>,
+    /// Its id (a new one by default); the same source and id again starts nothing again.
+    #[arg(long, conflicts_with = "event")]
+    pub(super) id: Option<String>,
+    /// Its data: JSON, @FILE or - for standard input.
+    #[arg(long, value_name = "JSON", conflicts_with = "event")]
+    pub(super) data: Option<String>,
+    /// Send so many, with ids of their own.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1_000_000), conflicts_with = "event")]
+    pub(super) count: u32,
+    /// Send a whole CloudEvent in JSON, of a file or - for standard input.
+    #[arg(long, value_name = "FILE")]
+    pub(super) event: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Start {
+    /// namespace/name (its newest version) or namespace/name:version.
+    pub(super) definition: String,
+    /// The input: JSON, @FILE or - for standard input.
+    #[arg(long, value_name = "JSON")]
+    pub(super) input: Option<String>,
+    /// An idempotency key: the same key starts at most one instance of a definition.
+    #[arg(long)]
+    pub(super) key: Option<String>,
+    /// Wait until it ended, and print its output.
+    #[arg(long)]
+    pub(super) wait: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Ps {
+    /// Only instances of this status.
+    #[arg(long)]
+    pub(super) status: Option<String>,
+    /// Only instances of this definition.
+    #[arg(long)]
+    pub(super) definition: Option<String>,
+    /// At most so many.
+    #[arg(long, default_value_t = 50)]
+    pub(super) limit: usize,
+    /// The page after; a page that has one names it.
+    #[arg(long)]
+    pub(super) cursor: Option<String>,
+}

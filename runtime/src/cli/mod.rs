@@ -1,0 +1,97 @@
+//! The command line: `serve` runs a node; every other command asks a running one over its API, or reads files.
+//!
+//! Exit codes: 0 done, 1 failed, 2 refused by the node, 64 bad usage.
+
+mod args;
+mod check;
+mod client;
+mod config;
+mod error;
+mod input;
+mod instances;
+mod lists;
+mod local;
+mod page;
+mod send;
+mod show;
+pub mod style;
+mod table;
+mod tree;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use self::args::{Cli, Command, Global};
+use self::client::Client;
+use self::error::CliError;
+
+/// Renders pages of the command line, for tests and other front ends.
+pub mod render {
+    pub use super::instances::render_list;
+    pub use super::show::render_instance;
+    pub use super::tree::render_tree;
+}
+
+/// What `EX_USAGE` of sysexits.h is.
+const USAGE: u8 = 64;
+
+/// Parses and runs a command line.
+pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // When even the message cannot be written, the code has to do.
+            let _ = error.print();
+            return if error.use_stderr() { ExitCode::from(USAGE) } else { ExitCode::SUCCESS };
+        }
+    };
+    match dispatch(cli) {
+        Ok(code) => code,
+        Err(error) => {
+            anstream::eprintln!("{}error{:#}: {error}", style::BAD, style::BAD);
+            ExitCode::from(error.code())
+        }
+    }
+}
+
+fn dispatch(cli: Cli) -> Result<ExitCode, CliError> {
+    let Cli { global, command } = cli;
+    match command {
+        Command::Serve(serve) => local::serve(&global, serve),
+        Command::Check { path } => check::check(&global, &path),
+        Command::Config { reference } => config::config(&global, reference),
+        Command::Repair => local::repair(&global),
+        Command::AdapterHost { name } => local::adapter_host(&name),
+        Command::Completions { shell } => local::completions(shell),
+        asking => ask(&global, asking),
+    }
+}
+
+/// The commands that ask a running node.
+fn ask(global: &Global, command: Command) -> Result<ExitCode, CliError> {
+    let client = Client::find(global)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| CliError::Failed(format!("cannot start: {error}")))?;
+    runtime.block_on(async {
+        match command {
+            Command::Send(send) => send::send(global, &client, send).await,
+            Command::Start(start) => instances::start(global, &client, start).await,
+            Command::Ps(ps) => instances::list(global, &client, ps).await,
+            Command::Show { id } => show::show(global, &client, &id).await,
+            Command::Cancel { id, reason } => instances::cancel(global, &client, &id, reason).await,
+            Command::Tree => tree::tree(global, &client).await,
+            Command::Triggers => lists::triggers(global, &client).await,
+            Command::Definitions => lists::definitions(global, &client).await,
+            Command::Serve(_)
+            | Command::Check { .. }
+            | Command::Config { .. }
+            | Command::Repair
+            | Command::AdapterHost { .. }
+            | Command::Completions { .. } => Ok(ExitCode::SUCCESS),
+        }
+    })
+}

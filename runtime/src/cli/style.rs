@@ -1,0 +1,29 @@
+//! Colours that mean something: good, bad, in between, faint. Whoever prints strips them where nobody sees them.
+
+use anstyle::{AnsiColor, Style};
+
+/// It is well.
+pub const GOOD: Style = AnsiColor::Green.on_default();
+/// Someone must act.
+pub const BAD: Style = AnsiColor::Red.on_default().bold();
+/// It goes on, or it waits.
+pub const ACTIVE: Style = AnsiColor::Cyan.on_default();
+/// It was stopped on purpose, or is about to be well again.
+pub const PAUSED: Style = AnsiColor::Yellow.on_default();
+/// Beside the point.
+pub const FAINT: Style = Style::new().dimmed();
+/// A heading.
+pub const HEADING: Style = Style::new().bold();
+/// What to do.
+pub const HINT: Style = AnsiColor::Green.on_default().bold();
+
+/// The colour of a status of an instance, an activity or an actor.
+pub(super) fn of_status(status: &str) -> Style {
+    match status {
+        "completed" | "ready" => GOOD,
+        "faulted" | "failed" | "quarantined" | "interrupted" => BAD,
+        "running" | "waiting" | "pending" | "requested" => ACTIVE,
+        "cancelled" | "suspended" | "restarting" => PAUSED,
+        _ => Style::new(),
+    }
+}

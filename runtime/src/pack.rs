@@ -1,0 +1,212 @@
+//! Packs: a folder with `pack.yaml`, `definitions/*.yaml` and `functions/<name>/<version>/function.yaml`.
+//!
+//! A single definition file is a pack too, named after the file.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use impresario_model::definition::{Definition, DefinitionId};
+use impresario_model::language::{self, Catalog, Diagnostic};
+use serde::Deserialize;
+
+use crate::diagnostics;
+
+/// A file of a pack beyond this is no definition.
+const FILE_LIMIT: u64 = 1 << 20;
+/// Definitions or functions of one pack.
+const FILES_LIMIT: usize = 10_000;
+
+/// A loaded pack; nothing in it is checked yet but `pack.yaml`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pack {
+    /// Its name.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// What it is called.
+    pub title: Option<String>,
+    /// What it is for.
+    pub summary: Option<String>,
+    /// The definitions by path, each with its text.
+    pub sources: Vec<(PathBuf, String)>,
+    /// The functions that are tasks, by `name:version`, each with its text.
+    pub functions: BTreeMap<String, String>,
+}
+
+/// Why a path is no pack.
+#[derive(Debug, thiserror::Error)]
+pub enum PackError {
+    /// A file or folder cannot be read.
+    #[error("expected to read {}, found: {source}", .path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// It holds something else.
+    #[error("expected {expected} in {}, found {found}", .path.display())]
+    Content {
+        /// The file.
+        path: PathBuf,
+        /// What it should hold.
+        expected: String,
+        /// What it holds.
+        found: String,
+    },
+}
+
+/// What is wrong with one file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileDiagnostics {
+    /// The file.
+    pub path: PathBuf,
+    /// Its text, to show the lines.
+    pub source: String,
+    /// What is wrong with it.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PackFile {
+    name: String,
+    version: String,
+    #[serde(default)]
+    title: Option<String>,
+    #[serde(default)]
+    summary: Option<String>,
+}
+
+/// Loads a pack folder or a single definition.
+///
+/// # Errors
+/// When it cannot be read, or is no pack.
+pub fn load(path: &Path) -> Result<Pack, PackError> {
+    let folder = fs::metadata(path).map_err(|source| io_error(path, source))?.is_dir();
+    if folder { load_folder(path) } else { load_file(path) }
+}
+
+fn load_file(path: &Path) -> Result<Pack, PackError> {
+    let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let sources = vec![(path.to_owned(), read(path)?)];
+    let functions = BTreeMap::new();
+    Ok(Pack { name, version: "0.0.0".to_owned(), title: None, summary: None, sources, functions })
+}
+
+fn load_folder(path: &Path) -> Result<Pack, PackError> {
+    let file = path.join("pack.yaml");
+    let text = read(&file)?;
+    let content = |found: String| PackError::Content {
+        path: file.clone(),
+        expected: "name, version, and perhaps title and summary".to_owned(),
+        found,
+    };
+    let described: PackFile = serde_saphyr::from_str(&text).map_err(|error| content(error.to_string()))?;
+    if described.name.is_empty() || described.version.is_empty() {
+        return Err(content("an empty name or version".to_owned()));
+    }
+    let folder = path.join("definitions");
+    let definitions = files(&folder)?.into_iter().filter(|path| is_yaml(path));
+    let sources =
+        definitions.map(|path| read(&path).map(|text| (path, text))).collect::<Result<Vec<_>, _>>()?;
+    if sources.is_empty() {
+        let expected = "at least one definition, *.yaml,".to_owned();
+        return Err(PackError::Content { path: folder, expected, found: "none".to_owned() });
+    }
+    let PackFile { name, version, title, summary } = described;
+    Ok(Pack { name, version, title, summary, sources, functions: load_functions(&path.join("functions"))? })
+}
+
+fn load_functions(folder: &Path) -> Result<BTreeMap<String, String>, PackError> {
+    let mut functions = BTreeMap::new();
+    if !folder.exists() {
+        return Ok(functions);
+    }
+    for name in files(folder)? {
+        for version in files(&name)? {
+            let text = read(&version.join("function.yaml"))?;
+            let part = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            functions.insert(format!("{}:{}", part(&name), part(&version)), text);
+        }
+    }
+    Ok(functions)
+}
+
+/// What is in a folder, by name, without hidden files: editors leave some.
+fn files(folder: &Path) -> Result<Vec<PathBuf>, PackError> {
+    let failed = |source| io_error(folder, source);
+    let mut paths = Vec::new();
+    for entry in fs::read_dir(folder).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        if !entry.file_name().to_string_lossy().starts_with('.') {
+            paths.push(entry.path());
+        }
+        if paths.len() > FILES_LIMIT {
+            let expected = format!("at most {FILES_LIMIT} files");
+            return Err(PackError::Content { path: folder.to_owned(), expected, found: "more".to_owned() });
+        }
+    }
+    paths.sort();
+    Ok(paths)
+}
+
+fn is_yaml(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml" || extension == "json")
+}
+
+fn read(path: &Path) -> Result<String, PackError> {
+    let length = fs::metadata(path).map_err(|source| io_error(path, source))?.len();
+    if length > FILE_LIMIT {
+        let expected = format!("at most {FILE_LIMIT} bytes");
+        return Err(PackError::Content { path: path.to_owned(), expected, found: length.to_string() });
+    }
+    fs::read_to_string(path).map_err(|source| io_error(path, source))
+}
+
+fn io_error(path: &Path, source: io::Error) -> PackError {
+    PackError::Io { path: path.to_owned(), source }
+}
+
+/// Compiles all definitions of a pack, in the order of its sources, with its own functions in the catalog.
+///
+/// # Errors
+/// Everything that is wrong, by file.
+pub fn compile(pack: &Pack, catalog: &Catalog) -> Result<Vec<Definition>, Vec<FileDiagnostics>> {
+    let mut catalog = catalog.clone();
+    catalog.task_functions.extend(pack.functions.clone());
+    let mut definitions = Vec::new();
+    let mut wrong = Vec::new();
+    let mut seen: BTreeMap<DefinitionId, &Path> = BTreeMap::new();
+    for (path, source) in &pack.sources {
+        let diagnostics = match language::compile(source, &catalog) {
+            Ok(definition) => match seen.insert(definition.id.clone(), path) {
+                None => {
+                    definitions.push(definition);
+                    continue;
+                }
+                Some(first) => vec![twice(&definition.id, first)],
+            },
+            Err(diagnostics) => diagnostics,
+        };
+        wrong.push(FileDiagnostics { path: path.clone(), source: source.clone(), diagnostics });
+    }
+    if wrong.is_empty() { Ok(definitions) } else { Err(wrong) }
+}
+
+fn twice(id: &DefinitionId, first: &Path) -> Diagnostic {
+    Diagnostic {
+        line: 0,
+        column: 0,
+        pointer: "/document".to_owned(),
+        message: format!("expected a definition of its own, found {id} again as in {}", first.display()),
+        hint: Some("change document.name, or raise document.version".to_owned()),
+    }
+}
+
+/// What is wrong, as plain text with the lines in question.
+pub fn describe(files: &[FileDiagnostics]) -> String {
+    anstream::adapter::strip_str(&diagnostics::render(files)).to_string()
+}
