@@ -1,11 +1,9 @@
 //! Impresario: a process orchestrator for IT operations that stays up.
 
-pub mod address;
-pub mod banner;
 pub mod banner;
 pub mod cli;
 pub mod diagnostics;
-pub mod hints;
+pub mod endpoint;
 pub mod hints;
 pub mod http;
 pub mod node;

@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 
 use super::args::Global;
 use super::error::CliError;
-use crate::address::{self, Address};
+use crate::endpoint::Endpoint;
 use crate::http::problem::ProblemDocument;
 use crate::http::token::token_file;
 
@@ -44,7 +44,7 @@ pub(super) struct Client {
     /// Where the token was found, for the message when it is refused.
     token_from: String,
     /// The node that the data folder knows of, for the message when it does not answer.
-    known: Option<Address>,
+    known: Option<Endpoint>,
 }
 
 impl Client {
@@ -54,7 +54,7 @@ impl Client {
         let variables = process_variables();
         let variable =
             |name: &str| variables.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
-        let known = address::find(&config.data);
+        let known = Endpoint::find(&config.data);
         let named = global.url.clone().or_else(|| variable("IMPRESARIO_URL"));
         let local = named.is_none();
         let url = named

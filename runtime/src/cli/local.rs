@@ -20,7 +20,7 @@ pub(super) fn serve(global: &Global, serve: Serve) -> Result<ExitCode, CliError>
         flag: "--listen".to_owned(),
     });
     let config = client::settings(global, listen.into_iter().collect())?.config;
-    crate::node::serve(config, serve.packs).map_err(|error| CliError::Failed(error.to_string()))?;
+    crate::node::serve(config, &serve.packs).map_err(|error| CliError::Failed(error.to_string()))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -29,7 +29,7 @@ pub(super) fn repair(global: &Global) -> Result<ExitCode, CliError> {
     if config.store.kind == StoreKind::Memory {
         return Err(CliError::Usage("store.kind is memory: there is nothing on disk to repair".to_owned()));
     }
-    let folder = config.data;
+    let folder = crate::node::store_folder(&config);
     let report = impresario_persistence::repair(&folder)
         .map_err(|error| CliError::Failed(format!("cannot repair {}: {error}", folder.display())))?;
     let lost = !report.lost.is_empty() || !report.lost_rows.is_empty();
