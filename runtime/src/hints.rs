@@ -6,10 +6,9 @@ use crate::orchestrator::TriggerSummary;
 
 /// A line that sends an event somebody waits for, and one that shows what came of it.
 pub fn next_steps(config: &Config, triggers: &[TriggerSummary]) -> Vec<String> {
-    let program = std::env::args_os().next().map_or_else(
-        || "impresario".to_owned(),
-        |program| program.to_string_lossy().into_owned(),
-    );
+    let program = std::env::args_os()
+        .next()
+        .map_or_else(|| "impresario".to_owned(), |program| program.to_string_lossy().into_owned());
     // The data folder tells the command line where the node is; the default one needs no telling.
     let folder = match config.data.to_string_lossy() {
         data if data == "impresario-data" => String::new(),

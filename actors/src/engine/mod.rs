@@ -142,6 +142,17 @@ impl Engine {
         numbers.iter().copied().zip(answers).map(|(number, facts)| Ok((number, facts?))).collect()
     }
 
+    /// What the shard of an actor knows that the store does not know yet.
+    ///
+    /// # Errors
+    /// [`EngineError::NoAnswer`].
+    pub async fn facts_of(
+        &self,
+        actor: &impresario_model::ids::ActorId,
+    ) -> Result<Vec<ActorFacts>, EngineError> {
+        self.ask(actor.shard(self.post.store().shards()), ShardMessage::Facts).await
+    }
+
     /// Takes an actor back from quarantine.
     ///
     /// # Errors

@@ -21,7 +21,8 @@ use uuid::Uuid;
 
 use super::deploy::{self, Deployment};
 use super::local::Local;
-use super::{NodeError, deploy::arm};
+use super::{NodeError, deploy::arm, store_folder};
+use crate::endpoint::Endpoint;
 use crate::http::{Door, TokenKeeper};
 
 /// How often the shards look at their timers: a timer fires at most about so late.
@@ -77,17 +78,7 @@ impl App {
         let engine = Engine::start(arguments, None).await?;
         let deployment = arm(&post, &definitions).await?;
         let local = Local::new(engine.clone(), hosts.clone(), definitions, &node);
-        Ok(App {
-            config,
-            engine,
-            hosts,
-            local,
-            door,
-            keeper: Arc::new(keeper),
-            deployment,
-            stopping,
-            began,
-        })
+        Ok(App { config, engine, hosts, local, door, keeper: Arc::new(keeper), deployment, stopping, began })
     }
 
     /// Serves until the process is asked to stop, or cannot go on.
@@ -96,8 +87,15 @@ impl App {
     /// [`NodeError::Escalated`].
     pub async fn run(self) -> Result<(), NodeError> {
         let url = self.door.url();
-        let address = crate::address::write(&self.config.data, &url, self.config.node.name.as_str())
-            .map_err(|source| NodeError::Data { path: self.config.data.clone(), source })?;
+        let endpoint = Endpoint {
+            url: url.clone(),
+            pid: std::process::id(),
+            node: self.config.node.name.as_str().to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            started: std::time::SystemTime::now(),
+        };
+        let data = &self.config.data;
+        endpoint.publish(data).map_err(|source| NodeError::Data { path: data.clone(), source })?;
         let (close, closed) = oneshot::channel::<()>();
         let door = self.door.serve(Arc::new(self.local.clone()), Arc::clone(&self.keeper), async {
             // A dropped sender closes the door too.
@@ -127,9 +125,11 @@ impl App {
                 }
             }
         };
-        drop(address);
+        endpoint.withdraw(data);
         if escalated.is_none() {
-            tracing::info!("stopping: work in flight is finished, nothing new is started; once more cuts it off");
+            tracing::info!(
+                "stopping: work in flight is finished, nothing new is started; once more cuts it off"
+            );
         }
         let drained = drain(&self.engine, &self.hosts, &self.stopping, close, door);
         let limit = self.config.shutdown_timeout + Duration::from_secs(5);
@@ -181,7 +181,7 @@ fn make_private(data: &Path) -> Result<(), NodeError> {
 
 async fn open_store(config: &Config) -> Result<Arc<dyn Store>, NodeError> {
     let store = config.store.clone();
-    let data = config.data.clone();
+    let folder = store_folder(config);
     let open = move || -> Result<Arc<dyn Store>, NodeError> {
         match store.kind {
             StoreKind::Memory => Ok(Arc::new(MemoryStore::new(store.shards))),
@@ -189,7 +189,7 @@ async fn open_store(config: &Config) -> Result<Arc<dyn Store>, NodeError> {
                 let config = EmbeddedConfig {
                     segment_bytes: store.segment_size.0,
                     queue_entries_max: store.queue,
-                    ..EmbeddedConfig::new(data, store.shards)
+                    ..EmbeddedConfig::new(folder, store.shards)
                 };
                 let opened = EmbeddedStore::open(config)?;
                 tracing::debug!(report = ?opened.report(), "opened the store");
@@ -214,8 +214,14 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
 fn host_specs(config: &Config) -> Result<Vec<HostSpec>, NodeError> {
     let program = std::env::current_exe()
         .map_err(|error| NodeError::System(format!("this program cannot find itself: {error}")))?;
+    // What the programs of activities may see of this process's surroundings, without the node's own settings.
+    let environment: Vec<(String, String)> = impresario_config::process_variables()
+        .into_iter()
+        .filter(|(name, _)| !name.starts_with("IMPRESARIO_"))
+        .collect();
     let spec = |name: &&str| HostSpec {
         arguments: vec!["adapter-host".to_owned(), (*name).to_owned()],
+        environment: environment.clone(),
         concurrency: config.adapters.concurrency,
         queue: config.adapters.queue,
         stop_timeout: config.adapters.stop_timeout.min(config.shutdown_timeout),

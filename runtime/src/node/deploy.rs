@@ -104,8 +104,8 @@ pub async fn load_packs(
 }
 
 fn compile(pack: &Pack) -> Result<Vec<(Definition, &str)>, NodeError> {
-    let compiled = pack::compile(pack, &builtin_catalog())
-        .map_err(|files| NodeError::Deploy(pack::describe(&files)))?;
+    let compiled =
+        pack::compile(pack, &builtin_catalog()).map_err(|files| NodeError::Deploy(pack::describe(&files)))?;
     Ok(compiled.into_iter().zip(pack.sources.iter().map(|(_, source)| source.as_str())).collect())
 }
 
@@ -186,8 +186,9 @@ fn route(trigger: &TriggerSpec) -> Option<Route> {
 }
 
 fn read<T: serde::de::DeserializeOwned>(key: &str, bytes: &[u8]) -> Result<T, NodeError> {
-    serde_json::from_slice(bytes)
-        .map_err(|error| NodeError::Deploy(format!("the setting '{key}' of the environment is damaged: {error}")))
+    serde_json::from_slice(bytes).map_err(|error| {
+        NodeError::Deploy(format!("the setting '{key}' of the environment is damaged: {error}"))
+    })
 }
 
 /// Stores a setting, whatever its version is; nobody else writes it while this node owns the folder.

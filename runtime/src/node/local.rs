@@ -20,8 +20,8 @@ use uuid::Uuid;
 
 use super::{tree, views};
 use crate::orchestrator::{
-    Accepted, Answer, DefinitionSummary, Health, InstanceDetail, InstancePage, InstanceQuery, InstanceSummary,
-    Orchestrator, Refusal, StartRequest, Started, TreeNode, TriggerSummary,
+    Accepted, Answer, DefinitionSummary, Health, InstanceDetail, InstancePage, InstanceQuery,
+    InstanceSummary, Orchestrator, Refusal, StartRequest, Started, TreeNode, TriggerSummary,
 };
 
 /// How many instances a page has if nothing else is said, and at most.
@@ -56,7 +56,9 @@ impl Local {
     async fn post(&self, entries: Vec<Entry>) -> Result<(), Refusal> {
         let result = self.engine.post().accept(&entries).await;
         let problem = match &result {
-            Err(PostError::Store(error @ (StoreError::Full(_) | StoreError::Failed(_)))) => Some(error.to_string()),
+            Err(PostError::Store(error @ (StoreError::Full(_) | StoreError::Failed(_)))) => {
+                Some(error.to_string())
+            }
             _ => None,
         };
         let mut noted = self.store_problem.lock().unwrap_or_else(PoisonError::into_inner);
@@ -75,7 +77,8 @@ impl Local {
         if let Inspection::Process(instance) = self.inspect(&ActorId::process(id)).await? {
             return Ok(*instance);
         }
-        let not_found = || Refusal::NotFound(format!("expected the id of an instance, found '{id}', which names none"));
+        let not_found =
+            || Refusal::NotFound(format!("expected the id of an instance, found '{id}', which names none"));
         if id.len() < PREFIX_MIN || id.len() >= 36 {
             return Err(not_found());
         }
@@ -221,7 +224,8 @@ impl Local {
                 break;
             }
         }
-        found.sort_by(|(a_started, a), (b_started, b)| b_started.cmp(a_started).then_with(|| a.id.cmp(&b.id)));
+        found
+            .sort_by(|(a_started, a), (b_started, b)| b_started.cmp(a_started).then_with(|| a.id.cmp(&b.id)));
         let more = found.len() > limit;
         found.truncate(limit);
         let next = found.last().filter(|_| more).map(|(started, last)| format!("{started}.{}", last.id));
@@ -289,8 +293,10 @@ fn is_after(place: (u64, &str), after: &(u64, String)) -> bool {
 }
 
 fn parse_cursor(cursor: &str) -> Result<(u64, String), Refusal> {
-    let parsed = cursor.split_once('.').and_then(|(started, id)| Some((started.parse().ok()?, id.to_owned())));
-    parsed.ok_or_else(|| Refusal::Invalid(format!("expected the 'next' of a page as cursor, found '{cursor}'")))
+    let parsed =
+        cursor.split_once('.').and_then(|(started, id)| Some((started.parse().ok()?, id.to_owned())));
+    parsed
+        .ok_or_else(|| Refusal::Invalid(format!("expected the 'next' of a page as cursor, found '{cursor}'")))
 }
 
 /// What the sender is told when an entry is not taken.
@@ -299,7 +305,9 @@ fn refusal(error: PostError) -> Refusal {
         PostError::Overloaded { .. } | PostError::Store(StoreError::Busy) => {
             Refusal::Busy { reason: error.to_string(), retry_after_ms: RETRY_AFTER_MS }
         }
-        PostError::Store(StoreError::TooLarge { .. }) | PostError::Encode(_) => Refusal::Invalid(error.to_string()),
+        PostError::Store(StoreError::TooLarge { .. }) | PostError::Encode(_) => {
+            Refusal::Invalid(error.to_string())
+        }
         PostError::Store(error) => Refusal::Unavailable(error.to_string()),
     }
 }

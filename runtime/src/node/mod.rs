@@ -64,17 +64,23 @@ pub enum NodeError {
 ///
 /// # Errors
 /// [`NodeError`] when it cannot start, or cannot go on.
-pub fn serve(config: Config, packs: Vec<PathBuf>) -> Result<(), NodeError> {
+pub fn serve(config: Config, packs: &[PathBuf]) -> Result<(), NodeError> {
+    crate::telemetry::install(&config.log);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .thread_name("impresario")
         .build()
         .map_err(|error| NodeError::System(format!("the async runtime cannot be built: {error}")))?;
     let result = runtime.block_on(async {
-        let app = App::build(config, &packs).await?;
+        let app = App::build(config, packs).await?;
         app.run().await
     });
     // Whatever still blocks is cut off; everything durable is durable.
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));
     result
+}
+
+/// The folder of the embedded store.
+pub fn store_folder(config: &Config) -> PathBuf {
+    config.data.clone()
 }

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use impresario_actors::engine::{Engine, EngineError};
-use impresario_actors::hosts::HostStatus;
+use impresario_actors::hosts::{HostState, HostStatus};
 use impresario_actors::shard::ActorFacts;
 use impresario_model::instance::rfc3339;
 
@@ -81,11 +81,25 @@ fn host(status: &HostStatus) -> TreeNode {
     facts.push(format!("{} in flight", status.in_flight));
     facts.push(format!("{} queued", status.queued));
     facts.push(format!("restarts {}", status.counters.restarts));
+    if let HostState::Quarantined { reason } = &status.state {
+        facts.push(reason.clone());
+    }
     facts.extend(status.last_error.as_ref().map(|error| format!("last error: {error}")));
     TreeNode {
         name: format!("adapter {}", status.name),
-        state: status.state.to_string(),
+        state: host_state(&status.state).to_owned(),
         facts,
         ..TreeNode::default()
+    }
+}
+
+fn host_state(state: &HostState) -> &'static str {
+    match state {
+        HostState::Idle => "idle",
+        HostState::Starting => "starting",
+        HostState::Running => "running",
+        HostState::Restarting => "restarting",
+        HostState::Quarantined { .. } => "quarantined",
+        HostState::Stopped => "stopped",
     }
 }

@@ -2,9 +2,7 @@
 
 use impresario_actors::definitions::Definitions;
 use impresario_model::definition::{Definition, TaskKind};
-use impresario_model::instance::{
-    Activity, ActivityState, Instance, TaskRun, TaskState, TryPhase, rfc3339,
-};
+use impresario_model::instance::{Activity, ActivityState, Instance, TaskRun, TaskState, TryPhase, rfc3339};
 use impresario_model::trigger::Trigger;
 use impresario_persistence::RowIndex;
 use serde_json::{Value, json};
@@ -61,7 +59,9 @@ fn activity_detail(
     let (output, error) = match &activity.state {
         ActivityState::Completed(output) => (Some(output.clone()), None),
         ActivityState::Failed(fault) => (None, Some(fault.to_value())),
-        ActivityState::Interrupted(reason) => (None, Some(json!({ "title": "interrupted", "detail": reason }))),
+        ActivityState::Interrupted(reason) => {
+            (None, Some(json!({ "title": "interrupted", "detail": reason })))
+        }
         ActivityState::Running | ActivityState::Retrying(_) | ActivityState::Cancelled => (None, None),
     };
     ActivityDetail {
