@@ -12,7 +12,7 @@ use super::natives::{self, Native};
 use super::node::{Argument, Format, Kind, Node, Pattern, Program};
 
 /// How deep the tree of a program may nest.
-const TREE_DEPTH_MAX: usize = 200;
+const TREE_DEPTH_MAX: usize = 150;
 
 /// The library, parsed; it is part of this source, and the tests see to it that it parses.
 static LIBRARY: LazyLock<Vec<Def<&'static str>>> =

@@ -21,71 +21,115 @@ impl<'v> Machine<'v> {
     ) -> Outcome<'v, ()> {
         match (control, arguments) {
             (Control::Stream(Stream::Empty), _) => Ok(()),
-            (Control::Stream(Stream::Select), [test]) => {
-                self.run(test, scope, Item::plain(item.value.clone()), &mut |answer| {
-                    if answer.value.truthy() { emit(item.clone()) } else { Ok(()) }
-                })
-            }
-            (Control::Stream(Stream::Path), [f]) => {
-                for path in self.paths(f, scope, item.value)? {
-                    emit(Item::plain(self.array(path)?))?;
-                }
-                Ok(())
-            }
-            (Control::Stream(Stream::GetPath), [path]) => {
-                self.run(path, scope, Item::plain(item.value.clone()), &mut |path| {
-                    let Val::Arr(parts) = &path.value else { return Err(Stop::raise("a path is an array")) };
-                    let mut at = item.clone();
-                    for part in parts.iter() {
-                        self.meter.spend(STEP)?;
-                        let value = path::index(self, &at.value, &part)?;
-                        at = at.then(value, || part)?;
-                    }
-                    emit(at)
-                })
-            }
+            (Control::Stream(Stream::Select), [test]) => self.select(test, scope, item, emit),
+            (Control::Stream(Stream::Path), [f]) => self.all_paths(f, scope, item, emit),
+            (Control::Stream(Stream::GetPath), [path]) => self.get_path(path, scope, item, emit),
             (Control::Stream(Stream::Range), [from, to, by]) => {
-                self.product_of_three([from, to, by], scope, &item.value, &mut |from, to, by| {
-                    self.range(from, to, by, &mut *emit)
-                })
+                self.ranges([from, to, by], scope, &item.value, emit)
             }
             (Control::Stream(Stream::Recurse), [f]) => self.recurse(Some(f), scope, item, emit),
             (Control::Stream(Stream::Descend), _) => self.recurse(None, scope, item, emit),
             (Control::Stream(Stream::Until), [test, update]) => self.until(test, update, scope, item, emit),
-            (Control::Stream(Stream::First), [f]) => match self.first_of(f, scope, item)? {
-                Some(first) => emit(first),
-                None => Ok(()),
-            },
-            (Control::Stream(Stream::Last), [f]) => {
-                let mut last = None;
-                self.run(f, scope, item, &mut |item| {
-                    last = Some(item);
-                    Ok(())
-                })?;
-                last.map_or(Ok(()), emit)
-            }
-            (Control::Stream(Stream::Limit), [count, f]) => {
-                self.run(count, scope, Item::plain(item.value.clone()), &mut |count| {
-                    self.limit(amount(&count.value)?, f, scope, item.clone(), &mut *emit)
-                })
-            }
-            (Control::Stream(Stream::Skip), [count, f]) => {
-                self.run(count, scope, Item::plain(item.value.clone()), &mut |count| {
-                    let mut left = amount(&count.value)?;
-                    self.run(f, scope, item.clone(), &mut |item| {
-                        if left > 0 {
-                            left -= 1;
-                            return self.meter.spend(STEP);
-                        }
-                        emit(item)
-                    })
-                })
-            }
+            (Control::Stream(Stream::First), [f]) => self.first_of(f, scope, item)?.map_or(Ok(()), emit),
+            (Control::Stream(Stream::Last), [f]) => self.last_of(f, scope, item)?.map_or(Ok(()), emit),
+            (Control::Stream(Stream::Limit), [count, f]) => self.limits(count, f, scope, item, emit),
+            (Control::Stream(Stream::Skip), [count, f]) => self.skip(count, f, scope, item, emit),
             (Control::Keyed(_) | Control::Walk, _) if item.trail.is_none() => {
                 emit(Item::plain(self.value_of_control(control, arguments, scope, item.value)?))
             }
             _ => Err(Stop::raise("invalid path expression")),
         }
+    }
+
+    fn select(
+        &self,
+        test: &'v Node,
+        scope: &Scope<'_, 'v>,
+        item: Item<'v>,
+        emit: Emit<'_, 'v>,
+    ) -> Outcome<'v, ()> {
+        self.run(test, scope, Item::plain(item.value.clone()), &mut |answer| {
+            if answer.value.truthy() { emit(item.clone()) } else { Ok(()) }
+        })
+    }
+
+    fn all_paths(
+        &self,
+        f: &'v Node,
+        scope: &Scope<'_, 'v>,
+        item: Item<'v>,
+        emit: Emit<'_, 'v>,
+    ) -> Outcome<'v, ()> {
+        if item.trail.is_some() {
+            return Err(Stop::raise("invalid path expression with a path"));
+        }
+        let input = Item { value: item.value, trail: Some(path::Trail::default()) };
+        self.run(f, scope, input, &mut |found| {
+            let parts = found.trail.unwrap_or_default().parts();
+            self.meter.allocate(parts.len() * size_of::<Val<'_>>())?;
+            emit(Item::plain(self.array(parts)?))
+        })
+    }
+
+    fn get_path(
+        &self,
+        path: &'v Node,
+        scope: &Scope<'_, 'v>,
+        item: Item<'v>,
+        emit: Emit<'_, 'v>,
+    ) -> Outcome<'v, ()> {
+        self.run(path, scope, Item::plain(item.value.clone()), &mut |path| {
+            let Val::Arr(parts) = &path.value else { return Err(Stop::raise("a path is an array")) };
+            let mut at = item.clone();
+            for part in parts.iter() {
+                self.meter.spend(STEP)?;
+                let value = path::index(self, &at.value, &part)?;
+                at = at.then(value, || part)?;
+            }
+            emit(at)
+        })
+    }
+
+    fn last_of(&self, f: &'v Node, scope: &Scope<'_, 'v>, item: Item<'v>) -> Outcome<'v, Option<Item<'v>>> {
+        let mut last = None;
+        self.run(f, scope, item, &mut |item| {
+            last = Some(item);
+            Ok(())
+        })?;
+        Ok(last)
+    }
+
+    fn limits(
+        &self,
+        count: &'v Node,
+        f: &'v Node,
+        scope: &Scope<'_, 'v>,
+        item: Item<'v>,
+        emit: Emit<'_, 'v>,
+    ) -> Outcome<'v, ()> {
+        self.run(count, scope, Item::plain(item.value.clone()), &mut |count| {
+            self.limit(amount(&count.value)?, f, scope, item.clone(), &mut *emit)
+        })
+    }
+
+    fn skip(
+        &self,
+        count: &'v Node,
+        f: &'v Node,
+        scope: &Scope<'_, 'v>,
+        item: Item<'v>,
+        emit: Emit<'_, 'v>,
+    ) -> Outcome<'v, ()> {
+        self.run(count, scope, Item::plain(item.value.clone()), &mut |count| {
+            let mut left = amount(&count.value)?;
+            self.run(f, scope, item.clone(), &mut |item| {
+                if left > 0 {
+                    left -= 1;
+                    return self.meter.spend(STEP);
+                }
+                emit(item)
+            })
+        })
     }
 
     pub(super) fn value_of_control(
@@ -102,16 +146,18 @@ impl<'v> Machine<'v> {
         }
     }
 
-    fn product_of_three(
+    fn ranges(
         &self,
-        [a, b, c]: [&'v Node; 3],
+        [from, to, by]: [&'v Node; 3],
         scope: &Scope<'_, 'v>,
         input: &Val<'v>,
-        emit: &mut dyn FnMut(&Val<'v>, &Val<'v>, &Val<'v>) -> Outcome<'v, ()>,
+        emit: Emit<'_, 'v>,
     ) -> Outcome<'v, ()> {
-        self.run(a, scope, Item::plain(input.clone()), &mut |a| {
-            self.run(b, scope, Item::plain(input.clone()), &mut |b| {
-                self.run(c, scope, Item::plain(input.clone()), &mut |c| emit(&a.value, &b.value, &c.value))
+        self.run(from, scope, Item::plain(input.clone()), &mut |from| {
+            self.run(to, scope, Item::plain(input.clone()), &mut |to| {
+                self.run(by, scope, Item::plain(input.clone()), &mut |by| {
+                    self.range(&from.value, &to.value, &by.value, &mut *emit)
+                })
             })
         })
     }

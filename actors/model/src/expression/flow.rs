@@ -1,16 +1,83 @@
 //! The parts of the evaluator that decide what runs when: pipes, alternatives, bindings, folds and calls.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::format;
 use super::machine::{Emit, Item, Machine};
 use super::meter::STEP;
-use super::node::{Argument, Fold, Format, Node, Pattern, Piece};
+use super::node::{Argument, Fold, Node, Pattern};
 use super::scope::{Closure, Scope};
-use super::value::{Outcome, Stop, Text, Val};
+use super::value::{Outcome, Stop, Val};
 
 impl<'v> Machine<'v> {
+    pub(super) fn run_comma(
+        &self,
+        nodes: &'v [Node],
+        scope: &Scope<'_, 'v>,
+        item: Item<'v>,
+        emit: Emit<'_, 'v>,
+    ) -> Outcome<'v, ()> {
+        nodes.iter().try_for_each(|node| {
+            self.meter.spend(STEP)?;
+            self.run(node, scope, item.clone(), &mut *emit)
+        })
+    }
+
+    pub(super) fn run_if(
+        &self,
+        test: &'v Node,
+        then: &'v Node,
+        otherwise: &'v Node,
+        scope: &Scope<'_, 'v>,
+        item: Item<'v>,
+        emit: Emit<'_, 'v>,
+    ) -> Outcome<'v, ()> {
+        self.run(test, scope, Item::plain(item.value.clone()), &mut |answer| {
+            let branch = if answer.value.truthy() { then } else { otherwise };
+            self.run(branch, scope, item.clone(), &mut *emit)
+        })
+    }
+
+    pub(super) fn run_label(
+        &self,
+        body: &'v Node,
+        scope: &Scope<'_, 'v>,
+        item: Item<'v>,
+        emit: Emit<'_, 'v>,
+    ) -> Outcome<'v, ()> {
+        let label = self.fresh_label();
+        match self.run(body, &scope.with_label(label), item, emit) {
+            Err(Stop::Break(to)) if to == label => Ok(()),
+            end => end,
+        }
+    }
+
+    pub(super) fn run_parameter(
+        &self,
+        back: usize,
+        scope: &Scope<'_, 'v>,
+        item: Item<'v>,
+        emit: Emit<'_, 'v>,
+    ) -> Outcome<'v, ()> {
+        let Closure { node, scope } = scope.closure(back)?;
+        self.run(node, scope, item, emit)
+    }
+
+    pub(super) fn run_function(
+        &self,
+        function: usize,
+        back: usize,
+        arguments: &'v [Argument],
+        scope: &Scope<'_, 'v>,
+        item: Item<'v>,
+        emit: Emit<'_, 'v>,
+    ) -> Outcome<'v, ()> {
+        self.meter.spend(STEP)?;
+        match self.program.functions.get(function) {
+            Some(body) => self.run_call(body, arguments, scope, scope.outer(back), item, emit),
+            None => Ok(()),
+        }
+    }
+
     pub(super) fn run_pipe(
         &self,
         a: &'v Node,
@@ -73,109 +140,6 @@ impl<'v> Machine<'v> {
             (Err(Stop::Raised(_)), None) if !passed_on => Ok(()),
             (end, _) => end,
         }
-    }
-
-    pub(super) fn run_logic(
-        &self,
-        a: &'v Node,
-        b: &'v Node,
-        decides: bool,
-        scope: &Scope<'_, 'v>,
-        input: Val<'v>,
-        emit: &mut dyn FnMut(Val<'v>) -> Outcome<'v, ()>,
-    ) -> Outcome<'v, ()> {
-        self.run(a, scope, Item::plain(input.clone()), &mut |left| {
-            if left.value.truthy() == decides {
-                return emit(Val::Bool(decides));
-            }
-            self.run(b, scope, Item::plain(input.clone()), &mut |right| emit(Val::Bool(right.value.truthy())))
-        })
-    }
-
-    /// Every pair of results; those of `b` in the outer loop, as in jq.
-    pub(super) fn pairs(
-        &self,
-        a: &'v Node,
-        b: &'v Node,
-        scope: &Scope<'_, 'v>,
-        input: Val<'v>,
-        emit: &mut dyn FnMut(Val<'v>, Val<'v>) -> Outcome<'v, ()>,
-    ) -> Outcome<'v, ()> {
-        self.run(b, scope, Item::plain(input.clone()), &mut |right| {
-            self.run(a, scope, Item::plain(input.clone()), &mut |left| {
-                self.meter.spend(STEP)?;
-                emit(left.value, right.value.clone())
-            })
-        })
-    }
-
-    /// Every combination of the results of `nodes`; those of the last one in the outermost loop.
-    pub(super) fn product(
-        &self,
-        nodes: &'v [Node],
-        values: &mut Vec<Val<'v>>,
-        scope: &Scope<'_, 'v>,
-        input: &Val<'v>,
-        emit: &mut dyn FnMut(&[Val<'v>]) -> Outcome<'v, ()>,
-    ) -> Outcome<'v, ()> {
-        let Some((last, rest)) = nodes.split_last() else {
-            self.meter.spend(STEP)?;
-            let ordered: Vec<_> = values.iter().rev().cloned().collect();
-            return emit(&ordered);
-        };
-        self.run(last, scope, Item::plain(input.clone()), &mut |item| {
-            values.push(item.value);
-            let end = self.product(rest, values, scope, input, &mut *emit);
-            values.pop();
-            end
-        })
-    }
-
-    pub(super) fn run_text(
-        &self,
-        format: Format,
-        pieces: &'v [Piece],
-        text: String,
-        scope: &Scope<'_, 'v>,
-        input: &Val<'v>,
-        emit: &mut dyn FnMut(Val<'v>) -> Outcome<'v, ()>,
-    ) -> Outcome<'v, ()> {
-        let Some((piece, rest)) = pieces.split_first() else { return emit(Val::text(text)) };
-        let _level = self.meter.descend()?;
-        match piece {
-            Piece::Fixed(fixed) => {
-                let mut text = text;
-                format::push(self, &mut text, fixed)?;
-                self.run_text(format, rest, text, scope, input, emit)
-            }
-            Piece::Computed(node) => self.run(node, scope, Item::plain(input.clone()), &mut |item| {
-                self.meter.allocate(text.len())?;
-                let mut text = text.clone();
-                format::write(self, format, &item.value, &mut text)?;
-                self.run_text(format, rest, text, scope, input, &mut *emit)
-            }),
-        }
-    }
-
-    pub(super) fn run_object(
-        &self,
-        entries: &'v [(Node, Node)],
-        object: BTreeMap<Text<'v>, Val<'v>>,
-        scope: &Scope<'_, 'v>,
-        input: &Val<'v>,
-        emit: &mut dyn FnMut(Val<'v>) -> Outcome<'v, ()>,
-    ) -> Outcome<'v, ()> {
-        let Some(((key, value), rest)) = entries.split_first() else { return emit(self.object(object)?) };
-        let _level = self.meter.descend()?;
-        self.run(key, scope, Item::plain(input.clone()), &mut |key| {
-            let key = self.key(key.value)?;
-            self.run(value, scope, Item::plain(input.clone()), &mut |value| {
-                self.meter.allocate((object.len() + 1) * size_of::<(Text<'_>, Val<'_>)>())?;
-                let mut object = object.clone();
-                object.insert(key.clone(), value.value);
-                self.run_object(rest, object, scope, input, &mut *emit)
-            })
-        })
     }
 
     pub(super) fn run_bind(
@@ -267,7 +231,7 @@ impl<'v> Machine<'v> {
     }
 
     /// Binds the arguments, which belong to the scope of the `caller`, and runs the body.
-    pub(super) fn run_call(
+    fn run_call(
         &self,
         body: &'v Node,
         arguments: &'v [Argument],

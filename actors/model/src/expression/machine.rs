@@ -8,13 +8,10 @@ use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 
-use super::compare;
-use super::format;
-use super::meter::{Meter, STEP};
-use super::node::{Kind, Node, Piece, Program};
-use super::operators;
+use super::meter::Meter;
+use super::node::{Kind, Node, Program};
 use super::path::Trail;
-use super::scope::{Closure, Scope};
+use super::scope::Scope;
 use super::value::{DEPTH_MAX, Dict, List, Outcome, OwnDict, OwnList, Stop, Text, Val};
 
 /// What consumes the results of a node.
@@ -98,6 +95,9 @@ impl<'v> Machine<'v> {
     }
 
     /// Hands each result of `node` to `emit`.
+    ///
+    /// Here and in [`Self::value`] every kind has a function of its own: without optimisation a function's frame
+    /// holds what all of its branches need, and these two lie on the stack once for each level of nesting.
     pub(super) fn run(
         &self,
         node: &'v Node,
@@ -106,7 +106,7 @@ impl<'v> Machine<'v> {
         emit: Emit<'_, 'v>,
     ) -> Outcome<'v, ()> {
         if node.single && item.trail.is_none() {
-            return emit(Item::plain(self.value(node, scope, item.value)?));
+            return self.run_single(node, scope, item.value, emit);
         }
         let _level = self.meter.descend()?;
         self.meter.spend(1)?;
@@ -114,218 +114,32 @@ impl<'v> Machine<'v> {
             Kind::Identity => emit(item),
             Kind::Path(head, steps) => self.follow(head, steps, scope, item, emit),
             Kind::Pipe(a, b) => self.run_pipe(a, b, scope, item, emit),
-            Kind::Comma(nodes) => nodes.iter().try_for_each(|node| {
-                self.meter.spend(STEP)?;
-                self.run(node, scope, item.clone(), &mut *emit)
-            }),
-            Kind::If(test, then, otherwise) => {
-                self.run(test, scope, Item::plain(item.value.clone()), &mut |answer| {
-                    let branch = if answer.value.truthy() { then } else { otherwise };
-                    self.run(branch, scope, item.clone(), &mut *emit)
-                })
-            }
+            Kind::Comma(nodes) => self.run_comma(nodes, scope, item, emit),
+            Kind::If(test, then, otherwise) => self.run_if(test, then, otherwise, scope, item, emit),
             Kind::Alternative(a, b) => self.run_alternative(a, b, scope, item, emit),
             Kind::Try(body, catch) => self.run_try(body, catch.as_deref(), scope, item, emit),
-            Kind::Label(body) => {
-                let label = self.fresh_label();
-                match self.run(body, &scope.with_label(label), item, emit) {
-                    Err(Stop::Break(to)) if to == label => Ok(()),
-                    end => end,
-                }
-            }
+            Kind::Label(body) => self.run_label(body, scope, item, emit),
             Kind::Break(back) => Err(Stop::Break(scope.label(*back)?)),
             Kind::Bind(source, pattern, body) => self.run_bind(source, pattern, body, scope, item, emit),
             Kind::Reduce(fold) => self.run_reduce(fold, scope, item, emit),
             Kind::Foreach(fold, extract) => self.run_foreach(fold, extract.as_deref(), scope, item, emit),
             Kind::Call { function, back, arguments } => {
-                let Some(body) = self.program.functions.get(*function) else { return Ok(()) };
-                self.meter.spend(STEP)?;
-                self.run_call(body, arguments, scope, scope.outer(*back), item, emit)
+                self.run_function(*function, *back, arguments, scope, item, emit)
             }
-            Kind::Parameter(back) => {
-                let Closure { node, scope } = scope.closure(*back)?;
-                self.run(node, scope, item, emit)
-            }
+            Kind::Parameter(back) => self.run_parameter(*back, scope, item, emit),
             Kind::Control(control, arguments) => self.run_control(control, arguments, scope, item, emit),
             _ => self.run_computed(node, scope, item, emit),
         }
     }
 
-    /// Results that are computed, and so lie at no path.
-    fn run_computed(
+    fn run_single(
         &self,
         node: &'v Node,
         scope: &Scope<'_, 'v>,
-        item: Item<'v>,
+        input: Val<'v>,
         emit: Emit<'_, 'v>,
     ) -> Outcome<'v, ()> {
-        let tracked = item.trail.is_some();
-        let emit = &mut |value: Val<'v>| {
-            if tracked {
-                let shown = super::json::excerpt(&value);
-                return Err(Stop::raise(format!("invalid path expression with result {shown}")));
-            }
-            emit(Item::plain(value))
-        };
-        let input = item.value;
-        if node.single {
-            return emit(self.value(node, scope, input)?);
-        }
-        match &node.kind {
-            Kind::Negate(a) => {
-                self.run(a, scope, Item::plain(input), &mut |a| emit(operators::negate(a.value)?))
-            }
-            Kind::Compare(op, a, b) => self.pairs(a, b, scope, input, &mut |a, b| {
-                emit(Val::Bool(compare::test(&self.meter, *op, &a, &b)?))
-            }),
-            Kind::Math(op, a, b) => {
-                self.pairs(a, b, scope, input, &mut |a, b| emit(operators::calculate(self, *op, a, b)?))
-            }
-            Kind::And(a, b) => self.run_logic(a, b, false, scope, input, emit),
-            Kind::Or(a, b) => self.run_logic(a, b, true, scope, input, emit),
-            Kind::Text(format, pieces) => self.run_text(*format, pieces, String::new(), scope, &input, emit),
-            Kind::Object(entries) => self.run_object(entries, BTreeMap::new(), scope, &input, emit),
-            Kind::Native(function, arguments) => {
-                self.product(arguments, &mut Vec::new(), scope, &input, &mut |values| {
-                    emit(function(self, input.clone(), values)?)
-                })
-            }
-            Kind::Assign(paths, value) => self.run(value, scope, Item::plain(input.clone()), &mut |value| {
-                emit(self.assign(paths, value.value, scope, input.clone())?)
-            }),
-            Kind::UpdateWith(change, paths, value) => {
-                self.run(value, scope, Item::plain(input.clone()), &mut |value| {
-                    emit(self.update_with(*change, paths, value.value, scope, input.clone())?)
-                })
-            }
-            _ => Err(Stop::Limit("met a node of an unknown kind")),
-        }
-    }
-
-    /// The one result of a node that has exactly one.
-    pub(super) fn value(&self, node: &'v Node, scope: &Scope<'_, 'v>, input: Val<'v>) -> Outcome<'v> {
-        self.meter.spend(1)?;
-        match &node.kind {
-            Kind::Identity => return Ok(input),
-            Kind::Literal(value) => return Ok(Val::lend(value)),
-            Kind::Global(index) => return Ok(self.globals.get(*index).cloned().unwrap_or(Val::Null)),
-            Kind::Variable(back) => return scope.value(*back),
-            _ => {}
-        }
-        let _level = self.meter.descend()?;
-        match &node.kind {
-            Kind::Path(head, steps) => self.follow_one(head, steps, scope, input),
-            Kind::Pipe(a, b) => {
-                let middle = self.value(a, scope, input)?;
-                self.value(b, scope, middle)
-            }
-            Kind::If(test, then, otherwise) => {
-                let answer = self.value(test, scope, input.clone())?;
-                self.value(if answer.truthy() { then } else { otherwise }, scope, input)
-            }
-            Kind::And(a, b) => {
-                let both =
-                    self.value(a, scope, input.clone())?.truthy() && self.value(b, scope, input)?.truthy();
-                Ok(Val::Bool(both))
-            }
-            Kind::Or(a, b) => {
-                let any =
-                    self.value(a, scope, input.clone())?.truthy() || self.value(b, scope, input)?.truthy();
-                Ok(Val::Bool(any))
-            }
-            Kind::Alternative(a, b) => match self.value(a, scope, input.clone()) {
-                Ok(value) if value.truthy() => Ok(value),
-                Ok(_) | Err(Stop::Raised(_)) => self.value(b, scope, input),
-                Err(stop) => Err(stop),
-            },
-            Kind::Negate(a) => operators::negate(self.value(a, scope, input)?),
-            Kind::Compare(op, a, b) => {
-                let right = self.value(b, scope, input.clone())?;
-                let left = self.value(a, scope, input)?;
-                Ok(Val::Bool(compare::test(&self.meter, *op, &left, &right)?))
-            }
-            Kind::Math(op, a, b) => {
-                let right = self.value(b, scope, input.clone())?;
-                // The left side gets the input itself, so that `. + [1]` can append in place.
-                let left = self.value(a, scope, input)?;
-                operators::calculate(self, *op, left, right)
-            }
-            Kind::Array(None) => self.array(Vec::new()),
-            Kind::Array(Some(items)) => self.array(self.all(items, scope, input)?),
-            Kind::Native(function, arguments) => {
-                let mut values = Vec::with_capacity(arguments.len());
-                for argument in arguments {
-                    values.push(self.value(argument, scope, input.clone())?);
-                }
-                function(self, input, &values)
-            }
-            _ => self.value_of_rare(node, scope, input),
-        }
-    }
-
-    /// The rest of [`Self::value`], apart so that the frames of the common kinds stay small.
-    #[inline(never)]
-    fn value_of_rare(&self, node: &'v Node, scope: &Scope<'_, 'v>, input: Val<'v>) -> Outcome<'v> {
-        match &node.kind {
-            Kind::Text(format, pieces) => {
-                let mut text = String::new();
-                for piece in pieces {
-                    match piece {
-                        Piece::Fixed(fixed) => format::push(self, &mut text, fixed)?,
-                        Piece::Computed(node) => {
-                            let value = self.value(node, scope, input.clone())?;
-                            format::write(self, *format, &value, &mut text)?;
-                        }
-                    }
-                }
-                Ok(Val::text(text))
-            }
-            Kind::Object(entries) => {
-                let mut object = BTreeMap::new();
-                for (key, value) in entries {
-                    let key = self.key(self.value(key, scope, input.clone())?)?;
-                    object.insert(key, self.value(value, scope, input.clone())?);
-                }
-                self.object(object)
-            }
-            Kind::Update(paths, update) => self.update(paths, update, scope, input),
-            Kind::Try(body, Some(catch)) => match self.value(body, scope, input) {
-                Err(Stop::Raised(error)) => self.value(catch, scope, *error),
-                end => end,
-            },
-            Kind::Control(control, arguments) => self.value_of_control(control, arguments, scope, input),
-            // What binds needs a frame for its scope, and that is what `run` knows how to do.
-            _ => {
-                let mut result = None;
-                let emit: Emit<'_, 'v> = &mut |item| {
-                    result = Some(item.value);
-                    Ok(())
-                };
-                match &node.kind {
-                    Kind::Bind(source, pattern, body) => {
-                        self.run_bind(source, pattern, body, scope, Item::plain(input), emit)?;
-                    }
-                    Kind::Reduce(fold) => self.run_reduce(fold, scope, Item::plain(input), emit)?,
-                    Kind::Call { function, back, arguments } => {
-                        self.meter.spend(STEP)?;
-                        if let Some(body) = self.program.functions.get(*function) {
-                            let outer = scope.outer(*back);
-                            self.run_call(body, arguments, scope, outer, Item::plain(input), emit)?;
-                        }
-                    }
-                    Kind::Assign(paths, value) => {
-                        let value = self.value(value, scope, input.clone())?;
-                        return self.assign(paths, value, scope, input);
-                    }
-                    Kind::UpdateWith(change, paths, value) => {
-                        let value = self.value(value, scope, input.clone())?;
-                        return self.update_with(*change, paths, value, scope, input);
-                    }
-                    _ => return Err(Stop::Limit("met a node of an unknown kind")),
-                }
-                Ok(result.unwrap_or(Val::Null))
-            }
-        }
+        emit(Item::plain(self.value(node, scope, input)?))
     }
 
     /// An array of `items`, whose places were paid for.

@@ -18,9 +18,9 @@ const BYTES_PER_GAS: usize = 32;
 const MEMORY_MAX: usize = 64 << 20;
 /// The longest string that an expression may build, and the largest result.
 pub(super) const SIZE_MAX: usize = 8 << 20;
-/// How deep evaluation may nest. Its frames fit several times into a stack of 2 MiB even without optimisation
-/// (`tests/expression.rs` runs the deepest programs on such a thread).
-const NESTING_MAX: u32 = 320;
+/// How deep evaluation may nest. One level takes up to 7 KiB of stack without optimisation, so that all of it
+/// fits into 2 MiB (`tests/expression/hostile.rs` runs the deepest programs on such a thread).
+const NESTING_MAX: u32 = 200;
 
 /// The counters of one evaluation.
 pub(super) struct Meter {

@@ -14,16 +14,20 @@
 //! * **memory**: whatever grows is paid for before it is allocated;
 //! * **sight**: functions that look at the world do not exist ([`names`]).
 //!
-//! What differs from jq 1.7: `//` binds tighter than `=` and the comparisons, and `a + b as $x | c` binds `a + b`
-//! (both as in jaq); regular expressions have no look-around and no back-references; dates are UTC only; objects
-//! are sorted by key; functions take no recursion; there is no `?//`, `getpath/1` aside no `limit(-1; ..)`, no
-//! `ltrimstr` on non-strings beyond passing them on, no streaming (`tostream`, `fromstream`, `truncate_stream`), no
-//! SQL style `GROUP_BY`, `splits` beyond its text forms, `@base32`, `getpath` into what cannot be indexed,
-//! `significand`, `gamma`, `frexp` and the other rare functions of the C library, `ltrimstr`, `input*`, `debug`.
+//! What differs from jq 1.7:
+//!
+//! * as in jaq, `//` binds tighter than `=`, and `a + b as $x | c` binds `a + b`;
+//! * functions cannot call themselves, and `sub` takes the last result of its replacement only;
+//! * regular expressions have neither look-around nor back-references; dates are in UTC only;
+//! * objects are sorted by key; integers are exact in 64 bits, beyond they are floats;
+//! * left out: `now`, `input`, `env`, `debug`, `halt` and all else that sees or changes the world, modules, `?//`,
+//!   `$__loc__`, surrogate pairs in string escapes, `tostream` and its kin, `@base32`, and the rarer
+//!   functions of the C library such as `frexp`.
 
 mod compare;
 mod compile;
 mod compile_terms;
+mod computed;
 mod control;
 mod flow;
 mod format;
@@ -37,6 +41,7 @@ mod number;
 mod operators;
 mod path;
 mod scope;
+mod single;
 mod syntax;
 mod update;
 mod value;
