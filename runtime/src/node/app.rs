@@ -27,6 +27,8 @@ use crate::http::{Door, TokenKeeper};
 
 /// How often the shards look at their timers: a timer fires at most about so late.
 const TICK: Duration = Duration::from_millis(10);
+/// Requests to stop that are closer together than this are one.
+const ONE_REQUEST: Duration = Duration::from_secs(1);
 
 /// A node that is built and does not serve yet.
 pub struct App {
@@ -138,7 +140,7 @@ impl App {
                 Ok(()) => tracing::info!("stopped"),
                 Err(_) => tracing::warn!("stopped before everything was stored; the next start replays the rest"),
             },
-            _ = stop_signal() => tracing::warn!("cut off; the next start replays the rest"),
+            () = insisted() => tracing::warn!("cut off; the next start replays the rest"),
         }
         escalated.map_or(Ok(()), |reason| Err(NodeError::Escalated(reason)))
     }
@@ -170,6 +172,12 @@ async fn stop_signal() -> std::io::Result<()> {
         _ = interrupt.recv() => {}
     }
     Ok(())
+}
+
+/// Resolves when somebody asks again. A wrapper may pass one request on twice, so what comes at once counts once.
+async fn insisted() {
+    let first = tokio::time::Instant::now();
+    while stop_signal().await.is_ok() && first.elapsed() < ONE_REQUEST {}
 }
 
 /// The data folder holds a token and the inputs of processes: it is for its owner alone.
