@@ -4,18 +4,33 @@ use std::sync::Arc;
 
 use dashmap::DashMap;
 use impresario_model::definition::{Definition, DefinitionId};
+use impresario_model::instance::DEFAULT_TASK_LIMIT;
 
 /// All known definitions, by id and by name.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Definitions {
+    /// How many tasks an instance may run, unless its definition says.
+    task_limit: u64,
     by_id: DashMap<DefinitionId, Arc<Definition>>,
     /// `namespace/name` to the id of the highest version.
     newest: DashMap<String, DefinitionId>,
 }
 
+impl Default for Definitions {
+    fn default() -> Self {
+        Definitions::new(DEFAULT_TASK_LIMIT)
+    }
+}
+
 impl Definitions {
+    /// None yet. An instance may run `task_limit` tasks, unless its definition says otherwise.
+    pub fn new(task_limit: u64) -> Self {
+        Definitions { task_limit, by_id: DashMap::new(), newest: DashMap::new() }
+    }
+
     /// Adds a definition. The newest of a name is the one with the highest version.
-    pub fn add(&self, definition: Definition) -> Arc<Definition> {
+    pub fn add(&self, mut definition: Definition) -> Arc<Definition> {
+        definition.ops.task_limit.get_or_insert(self.task_limit);
         let definition = Arc::new(definition);
         let id = definition.id.clone();
         let mut newest =

@@ -58,8 +58,8 @@ settings! {
         checkpoint_entries: usize = "10000";
         /// An actor without work for so long leaves memory; its next entry brings it back.
         idle_after: Duration = "10s";
-        /// How many actors of one shard may be in memory at once.
-        live_actors: usize = "4096";
+        /// With more actors of one shard than this in memory, they leave as soon as they have nothing to do.
+        live_actors: usize = "512";
         /// How many entries may wait in one shard before the doors refuse new work with 429.
         backlog_limit: usize = "100000";
         /// How many tasks one instance may run before it faults; a definition may set its own limit.

@@ -56,7 +56,7 @@ impl App {
         let door = Door::bind(config.http.clone()).await?;
         let store = open_store(&config).await?;
         let keeper = open_token(data.clone()).await?;
-        let definitions = Arc::new(Definitions::default());
+        let definitions = Arc::new(Definitions::new(config.engine.task_limit));
         deploy::load_stored(&store, &definitions).await?;
         deploy::load_packs(&store, &definitions, packs).await?;
         let stopping = Arc::new(AtomicBool::new(false));
