@@ -138,6 +138,11 @@ pub fn instance_of_fire(trigger: &str, nominal_ms: u64) -> String {
     derive(&["fire", trigger, &nominal_ms.to_string()])
 }
 
+/// The id of the event that an instance emits as the task at `pointer`, the `run`th task it began.
+pub fn event_of_task(instance: &str, pointer: &str, run: u64) -> String {
+    derive(&["emit", instance, pointer, &run.to_string()])
+}
+
 fn derive(parts: &[&str]) -> String {
     let mut name = Vec::new();
     for part in parts {

@@ -4,8 +4,8 @@ use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use impresario_model::encoding;
-use impresario_model::entry::{ActivityOutcome, Body, Entry, Origin, ProcessEvent};
-use impresario_model::ids::ActorId;
+use impresario_model::entry::{ActivityOutcome, Body, Entry, Origin, ProcessEvent, RouterEvent};
+use impresario_model::ids::{ActorId, event_shard};
 use impresario_model::instance::{Attempt, Effect};
 use impresario_persistence::{Append, Offset, ShardId, StoreError};
 
@@ -32,14 +32,19 @@ pub(super) struct Outbox {
 impl Shard {
     /// Sorts what was asked for into the outbox.
     pub(super) fn outbox_from(&mut self, asked: Vec<Asked>) {
-        let mut index = (0, 0);
+        let mut last = None;
         for Asked { offset, actor, effect } in asked {
             let replayed = offset <= self.caught_up_at.0;
             match effect {
                 Effect::Tell(message) => {
-                    index = if index.0 == offset { (offset, index.1 + 1) } else { (offset, 0) };
-                    let origin = Some(Origin { shard: self.id().0, offset, index: index.1 });
+                    let origin = Some(self.next_origin(&mut last, offset));
                     self.post(&Entry { to: message.to, origin, body: message.body });
+                }
+                Effect::Emit(event) => {
+                    let shards = self.with.post.store().shards();
+                    let to = ActorId::router(event_shard(&event.source, &event.id, shards));
+                    let origin = Some(self.next_origin(&mut last, offset));
+                    self.post(&Entry { to, origin, body: Body::Router(RouterEvent::Event(event)) });
                 }
                 Effect::Continue => {
                     self.post(&Entry {
@@ -55,6 +60,12 @@ impl Shard {
                 Effect::Run(attempt) => self.run_soon(&actor, attempt),
             }
         }
+    }
+
+    /// Numbers the messages of one entry, in the order in which the actors asked for them.
+    fn next_origin(&self, last: &mut Option<Origin>, offset: u64) -> Origin {
+        let index = last.filter(|last| last.offset == offset).map_or(0, |last| last.index + 1);
+        *last.insert(Origin { shard: self.id().0, offset, index })
     }
 
     /// Puts a message into the outbox.

@@ -220,6 +220,8 @@ pub enum TaskKind {
     Wait(Delay),
     /// `raise`.
     Raise(RaisedError),
+    /// `emit`: the attributes of the event, its data among them.
+    Emit(Template),
     /// `call http`, `run shell`, or a call of an adapter's function.
     Activity(Box<ActivitySpec>),
     /// A call of a function that is itself a task: the arguments are that task's input.

@@ -155,7 +155,7 @@ pub(super) fn for_history(value: &Value) -> Value {
 }
 
 /// About how long the JSON text of a value is, in bytes.
-fn approximate_bytes(value: &Value) -> usize {
+pub(super) fn approximate_bytes(value: &Value) -> usize {
     match value {
         Value::Null | Value::Bool(_) => 5,
         Value::Number(_) => 8,

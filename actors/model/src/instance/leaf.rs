@@ -31,6 +31,9 @@ pub(super) fn at_once(
             Ok(Some((input.clone(), task.then)))
         }
         TaskKind::Raise(error) => Err(raised(turn, task, error, input, at)?),
+        TaskKind::Emit(attributes) => {
+            Ok(Some((super::emit::emit(turn, task, attributes, input, at)?, task.then)))
+        }
         TaskKind::Unsupported(what) => Err(Fault {
             status: 501,
             ..Fault::new(

@@ -5,6 +5,7 @@
 
 mod activity;
 mod composite;
+mod emit;
 mod leaf;
 mod poll;
 mod retry;

@@ -158,9 +158,11 @@ fn initial_state(
             TaskState::Function(super::run::FunctionRun { arguments, body: None })
         }
         // These end at once and never get here; a task that waits for nothing is harmless.
-        TaskKind::Set(_) | TaskKind::Switch(_) | TaskKind::Raise(_) | TaskKind::Unsupported(_) => {
-            TaskState::Wait(turn.now)
-        }
+        TaskKind::Set(_)
+        | TaskKind::Switch(_)
+        | TaskKind::Raise(_)
+        | TaskKind::Emit(_)
+        | TaskKind::Unsupported(_) => TaskState::Wait(turn.now),
     })
 }
 
@@ -313,6 +315,7 @@ fn kind_word(kind: &TaskKind) -> &'static str {
         TaskKind::Try { .. } => "try",
         TaskKind::Wait(_) => "wait",
         TaskKind::Raise(_) => "raise",
+        TaskKind::Emit(_) => "emit",
         TaskKind::Activity(_) => "an activity",
         TaskKind::Function { .. } => "a function",
         TaskKind::Unsupported(_) => "an unsupported task",

@@ -38,6 +38,8 @@ pub enum Effect {
     Continue,
     /// Tell another actor.
     Tell(crate::entry::Message),
+    /// Take an event in, as if it had come from outside: it goes to the router of its shard.
+    Emit(Box<crate::event::CloudEvent>),
 }
 
 /// An attempt of an activity, ready to run.

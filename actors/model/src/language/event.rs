@@ -37,8 +37,7 @@ impl Compiler<'_> {
                 self.report.name(&at);
             }
         }
-        self.template(&with, scope, Secrets::Hidden);
-        Some(TaskKind::Unsupported("emit".to_owned()))
+        Some(TaskKind::Emit(self.template(&with, scope, Secrets::Hidden)))
     }
 
     /// `listen`.

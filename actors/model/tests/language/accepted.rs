@@ -137,9 +137,18 @@ fn only_whole_strings_are_expressions_in_values() {
 }
 
 #[test]
+fn the_attributes_of_an_event_are_a_template() {
+    let definition = accept(&head(
+        "do:\n  - a: { emit: { event: { with: { type: t, data: { host: '${ .host }' } } } } }\n",
+    ));
+    let TaskKind::Emit(attributes) = &definition.tasks[0].kind else { panic!() };
+    assert_eq!(literal(member(attributes, "type")), &json!("t"));
+    assert!(matches!(member(member(attributes, "data"), "host"), Template::Expression(_)));
+}
+
+#[test]
 fn what_does_not_run_yet_is_checked_and_named() {
     for (task, what) in [
-        ("emit: { event: { with: { type: t } } }", "emit"),
         ("listen: { to: { one: { with: { type: t } } } }", "listen"),
         ("run: { script: { language: js, code: '1' } }", "run script"),
         ("run: { workflow: { namespace: a, name: b, version: '1.0.0' } }", "run workflow"),
