@@ -67,7 +67,7 @@ fn write_at<'v>(machine: &Machine<'v>, value: &Val<'v>, text: &mut String, level
     if level > READ_DEPTH_MAX {
         return Err(TOO_DEEP);
     }
-    machine.meter.spend(1)?;
+    machine.meter.spend(2)?;
     match value {
         Val::Null => format::push(machine, text, "null"),
         Val::Bool(b) => format::push(machine, text, if *b { "true" } else { "false" }),
@@ -92,6 +92,7 @@ fn write_at<'v>(machine: &Machine<'v>, value: &Val<'v>, text: &mut String, level
             let mut before = "{";
             for (key, value) in dict.iter() {
                 format::push(machine, text, before)?;
+                machine.meter.spend(2)?;
                 write_string(machine, &key, text)?;
                 format::push(machine, text, ":")?;
                 write_at(machine, &value, text, level + 1)?;

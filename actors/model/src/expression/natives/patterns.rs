@@ -14,8 +14,8 @@ use crate::expression::value::{Outcome, Stop, Text, Val};
 
 /// How large a compiled regular expression may get, in bytes; compiling one takes a few milliseconds.
 const COMPILED_MAX: usize = 256 << 10;
-/// Of the text that lies ahead, how many bytes a search may read for 1 of gas.
-const SEARCHED_PER_GAS: usize = 256;
+/// What a search costs for each byte that lies ahead: 1 of gas for this many steps of the pattern's automaton.
+const STEPS_PER_GAS: usize = 128;
 /// What compiling costs for each byte of the pattern.
 const COMPILE_GAS: u64 = 200;
 
@@ -37,8 +37,19 @@ pub(super) const TABLE: &[Entry] = &[
 /// What `flags` ask of a search, beside what they ask of the pattern.
 struct Search {
     regex: Rc<Regex>,
+    /// How many states of the pattern a byte of the text may meet.
+    weight: usize,
     global: bool,
     skip_empty: bool,
+}
+
+impl Search {
+    /// Pays for looking for one match in the next `bytes`.
+    fn pay<'v>(&self, machine: &Machine<'v>, bytes: usize) -> Outcome<'v, ()> {
+        // Even the simplest pattern takes a few steps for each byte.
+        let steps = bytes.saturating_mul(self.weight.saturating_add(4));
+        machine.meter.spend((steps / STEPS_PER_GAS) as u64 + STEP * self.regex.captures_len() as u64)
+    }
 }
 
 /// A pattern with flags; it may be given as `[pattern, flags]`.
@@ -62,7 +73,7 @@ fn search_with<'v>(machine: &Machine<'v>, pattern: &str, flags: &str) -> Outcome
     let (global, skip_empty) = (on('g'), on('n'));
     let key = (pattern.to_owned(), flags.to_owned());
     if let Some(regex) = machine.patterns.borrow().get(&key) {
-        return Ok(Search { regex: Rc::clone(regex), global, skip_empty });
+        return Ok(Search { regex: Rc::clone(regex), weight: weight(pattern), global, skip_empty });
     }
     machine.meter.spend(1000 + COMPILE_GAS * pattern.len() as u64)?;
     machine.meter.allocate(COMPILED_MAX)?;
@@ -77,17 +88,57 @@ fn search_with<'v>(machine: &Machine<'v>, pattern: &str, flags: &str) -> Outcome
         .map_err(|error| Stop::raise(format!("{pattern} is not a regular expression: {error}")))?;
     let regex = Rc::new(regex);
     machine.patterns.borrow_mut().insert(key, Rc::clone(&regex));
-    Ok(Search { regex, global, skip_empty })
+    Ok(Search { regex, weight: weight(pattern), global, skip_empty })
+}
+
+/// How many characters the longest match has if nothing is repeated without bound; counted repetitions are
+/// what makes the automaton of a short pattern large. An estimate that errs upwards.
+fn weight(pattern: &str) -> usize {
+    let mut groups = vec![0_usize];
+    let mut last = 0_usize;
+    let mut chars = pattern.chars();
+    while let Some(c) = chars.next() {
+        match c {
+            '(' => groups.push(0),
+            ')' => last = if groups.len() > 1 { groups.pop().unwrap_or(0) } else { 0 },
+            '{' => {
+                let counts: String = chars.by_ref().take_while(|c| *c != '}').collect();
+                let most = counts.split(',').filter_map(|n| n.trim().parse::<usize>().ok()).max();
+                // The atom itself was counted already.
+                last = last.saturating_mul(most.unwrap_or(1).max(1) - 1);
+            }
+            '\\' => {
+                chars.next();
+                last = 1;
+            }
+            _ => last = 1,
+        }
+        if c != '(' {
+            if let Some(group) = groups.last_mut() {
+                *group = group.saturating_add(last);
+            }
+        }
+    }
+    groups.into_iter().fold(0, usize::saturating_add)
 }
 
 fn test<'v>(machine: &Machine<'v>, input: &Val<'v>, pattern: &Val<'v>, flags: &Val<'v>) -> Outcome<'v> {
     let search = search(machine, pattern, flags)?;
     let s = text(input)?;
-    machine.meter.spend((s.len() / SEARCHED_PER_GAS) as u64 + STEP)?;
     if !search.skip_empty {
+        search.pay(machine, s.len())?;
         return Ok(Val::Bool(search.regex.is_match(s)));
     }
-    Ok(Val::Bool(search.regex.find_iter(s).any(|found| !found.is_empty())))
+    let mut end = 0;
+    let mut found = search.regex.find_iter(s);
+    loop {
+        search.pay(machine, s.len() - end)?;
+        match found.next() {
+            None => return Ok(Val::Bool(false)),
+            Some(found) if !found.is_empty() => return Ok(Val::Bool(true)),
+            Some(found) => end = found.end(),
+        }
+    }
 }
 
 /// The text, cut at the matches.
@@ -104,8 +155,7 @@ fn parts<'v>(
     let mut end = 0;
     let mut found = search.regex.captures_iter(s);
     loop {
-        let ahead = s.len() - end;
-        machine.meter.spend((ahead / SEARCHED_PER_GAS) as u64 + STEP * search.regex.captures_len() as u64)?;
+        search.pay(machine, s.len() - end)?;
         let Some(captures) = found.next() else { break };
         let Some(whole) = captures.get(0) else { break };
         if search.skip_empty && whole.is_empty() {
