@@ -11,6 +11,8 @@ use clap_complete::Shell;
 pub(super) struct Cli {
     #[command(flatten)]
     pub(super) global: Global,
+    #[command(flatten)]
+    pub(super) folder: Folder,
     #[command(subcommand)]
     pub(super) command: Command,
 }
@@ -20,8 +22,8 @@ pub(super) struct Global {
     /// Read this file of settings (else IMPRESARIO_CONFIG, else impresario.toml if it is there).
     #[arg(long, global = true, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
-    /// Use this data folder (setting data).
-    #[arg(long, global = true, value_name = "FOLDER")]
+    /// The data folder, from wherever it was given.
+    #[arg(skip)]
     pub(super) data: Option<String>,
     /// Change a setting; may be repeated.
     #[arg(long, global = true, value_name = "KEY=VALUE")]
@@ -32,6 +34,14 @@ pub(super) struct Global {
     /// Print JSON.
     #[arg(long, global = true)]
     pub(super) json: bool,
+}
+
+/// Not a global option, because the data of `send` is another thing: there the folder goes before the command.
+#[derive(Clone, Debug, Default, Args)]
+pub(super) struct Folder {
+    /// Use this data folder (setting data).
+    #[arg(long, value_name = "FOLDER")]
+    pub(super) data: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -53,6 +63,8 @@ pub(super) enum Command {
     Show {
         /// The instance, or the first 8 characters of it or more.
         id: String,
+        #[command(flatten)]
+        folder: Folder,
     },
     /// Ask an instance to end.
     Cancel {
@@ -61,21 +73,25 @@ pub(super) enum Command {
         /// Why, for the history.
         #[arg(long)]
         reason: Option<String>,
+        #[command(flatten)]
+        folder: Folder,
     },
     /// Draw the live tree of actors.
-    Tree,
+    Tree(Folder),
     /// List the definitions.
-    Definitions,
+    Definitions(Folder),
     /// List the trigger monitors.
-    Triggers,
+    Triggers(Folder),
     /// Print every setting in force and where it comes from.
     Config {
         /// Print the reference page of all settings instead.
         #[arg(long)]
         reference: bool,
+        #[command(flatten)]
+        folder: Folder,
     },
     /// Repair the embedded store of the data folder, while no node uses it.
-    Repair,
+    Repair(Folder),
     /// Print completions for a shell.
     Completions {
         /// The shell.
@@ -89,6 +105,28 @@ pub(super) enum Command {
     },
 }
 
+impl Command {
+    /// The data folder that was given after the command.
+    pub(super) fn folder(&self) -> Option<&Folder> {
+        match self {
+            Command::Serve(Serve { folder, .. })
+            | Command::Start(Start { folder, .. })
+            | Command::Ps(Ps { folder, .. })
+            | Command::Show { folder, .. }
+            | Command::Cancel { folder, .. }
+            | Command::Config { folder, .. }
+            | Command::Tree(folder)
+            | Command::Definitions(folder)
+            | Command::Triggers(folder)
+            | Command::Repair(folder) => Some(folder),
+            Command::Check { .. }
+            | Command::Send(_)
+            | Command::Completions { .. }
+            | Command::AdapterHost { .. } => None,
+        }
+    }
+}
+
 #[derive(Debug, Args)]
 pub(super) struct Serve {
     /// Packs, folders or single definitions, to deploy at the start.
@@ -97,6 +135,8 @@ pub(super) struct Serve {
     /// Listen at this address (setting http.listen).
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub(super) listen: Option<String>,
+    #[command(flatten)]
+    pub(super) folder: Folder,
 }
 
 #[derive(Debug, Args)]
@@ -137,6 +177,8 @@ pub(super) struct Start {
     /// Wait until it ended, and print its output.
     #[arg(long)]
     pub(super) wait: bool,
+    #[command(flatten)]
+    pub(super) folder: Folder,
 }
 
 #[derive(Debug, Args)]
@@ -153,4 +195,6 @@ pub(super) struct Ps {
     /// The page after; a page that has one names it.
     #[arg(long)]
     pub(super) cursor: Option<String>,
+    #[command(flatten)]
+    pub(super) folder: Folder,
 }

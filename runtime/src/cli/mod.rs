@@ -57,12 +57,13 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
 }
 
 fn dispatch(cli: Cli) -> Result<ExitCode, CliError> {
-    let Cli { global, command } = cli;
+    let Cli { mut global, folder, command } = cli;
+    global.data = command.folder().and_then(|folder| folder.data.clone()).or(folder.data);
     match command {
         Command::Serve(serve) => local::serve(&global, serve),
         Command::Check { path } => check::check(&global, &path),
-        Command::Config { reference } => config::config(&global, reference),
-        Command::Repair => local::repair(&global),
+        Command::Config { reference, .. } => config::config(&global, reference),
+        Command::Repair(_) => local::repair(&global),
         Command::AdapterHost { name } => local::adapter_host(&name),
         Command::Completions { shell } => local::completions(shell),
         asking => ask(&global, asking),
@@ -81,15 +82,15 @@ fn ask(global: &Global, command: Command) -> Result<ExitCode, CliError> {
             Command::Send(send) => send::send(global, &client, send).await,
             Command::Start(start) => instances::start(global, &client, start).await,
             Command::Ps(ps) => instances::list(global, &client, ps).await,
-            Command::Show { id } => show::show(global, &client, &id).await,
-            Command::Cancel { id, reason } => instances::cancel(global, &client, &id, reason).await,
-            Command::Tree => tree::tree(global, &client).await,
-            Command::Triggers => lists::triggers(global, &client).await,
-            Command::Definitions => lists::definitions(global, &client).await,
+            Command::Show { id, .. } => show::show(global, &client, &id).await,
+            Command::Cancel { id, reason, .. } => instances::cancel(global, &client, &id, reason).await,
+            Command::Tree(_) => tree::tree(global, &client).await,
+            Command::Triggers(_) => lists::triggers(global, &client).await,
+            Command::Definitions(_) => lists::definitions(global, &client).await,
             Command::Serve(_)
             | Command::Check { .. }
             | Command::Config { .. }
-            | Command::Repair
+            | Command::Repair(_)
             | Command::AdapterHost { .. }
             | Command::Completions { .. } => Ok(ExitCode::SUCCESS),
         }

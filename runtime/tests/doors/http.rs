@@ -1,18 +1,14 @@
 //! The HTTP door over a real socket, in front of a mock engine.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test stops at the first surprise")]
-
-mod support;
-
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::support::{TestDoor, summary};
 use impresario::http::problem::ProblemDocument;
 use impresario::http::token::{TokenKeeper, token_file};
 use impresario::orchestrator::{InstanceQuery, Refusal};
 use impresario_config::ByteSize;
 use serde_json::{Value, json};
-use support::{TestDoor, summary};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
