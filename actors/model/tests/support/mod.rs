@@ -1,0 +1,6 @@
+//! What the tests of running processes share: scenarios as data, the world outside a process, and an executor.
+
+pub mod executor;
+pub mod petstore;
+pub mod scenario;
+pub mod world;
