@@ -171,7 +171,7 @@ mod tests {
 
     #[test]
     fn the_hash_is_part_of_the_format() {
-        assert_eq!(ActorId::process("00000000-0000-0000-0000-000000000000").shard(16), 14);
+        assert_eq!(ActorId::process("00000000-0000-0000-0000-000000000000").shard(16), 15);
         assert_eq!(ActorId::router(7).shard(16), 7);
         assert_eq!(instance_of_fire("a/b/every", 1000), instance_of_fire("a/b/every", 1000));
     }

@@ -3,11 +3,15 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::turn::{Attempt, Effect};
 use crate::definition::TaskId;
 use crate::fault::Fault;
 
 /// How many ended activities an instance keeps in its history.
 pub const HISTORY_LIMIT: usize = 1_000;
+/// How many bytes of JSON, about, the arguments and outputs of all ended activities together may have: each
+/// checkpoint of the instance writes them.
+const HISTORY_BYTES: usize = 1024 * 1024;
 /// The largest value, in bytes of JSON, that the history of an ended activity keeps.
 const HISTORY_VALUE_BYTES: usize = 32 * 1024;
 /// How often an activity may be lost (its host or node gone) before the instance gives up on it.
@@ -43,6 +47,9 @@ pub struct Activity {
     pub ended: Option<u64>,
     /// How far it is.
     pub state: ActivityState,
+    /// About how many bytes of JSON the history keeps of it; 0 until it has ended.
+    #[serde(default)]
+    pub kept_bytes: usize,
 }
 
 /// How far an activity is.
@@ -76,6 +83,23 @@ impl Activity {
     /// Whether an attempt is under way or will be.
     pub fn in_flight(&self) -> bool {
         matches!(self.state, ActivityState::Running | ActivityState::Retrying(_))
+    }
+
+    /// What starts the present attempt: at once, or by way of a start marker.
+    pub(super) fn launch(&self, instance: &str) -> Effect {
+        if !self.restartable && self.marker.is_none() {
+            return Effect::Mark { activity: self.number, token: self.token(instance) };
+        }
+        Effect::Run(Attempt {
+            activity: self.number,
+            token: self.token(instance),
+            attempt: self.attempt,
+            key: self.key(instance),
+            adapter: self.adapter.clone(),
+            function: self.function.clone(),
+            arguments: self.arguments.clone(),
+            marker: self.marker,
+        })
     }
 
     /// The word of the state, for people.
@@ -119,16 +143,46 @@ impl Activities {
         self.kept.get_mut(at)
     }
 
-    /// Adds one and drops the oldest ended ones beyond the limit.
+    /// Adds one.
     pub fn push(&mut self, activity: Activity) {
         self.last = activity.number;
         self.kept.push(activity);
-        if self.kept.len() > HISTORY_LIMIT {
-            if let Some(at) = self.kept.iter().position(|activity| !activity.in_flight()) {
-                self.kept.remove(at);
-                self.dropped += 1;
+    }
+
+    /// Lets an activity that has ended, and whose output nobody needs any more, be history: large values go.
+    pub(super) fn archive(&mut self, number: u64) {
+        let Some(activity) = self.get_mut(number).filter(|activity| !activity.in_flight()) else { return };
+        activity.arguments = for_history(&activity.arguments);
+        let mut bytes = approximate_bytes(&activity.arguments);
+        if let ActivityState::Completed(output) = &activity.state {
+            let output = for_history(output);
+            bytes += approximate_bytes(&output);
+            activity.state = ActivityState::Completed(output);
+        }
+        activity.kept_bytes = bytes;
+    }
+
+    /// Drops the oldest history beyond its limits. Only between turns: within one, a task may still have to see
+    /// how its activity ended.
+    pub(super) fn trim(&mut self) {
+        let mut bytes: usize = self.kept.iter().map(|activity| activity.kept_bytes).sum();
+        while self.kept.len() > HISTORY_LIMIT || bytes > HISTORY_BYTES {
+            let Some(at) = self.kept.iter().position(|activity| !activity.in_flight()) else { return };
+            bytes -= self.kept.remove(at).kept_bytes;
+            self.dropped += 1;
+        }
+    }
+
+    /// Begins the lost activities whose time for another attempt has come: the effects that do it.
+    pub(super) fn relaunch(&mut self, instance: &str, now: u64) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        for activity in &mut self.kept {
+            if matches!(activity.state, ActivityState::Retrying(until) if until <= now) {
+                activity.state = ActivityState::Running;
+                effects.push(activity.launch(instance));
             }
         }
+        effects
     }
 
     /// The earliest time at which a lost activity is tried again.
@@ -149,7 +203,7 @@ impl Activities {
 }
 
 /// `value`, or a note of its size where it is too large to keep for the history.
-pub(super) fn for_history(value: &Value) -> Value {
+fn for_history(value: &Value) -> Value {
     let size = approximate_bytes(value);
     if size <= HISTORY_VALUE_BYTES { value.clone() } else { json!({ "omitted": format!("{size} bytes") }) }
 }

@@ -114,8 +114,9 @@ pub(super) fn poll_fork(
         return Flow::Pending;
     }
     let mut outputs = Vec::with_capacity(branches.len());
+    let before = turn.context.clone();
     for branch in branches {
-        merge(&mut turn.context, branch.context.take());
+        merge(&mut turn.context, &before, branch.context.take());
         if let BranchState::Done(output) = &mut branch.state {
             outputs.push(output.take());
         }
@@ -154,11 +155,15 @@ fn abandon_others(turn: &mut Turn<'_>, branches: &[Branch], ended: usize) {
     }
 }
 
-/// Objects are merged member by member; anything else that is not null replaces.
-fn merge(context: &mut Value, branch: Value) {
+/// Takes over what a branch changed of its copy of the context: of objects the members that are new or different,
+/// of anything else the whole. What it left alone must not undo what the branches before it changed.
+fn merge(context: &mut Value, before: &Value, branch: Value) {
     match (context, branch) {
-        (Value::Object(into), Value::Object(from)) => into.extend::<Map<_, _>>(from),
-        (_, Value::Null) => {}
-        (into, from) => *into = from,
+        (Value::Object(into), Value::Object(from)) => {
+            let changed = |(key, value): &(String, Value)| before.get(key) != Some(value);
+            into.extend::<Map<_, _>>(from.into_iter().filter(changed).collect());
+        }
+        (_, branch) if branch == *before => {}
+        (into, branch) => *into = branch,
     }
 }

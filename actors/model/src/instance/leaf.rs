@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::activity::{Activity, ActivityState};
 use super::poll::Flow;
 use super::run::{TaskRun, TaskState};
-use super::turn::{At, Attempt, Effect, Turn};
+use super::turn::{At, Effect, Turn};
 use crate::definition::{ActivitySpec, RaisedError, Task, TaskId, TaskKind, Template, Then};
 use crate::fault::{Fault, FaultKind};
 
@@ -111,44 +111,21 @@ pub(super) fn request(
         started: turn.now,
         ended: None,
         state: ActivityState::Running,
+        kept_bytes: 0,
     };
-    let effect = launch(turn.facts.id, &activity);
+    turn.effects.push(activity.launch(turn.facts.id));
     turn.activities.push(activity);
-    turn.effects.push(effect);
     Ok(number)
-}
-
-/// What starts the present attempt: at once, or by way of a start marker.
-pub(super) fn launch(instance: &str, activity: &Activity) -> Effect {
-    if activity.restartable || activity.marker.is_some() {
-        Effect::Run(attempt(instance, activity))
-    } else {
-        Effect::Mark { activity: activity.number, token: activity.token(instance) }
-    }
-}
-
-fn attempt(instance: &str, activity: &Activity) -> Attempt {
-    Attempt {
-        activity: activity.number,
-        token: activity.token(instance),
-        attempt: activity.attempt,
-        key: activity.key(instance),
-        adapter: activity.adapter.clone(),
-        function: activity.function.clone(),
-        arguments: activity.arguments.clone(),
-        marker: activity.marker,
-    }
 }
 
 /// Looks at the activity that a task waits for.
 pub(super) fn poll_activity(turn: &mut Turn<'_>, task: &Task, number: u64, at: At<'_>) -> Flow {
-    if let TaskKind::Activity(spec) = &task.kind {
-        if spec.detached {
-            return Flow::Done(at.input.cloned().unwrap_or_default());
-        }
+    if let TaskKind::Activity(spec) = &task.kind
+        && spec.detached
+    {
+        return Flow::Done(at.input.cloned().unwrap_or_default());
     }
-    let now = turn.now;
-    let Some(activity) = turn.activities.get_mut(number) else {
+    let Some(activity) = turn.activities.get(number) else {
         return Flow::Fault(Fault::new(
             FaultKind::Runtime,
             "Activity unknown",
@@ -157,20 +134,8 @@ pub(super) fn poll_activity(turn: &mut Turn<'_>, task: &Task, number: u64, at: A
         ));
     };
     match &activity.state {
-        ActivityState::Running => Flow::Pending,
-        ActivityState::Retrying(until) if *until > now => Flow::Pending,
-        ActivityState::Retrying(_) => {
-            activity.state = ActivityState::Running;
-            let effect = launch(turn.facts.id, activity);
-            turn.effects.push(effect);
-            Flow::Pending
-        }
-        ActivityState::Completed(output) => {
-            let output = output.clone();
-            activity.state = ActivityState::Completed(super::activity::for_history(&output));
-            activity.arguments = super::activity::for_history(&activity.arguments);
-            Flow::Done(output)
-        }
+        ActivityState::Running | ActivityState::Retrying(_) => Flow::Pending,
+        ActivityState::Completed(output) => Flow::Done(output.clone()),
         ActivityState::Failed(fault) => {
             Flow::Fault(Fault { instance: Some(task.pointer.clone()), ..fault.clone() })
         }
@@ -216,5 +181,6 @@ pub(super) fn abandon_activity(turn: &mut Turn<'_>, number: u64) {
         activity.ended = Some(now);
         let (adapter, token) = (activity.adapter.clone(), activity.token(turn.facts.id));
         turn.effects.push(Effect::Abandon { adapter, token });
+        turn.activities.archive(number);
     }
 }

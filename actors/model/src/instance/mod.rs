@@ -111,14 +111,19 @@ pub struct Instance {
     /// Whether a turn used up its budget, and a [`ProcessEvent::Continue`] is on its way.
     #[serde(default)]
     pub continuing: bool,
-    /// Its output.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// Its output; null is one too.
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub output: Option<Value>,
     /// Why it faulted or was cancelled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fault: Option<Fault>,
     /// The offset of the newest entry it applied; older ones change nothing.
     pub applied: u64,
+}
+
+/// Tells an output that is null from none at all, which serde does not by itself.
+fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
+    Value::deserialize(deserializer).map(Some)
 }
 
 /// What applying an entry asks for.
@@ -177,8 +182,7 @@ impl Instance {
         }
         self.applied = moment.offset;
         if self.status.ended() {
-            self.report_after_end(event, moment);
-            return Applied::default();
+            return self.after_end(event, moment);
         }
         match event {
             ProcessEvent::Start(_) => Applied::default(),
@@ -189,11 +193,14 @@ impl Instance {
             ProcessEvent::Timer => self.turn(definition, moment, Self::go_on),
             ProcessEvent::Marker { activity, token, epoch } => self.mark(*activity, token, *epoch),
             ProcessEvent::Report { activity, token, outcome } => {
-                if self.report(*activity, token, outcome, moment) {
-                    self.turn(definition, moment, Self::go_on)
-                } else {
-                    Applied::default()
+                if !self.report(*activity, token, outcome, moment) {
+                    return Applied::default();
                 }
+                let applied = self.turn(definition, moment, Self::go_on);
+                // Its task has seen how it ended.
+                self.activities.archive(*activity);
+                self.activities.trim();
+                applied
             }
             ProcessEvent::Cancel { reason } => {
                 let reason = reason.clone();
@@ -204,9 +211,6 @@ impl Instance {
 
     /// When the instance has to be woken next, in milliseconds since the Unix epoch.
     pub fn due(&self) -> Option<u64> {
-        if self.status.ended() {
-            return None;
-        }
         let mut due = self.deadline.into_iter().chain(self.activities.due()).min();
         if let Some(root) = &self.root {
             root.visit(&mut |task| due = due.into_iter().chain(task.own_due()).min());
@@ -275,11 +279,14 @@ impl Instance {
         self.context = turn.context;
         self.root = progress.root;
         self.deadline = progress.deadline;
-        self.settle(flow, moment, progress.cancelled);
-        if out_of_budget {
+        // After the tasks, which may have given up what would begin again here.
+        applied.effects.extend(self.activities.relaunch(&self.id, moment.now));
+        // One on its way is enough, also when a report or a timer comes in between.
+        if out_of_budget && !self.continuing {
             self.continuing = true;
             applied.effects.push(Effect::Continue);
         }
+        self.settle(flow, moment, progress.cancelled);
         if ended {
             self.tell_trigger(&mut applied);
         }
@@ -332,7 +339,7 @@ impl Instance {
             return Applied::default();
         }
         activity.marker = Some(epoch);
-        Applied { effects: vec![leaf::launch(id, activity)], started: Vec::new() }
+        Applied { effects: vec![activity.launch(id)], started: Vec::new() }
     }
 
     /// Takes over how an attempt ended; whether it was one that counts.
@@ -367,10 +374,25 @@ impl Instance {
         true
     }
 
-    /// The history of an instance that has ended still takes note of what its detached activities came to.
-    fn report_after_end(&mut self, event: &ProcessEvent, moment: Moment) {
-        if let ProcessEvent::Report { activity, token, outcome } = event {
-            self.report(*activity, token, outcome, moment);
+    /// Nothing runs any more but activities that nobody waits for (`await: false`): they begin, are tried again,
+    /// and leave in the history what they came to. No definition is needed for that, and it may be gone.
+    fn after_end(&mut self, event: &ProcessEvent, moment: Moment) -> Applied {
+        match event {
+            ProcessEvent::Marker { activity, token, epoch } => self.mark(*activity, token, *epoch),
+            ProcessEvent::Report { activity, token, outcome } => {
+                if self.report(*activity, token, outcome, moment) {
+                    self.activities.archive(*activity);
+                }
+                let effects = self.activities.relaunch(&self.id, moment.now);
+                Applied { effects, started: Vec::new() }
+            }
+            ProcessEvent::Timer => {
+                let effects = self.activities.relaunch(&self.id, moment.now);
+                Applied { effects, started: Vec::new() }
+            }
+            ProcessEvent::Start(_) | ProcessEvent::Continue | ProcessEvent::Cancel { .. } => {
+                Applied::default()
+            }
         }
     }
 

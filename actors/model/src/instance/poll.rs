@@ -67,6 +67,7 @@ pub(super) fn list(
             TaskFlow::Done(output, then) => {
                 run.current = None;
                 match then {
+                    // Never: `left` turns it into the end of everything.
                     Then::End => return Flow::End(output),
                     Then::Exit => return Flow::Done(output),
                     Then::Continue => run.index += 1,
@@ -111,7 +112,7 @@ fn try_begin(
     let at = At { task: Some(task), started, input: Some(&raw), output: None, scope };
     if let Some(condition) = &task.condition {
         if !turn.holds(condition, &raw, at, "if")? {
-            return Ok(TaskFlow::Done(raw, task.then));
+            return Ok(left(raw, task.then));
         }
     }
     turn.started_tasks.push(id);
@@ -250,10 +251,15 @@ fn finish(
     if let Some(context) = transform_output(turn, &task.export, &output, at, "export")? {
         turn.context = context;
     }
-    Ok(match then {
+    Ok(left(output, then))
+}
+
+/// A task ended, and control goes where `then` says: `end` is for all lists around it, wherever it stands.
+fn left(output: Value, then: Then) -> TaskFlow {
+    match then {
         Then::End => TaskFlow::End(output),
-        then => TaskFlow::Done(output, then),
-    })
+        Then::Continue | Then::Exit | Then::Task(_) => TaskFlow::Done(output, then),
+    }
 }
 
 /// `input`: the raw input checked, then transformed.
