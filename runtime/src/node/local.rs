@@ -225,7 +225,7 @@ impl Local {
             }
         }
         found
-            .sort_by(|(a_started, a), (b_started, b)| b_started.cmp(a_started).then_with(|| a.id.cmp(&b.id)));
+            .sort_by(|(a_started, a), (b_started, b)| b_started.cmp(a_started).then_with(|| b.id.cmp(&a.id)));
         let more = found.len() > limit;
         found.truncate(limit);
         let next = found.last().filter(|_| more).map(|(started, last)| format!("{started}.{}", last.id));
@@ -287,9 +287,9 @@ fn in_group(definition: &str, group: &str) -> bool {
     if group.ends_with(':') { definition.starts_with(group) } else { definition == group }
 }
 
-/// Newest first, then by id.
+/// Newest first, then by id, backwards: the order in which stores list rows.
 fn is_after(place: (u64, &str), after: &(u64, String)) -> bool {
-    place.0 < after.0 || (place.0 == after.0 && place.1 > after.1.as_str())
+    place.0 < after.0 || (place.0 == after.0 && place.1 < after.1.as_str())
 }
 
 fn parse_cursor(cursor: &str) -> Result<(u64, String), Refusal> {
