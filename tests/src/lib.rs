@@ -14,6 +14,7 @@ pub mod api;
 pub mod binary;
 pub mod chance;
 pub mod cli;
+pub mod disk;
 pub mod node;
 pub mod poll;
 pub mod sweep;

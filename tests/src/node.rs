@@ -13,6 +13,7 @@ use tokio::process::{Child, Command};
 
 use crate::api::Api;
 use crate::binary;
+use crate::disk::SmallDisk;
 use crate::poll::eventually;
 
 /// How long a start may take, with a long log to replay on a busy machine.
@@ -27,6 +28,8 @@ pub struct Place {
     settings: Vec<String>,
     packs: Vec<PathBuf>,
     data: PathBuf,
+    /// The same folder as this process sees it.
+    view: PathBuf,
     wrapper: Vec<OsString>,
 }
 
@@ -41,7 +44,7 @@ impl Place {
     pub fn new() -> Self {
         let folder = tempfile::Builder::new().prefix("impresario-test-").tempdir().expect("a temporary folder");
         let data = folder.path().join("data");
-        Place { folder, settings: Vec::new(), packs: Vec::new(), data, wrapper: Vec::new() }
+        Place { folder, settings: Vec::new(), packs: Vec::new(), view: data.clone(), data, wrapper: Vec::new() }
     }
 
     /// Nodes run with this setting.
@@ -57,15 +60,11 @@ impl Place {
         self
     }
 
-    /// Nodes keep their data here instead.
-    pub fn keep_data_in(mut self, data: PathBuf) -> Self {
-        self.data = data;
-        self
-    }
-
-    /// Nodes are started by this command, which replaces itself by what follows it.
-    pub fn wrap(mut self, wrapper: &[&str]) -> Self {
-        self.wrapper = wrapper.iter().map(OsString::from).collect();
+    /// Nodes keep their data on this disk.
+    pub fn on_disk(mut self, disk: &SmallDisk) -> Self {
+        self.data = disk.inside().join("data");
+        self.view = disk.outside().join("data");
+        self.wrapper = disk.wrapper().into_iter().map(OsString::from).collect();
         self
     }
 
@@ -76,7 +75,7 @@ impl Place {
 
     /// The data folder of the nodes.
     pub fn data(&self) -> &Path {
-        &self.data
+        &self.view
     }
 
     /// Writes a file into the folder.
@@ -138,7 +137,7 @@ impl Place {
             .kill_on_drop(true)
             .spawn()
             .expect("the binary starts");
-        Process { child, data: self.data.clone(), log: self.log_file() }
+        Process { child, data: self.view.clone(), log: self.log_file() }
     }
 
     /// Starts a node and waits until it is ready.
