@@ -195,7 +195,7 @@ impl Shard {
     pub(super) async fn drain(&mut self) -> Result<(), StoreError> {
         self.draining = true;
         // What waits for a host certainly did not begin; said so, not even a marked start is in doubt.
-        for request in std::mem::take(&mut self.ready) {
+        for request in self.ready.take() {
             if let Ok(actor) = ActorId::parse(&request.address.actor) {
                 self.report(&actor, request.address.activity, &request.token, ActivityOutcome::NotStarted);
             }

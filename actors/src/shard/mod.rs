@@ -17,6 +17,7 @@ mod batch;
 mod checkpoint;
 mod outbox;
 mod quarantine;
+mod ready;
 mod recover;
 mod roster;
 mod state;

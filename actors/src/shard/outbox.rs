@@ -9,7 +9,6 @@ use impresario_model::ids::{ActorId, event_shard};
 use impresario_model::instance::{Attempt, Effect};
 use impresario_persistence::{Append, Offset, ShardId, StoreError};
 
-use super::NotRun;
 use super::batch::Asked;
 use super::state::Shard;
 use crate::activity::{ActivityAddress, RunRequest};
@@ -131,10 +130,12 @@ impl Shard {
         }
         self.cursor = self.cursor.max(self.outbox.cursor);
         for (adapter, token) in std::mem::take(&mut self.outbox.abandoned) {
-            self.ready.retain(|request| request.token != token);
+            self.ready.abandon(&adapter, &token);
             self.with.runner.abandon(&adapter, &token);
         }
-        self.ready.extend(std::mem::take(&mut self.outbox.runs));
+        for request in std::mem::take(&mut self.outbox.runs) {
+            self.ready.push(request);
+        }
         Ok(true)
     }
 
@@ -150,23 +151,9 @@ impl Shard {
 
     /// Offers waiting attempts to their adapter hosts, in order, as long as there is room.
     pub(super) fn offer_runs(&mut self) {
-        let mut full: Vec<String> = Vec::new();
-        let mut kept = std::collections::VecDeque::new();
-        while let Some(request) = self.ready.pop_front() {
-            if full.contains(&request.adapter) {
-                kept.push_back(request);
-                continue;
-            }
-            match self.with.runner.run(request) {
-                Ok(()) => {}
-                Err(NotRun::Busy(request)) => {
-                    full.push(request.adapter.clone());
-                    kept.push_back(*request);
-                }
-                Err(NotRun::Refused(request, reason)) => self.refuse(&request, reason),
-            }
+        for (request, reason) in self.ready.offer(self.with.runner.as_ref()) {
+            self.refuse(&request, reason);
         }
-        self.ready = kept;
         if let Some(gauge) = self.gauge() {
             gauge.waiting_runs.store(self.ready.len(), Ordering::Relaxed);
         }

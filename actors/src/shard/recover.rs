@@ -12,6 +12,7 @@ use ractor::ActorRef;
 use tokio::sync::oneshot;
 
 use super::outbox::Outbox;
+use super::ready::Ready;
 use super::roster::PAGE;
 use super::state::{Shard, ShardMeta};
 use super::timers::Timers;
@@ -54,7 +55,7 @@ impl Shard {
             remove: Vec::new(),
             flushing: None,
             outbox: Outbox::default(),
-            ready: VecDeque::new(),
+            ready: Ready::default(),
             timers: Timers::default(),
             timers_loaded: 0,
             entries_since_checkpoint: 0,

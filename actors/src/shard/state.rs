@@ -11,9 +11,9 @@ use tokio::sync::{oneshot, watch};
 
 use super::outbox::Outbox;
 use super::quarantine::Quarantined;
+use super::ready::Ready;
 use super::timers::Timers;
 use super::{ShardArguments, ShardMessage};
-use crate::activity::RunRequest;
 use crate::behaviour::Inspection;
 use crate::post::ShardGauge;
 use crate::shell::ShellMessage;
@@ -90,7 +90,7 @@ pub struct Shard {
     pub(super) flushing: Option<Flushing>,
     pub(super) outbox: Outbox,
     /// Attempts that wait for room in an adapter host.
-    pub(super) ready: VecDeque<RunRequest>,
+    pub(super) ready: Ready,
     pub(super) timers: Timers,
     /// Timers of stored rows are loaded up to this time.
     pub(super) timers_loaded: u64,

@@ -1,0 +1,67 @@
+//! Attempts that wait for room in their adapter hosts, in order by adapter.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use super::{NotRun, Runner};
+use crate::activity::RunRequest;
+
+/// The waiting attempts of a shard. An instance has few, so their number is bounded by what the doors admit.
+#[derive(Debug, Default)]
+pub(super) struct Ready {
+    by_adapter: BTreeMap<String, VecDeque<RunRequest>>,
+    count: usize,
+}
+
+impl Ready {
+    /// Adds an attempt behind the others of its adapter.
+    pub(super) fn push(&mut self, request: RunRequest) {
+        self.count += 1;
+        match self.by_adapter.get_mut(&request.adapter) {
+            Some(waiting) => waiting.push_back(request),
+            None => {
+                self.by_adapter.insert(request.adapter.clone(), VecDeque::from([request]));
+            }
+        }
+    }
+
+    /// Drops an attempt that nobody waits for any more.
+    pub(super) fn abandon(&mut self, adapter: &str, token: &str) {
+        let Some(waiting) = self.by_adapter.get_mut(adapter) else { return };
+        if let Some(at) = waiting.iter().position(|request| request.token == token) {
+            waiting.remove(at);
+            self.count -= 1;
+        }
+    }
+
+    /// How many wait.
+    pub(super) fn len(&self) -> usize {
+        self.count
+    }
+
+    /// Offers attempts until their adapter is full; answers those that will never be taken, with the reason.
+    pub(super) fn offer(&mut self, runner: &dyn Runner) -> Vec<(RunRequest, String)> {
+        let mut refused = Vec::new();
+        for waiting in self.by_adapter.values_mut() {
+            while let Some(request) = waiting.pop_front() {
+                self.count -= 1;
+                match runner.run(request) {
+                    Ok(()) => {}
+                    Err(NotRun::Busy(request)) => {
+                        self.count += 1;
+                        waiting.push_front(*request);
+                        break;
+                    }
+                    Err(NotRun::Refused(request, reason)) => refused.push((*request, reason)),
+                }
+            }
+        }
+        self.by_adapter.retain(|_, waiting| !waiting.is_empty());
+        refused
+    }
+
+    /// Takes all of them out.
+    pub(super) fn take(&mut self) -> Vec<RunRequest> {
+        self.count = 0;
+        std::mem::take(&mut self.by_adapter).into_values().flatten().collect()
+    }
+}
