@@ -38,7 +38,9 @@ pub(super) fn repair(global: &Global) -> Result<ExitCode, CliError> {
         "unreadable": report.unreadable.iter().map(|part| json!({
             "file": part.file, "position": part.position, "bytes": part.bytes, "why": part.why,
         })).collect::<Vec<_>>(),
-        "lost": report.lost.iter().map(|lost| format!("{lost:?}")).collect::<Vec<_>>(),
+        "lost": report.lost.iter().map(|lost| json!({
+            "shard": lost.shard.0, "first": lost.first, "last": lost.last,
+        })).collect::<Vec<_>>(),
         "lost_rows": report.lost_rows.iter().map(|(shard, actor)| json!({"shard": shard.0, "actor": actor}))
             .collect::<Vec<_>>(),
         "kept_aside": report.kept_aside,
@@ -53,7 +55,10 @@ fn describe(report: &RepairReport) -> String {
         let (file, position, bytes) = (part.file.display(), part.position, part.bytes);
         lines.push(format!("{BAD}unreadable{BAD:#} {bytes} bytes of {file} at {position}: {}", part.why));
     }
-    lines.extend(report.lost.iter().map(|lost| format!("{BAD}lost{BAD:#} {lost:?}")));
+    for lost in &report.lost {
+        let (shard, first, last) = (lost.shard.0, lost.first, lost.last);
+        lines.push(format!("{BAD}lost{BAD:#} entries {first} to {last} of shard {shard}"));
+    }
     for (shard, actor) in &report.lost_rows {
         lines.push(format!("{BAD}lost{BAD:#} the snapshot of {actor} in shard {}", shard.0));
     }
