@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use bytes::Bytes;
 use impresario_model::encoding;
 use impresario_model::entry::Entry;
-use impresario_persistence::{Append, Offset, ShardId, Store, StoreError};
+use impresario_persistence::{Append, MAX_ENTRY_BYTES, Offset, ShardId, Store, StoreError};
 
 /// What is known of a shard without asking it: kept by the shard and by the post office.
 #[derive(Debug, Default)]
@@ -99,10 +99,15 @@ impl Post {
     /// The stored form of an entry, addressed to its shard.
     ///
     /// # Errors
-    /// [`PostError::Encode`].
+    /// [`PostError::Encode`], or [`PostError::Store`] when it is too large.
     pub fn address(&self, entry: &Entry) -> Result<Append, PostError> {
         let shard = ShardId(entry.to.shard(self.store.shards()));
-        Ok(Append { shard, bytes: Bytes::from(encoding::encode(entry)?) })
+        let bytes = Bytes::from(encoding::encode(entry)?);
+        if bytes.len() > MAX_ENTRY_BYTES {
+            // Alone, before it would have a store refuse the whole batch that it is in.
+            return Err(StoreError::TooLarge { found: bytes.len(), limit: MAX_ENTRY_BYTES }.into());
+        }
+        Ok(Append { shard, bytes })
     }
 
     /// Appends what was addressed; resolves when it is durable.

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use impresario_model::entry::Body;
-use impresario_model::instance::{Effect, InFlight, Moment};
+use impresario_model::instance::{Effect, Moment, Unsettled};
 use impresario_persistence::RowIndex;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio::sync::oneshot;
@@ -30,8 +30,8 @@ pub enum ShellMessage {
     Inspect(oneshot::Sender<Inspection>),
     /// Show what lists show of it.
     Index(oneshot::Sender<RowIndex>),
-    /// Name the activities in flight.
-    InFlight(oneshot::Sender<Vec<InFlight>>),
+    /// Name what is under way.
+    Unsettled(oneshot::Sender<Unsettled>),
 }
 
 /// What a turn came to.
@@ -95,8 +95,8 @@ impl Actor for Shell {
             ShellMessage::Index(reply) => {
                 let _ = reply.send(behaviour.index());
             }
-            ShellMessage::InFlight(reply) => {
-                let _ = reply.send(behaviour.in_flight());
+            ShellMessage::Unsettled(reply) => {
+                let _ = reply.send(behaviour.unsettled());
             }
         }
         Ok(())

@@ -89,10 +89,10 @@ impl ActorId {
     ///
     /// The hash is part of the stored format: a change of it would orphan every row.
     pub fn shard(&self, shards: u16) -> u16 {
-        if self.kind() == Some(ActorKind::Router) {
-            if let Ok(shard) = self.key().parse::<u16>() {
-                return shard % shards.max(1);
-            }
+        if self.kind() == Some(ActorKind::Router)
+            && let Ok(shard) = self.key().parse::<u16>()
+        {
+            return shard % shards.max(1);
         }
         shard_of(self.0.as_bytes(), shards)
     }

@@ -108,7 +108,7 @@ impl Router {
         }
         let wants = |route: &&Route| match &route.types {
             None => true,
-            Some(types) => types.iter().any(|kind| *kind == event.kind),
+            Some(types) => types.contains(&event.kind),
         };
         let tell = |route: &Route| Message {
             to: ActorId::trigger(&route.trigger),

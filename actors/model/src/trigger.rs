@@ -86,7 +86,10 @@ impl Trigger {
     pub fn needs<'a>(&'a self, event: &'a TriggerEvent) -> Option<&'a DefinitionId> {
         match event {
             TriggerEvent::Arm { definition, .. } => Some(definition),
-            _ => self.definition.as_ref(),
+            TriggerEvent::Disarm => None,
+            TriggerEvent::Timer | TriggerEvent::Event(_) | TriggerEvent::Ended { .. } => {
+                self.definition.as_ref()
+            }
         }
     }
 
@@ -178,6 +181,9 @@ impl Trigger {
         }
         let seen = due.len();
         match definition.ops.misfire {
+            // What counts from the end of the instance before has no nominal time that it could miss; skipped, it
+            // would never fire again.
+            _ if matches!(spec.watch, Watch::After(_)) => {}
             Misfire::FireAll => {}
             Misfire::FireOnce => drop(due.drain(..seen.saturating_sub(1))),
             Misfire::Skip => {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use impresario_model::entry::Body;
 use impresario_model::ids::{ActorId, ActorKind};
-use impresario_model::instance::{Effect, InFlight, Instance, Moment};
+use impresario_model::instance::{Effect, Instance, Moment, Unsettled};
 use impresario_model::router::{RouterSnapshot, Window};
 use impresario_model::trigger::Trigger;
 use impresario_persistence::{Row, RowIndex};
@@ -74,8 +74,10 @@ pub trait Behaviour: Send + 'static {
     /// What lists show of it.
     fn index(&self) -> RowIndex;
 
-    /// Its activities in flight.
-    fn in_flight(&self) -> Vec<InFlight>;
+    /// What it has under way, for a new owner to settle; most have nothing.
+    fn unsettled(&self) -> Unsettled {
+        Unsettled::default()
+    }
 
     /// The rows of a checkpoint; what changed since the last call at least.
     ///

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use impresario_model::definition::{Definition, DefinitionId};
 use impresario_model::entry::{Body, ProcessEvent};
 use impresario_model::ids::ActorId;
-use impresario_model::instance::{Effect, InFlight, Instance, Moment};
+use impresario_model::instance::{Effect, Instance, Moment, Unsettled};
 use impresario_persistence::{Row, RowIndex};
 
 use super::{Behaviour, Inspection, RowChanges, Unfit, decode, encode};
@@ -60,16 +60,12 @@ impl Behaviour for ProcessBehaviour {
             }
             // What comes for an instance that never started, or is long groomed, has nobody to tell.
             (None, _) => Ok(Vec::new()),
+            // The definition of an instance that has ended may be gone.
+            (Some(instance), event) if instance.status.ended() => {
+                Ok(instance.apply_after_end(event, moment).effects)
+            }
             (Some(instance), event) => {
                 let id = instance.definition.clone();
-                if instance.status.ended() {
-                    // The definition of an ended instance may be gone; nothing runs any more, so none is needed.
-                    let known = self.definition(&id).ok();
-                    let Some((instance, definition)) = self.instance.as_mut().zip(known) else {
-                        return Ok(Vec::new());
-                    };
-                    return Ok(instance.apply(event, &definition, moment).effects);
-                }
                 let definition = self.definition(&id)?;
                 let Some(instance) = &mut self.instance else { return Ok(Vec::new()) };
                 Ok(instance.apply(event, &definition, moment).effects)
@@ -97,8 +93,8 @@ impl Behaviour for ProcessBehaviour {
         self.instance.as_ref().map_or("absent", |instance| instance.status.word())
     }
 
-    fn in_flight(&self) -> Vec<InFlight> {
-        self.instance.as_ref().map(Instance::in_flight).unwrap_or_default()
+    fn unsettled(&self) -> Unsettled {
+        self.instance.as_ref().map(Instance::unsettled).unwrap_or_default()
     }
 
     fn index(&self) -> RowIndex {

@@ -2,7 +2,7 @@
 
 use impresario_model::entry::Body;
 use impresario_model::ids::ActorId;
-use impresario_model::instance::{Effect, InFlight, Moment};
+use impresario_model::instance::{Effect, Moment};
 use impresario_model::router::{Chunk, Router, RouterSnapshot, Window};
 use impresario_persistence::{Row, RowIndex};
 
@@ -64,10 +64,6 @@ impl Behaviour for RouterBehaviour {
 
     fn status(&self) -> &'static str {
         "routing"
-    }
-
-    fn in_flight(&self) -> Vec<InFlight> {
-        Vec::new()
     }
 
     fn index(&self) -> RowIndex {

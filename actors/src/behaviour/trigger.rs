@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use impresario_model::entry::{Body, Message};
 use impresario_model::ids::ActorId;
-use impresario_model::instance::{Effect, InFlight, Moment};
+use impresario_model::instance::{Effect, Moment};
 use impresario_model::trigger::Trigger;
 use impresario_persistence::{Row, RowIndex};
 
@@ -69,10 +69,6 @@ impl Behaviour for TriggerBehaviour {
             (Some(_), Some(_)) => "cannot watch",
             (Some(_), None) => "watching",
         }
-    }
-
-    fn in_flight(&self) -> Vec<InFlight> {
-        Vec::new()
     }
 
     fn index(&self) -> RowIndex {

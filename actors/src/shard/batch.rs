@@ -1,6 +1,6 @@
 //! One step of a shard: a batch of entries, from the log to their effects.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -48,7 +48,16 @@ impl Shard {
             }
             let settings = &self.with.settings;
             let (entries, bytes) = (settings.batch_entries, settings.batch_bytes);
-            let records = self.store.read(self.id(), self.cursor, entries, bytes).await?;
+            let mut records = self.store.read(self.id(), self.cursor, entries, bytes).await?;
+            if self.cursor < self.caught_up_at {
+                // What came after the claim waits until what was in flight before it is settled: it must not be
+                // taken for a part of that.
+                records.retain(|record| record.offset <= self.caught_up_at);
+                if records.is_empty() {
+                    self.outbox.cursor = self.caught_up_at;
+                    continue;
+                }
+            }
             if records.is_empty() {
                 break;
             }
@@ -123,7 +132,7 @@ impl Shard {
                     continue;
                 }
             };
-            if self.is_repetition(entry.origin) {
+            if is_repetition(&mut self.meta.seen, entry.origin) {
                 continue;
             }
             if self.meta.quarantined.contains_key(entry.to.as_str()) {
@@ -137,19 +146,6 @@ impl Shard {
             turns[at].1.push((moment, entry.body));
         }
         turns
-    }
-
-    /// Whether a message was seen before. Messages of one shard arrive in order, so the highest one is enough.
-    fn is_repetition(&mut self, origin: Option<Origin>) -> bool {
-        let Some(origin) = origin else { return false };
-        let place = (origin.offset, origin.index);
-        let seen = self.meta.seen.entry(origin.shard).or_default();
-        if place <= *seen {
-            return true;
-        }
-        *seen = place;
-        self.meta_changed = true;
-        false
     }
 
     /// Shows an actor once everything that is durable by now is applied, so that a sender reads its own writes.
@@ -172,4 +168,17 @@ impl Shard {
         }
         Ok(())
     }
+}
+
+/// Whether a message was seen before, and notes it. Messages of one shard arrive in order, so the highest one is
+/// enough to remember.
+pub(super) fn is_repetition(seen: &mut BTreeMap<u16, (u64, u32)>, origin: Option<Origin>) -> bool {
+    let Some(origin) = origin else { return false };
+    let place = (origin.offset, origin.index);
+    let seen = seen.entry(origin.shard).or_default();
+    if place <= *seen {
+        return true;
+    }
+    *seen = place;
+    false
 }

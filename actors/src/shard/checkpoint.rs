@@ -76,10 +76,10 @@ impl Shard {
         let now = self.with.clock.now();
         let interval = settings.checkpoint_interval.as_millis() as u64;
         let due = self.entries_since_checkpoint >= settings.checkpoint_entries
-            || now >= self.last_checkpoint.saturating_add(interval);
-        // A clock that stepped back must not stop checkpoints.
-        let stepped_back = now < self.last_checkpoint;
-        if (due || stepped_back) && self.flushing.is_none() && self.cursor > self.mark {
+            || now >= self.last_checkpoint.saturating_add(interval)
+            // A clock that stepped back must not stop checkpoints.
+            || now < self.last_checkpoint;
+        if self.flushing.is_none() && (self.store_soon || due && self.cursor > self.mark) {
             self.begin_checkpoint().await?;
         }
         Ok(())
@@ -92,20 +92,16 @@ impl Shard {
             return Ok(());
         }
         self.collect_dirty().await;
-        let meta_row = Row {
-            actor: meta_row_name(self.id().0),
-            snapshot: encoding::encode(&self.meta)
-                .map_err(|error| StoreError::Failed(format!("the row of the shard {error}")))?
-                .into(),
-            index: RowIndex::default(),
-        };
+        let meta_row = self.meta_row()?;
         let rows: HashMap<String, Row> = std::mem::take(&mut self.parked);
         let remove = std::mem::take(&mut self.remove);
         let mut put: Vec<Row> = rows.values().cloned().collect();
         put.push(meta_row);
         let checkpoint = Checkpoint { mark: self.cursor, put, remove: remove.clone() };
-        self.flushing = Some(Flushing { rows, remove, mark: self.cursor, meta: self.meta.clone() });
-        self.meta_changed = false;
+        let obeyed = std::mem::take(&mut self.obeyed);
+        let seen = self.meta.seen.clone();
+        self.flushing = Some(Flushing { rows, remove, mark: self.cursor, seen, obeyed });
+        self.store_soon = false;
         self.entries_since_checkpoint = 0;
         self.last_checkpoint = self.with.clock.now();
         let written = self.store.checkpoint(self.id(), self.epoch, checkpoint);
@@ -116,6 +112,13 @@ impl Shard {
             let _ = myself.cast(ShardMessage::Stored(result));
         });
         Ok(())
+    }
+
+    /// What the shard stores of itself.
+    fn meta_row(&self) -> Result<Row, StoreError> {
+        let snapshot = encoding::encode(&self.meta)
+            .map_err(|error| StoreError::Failed(format!("the row of the shard {error}")))?;
+        Ok(Row { actor: meta_row_name(self.id().0), snapshot: snapshot.into(), index: RowIndex::default() })
     }
 
     /// Moves the rows of changed actors to the parked ones, and lets idle actors go.
@@ -158,20 +161,21 @@ impl Shard {
         match result {
             Ok(()) => {
                 self.mark = flushing.mark;
+                self.seen_at_mark = flushing.seen;
+                for reply in flushing.obeyed {
+                    let _ = reply.send(Ok(()));
+                }
                 Ok(())
             }
             Err(error @ (StoreError::Busy | StoreError::Full(_))) => {
                 tracing::warn!(shard = self.id().0, %error, "a checkpoint was not written; trying again");
-                for (actor, row) in flushing.rows {
-                    if !self.live.contains_key(&actor) {
-                        self.parked.entry(actor).or_insert(row);
-                    } else if let Some(live) = self.live.get_mut(&actor) {
-                        live.dirty = true;
-                        self.parked.entry(actor).or_insert(row);
-                    }
+                let rows = flushing.rows.into_iter();
+                for (actor, row) in rows.filter(|(actor, _)| !self.remove.contains(actor)) {
+                    self.parked.entry(actor).or_insert(row);
                 }
                 self.remove.extend(flushing.remove);
-                self.meta_changed |= flushing.meta != self.meta;
+                self.store_soon |= !flushing.obeyed.is_empty();
+                self.obeyed.extend(flushing.obeyed);
                 Ok(())
             }
             Err(error) => Err(error),
@@ -204,19 +208,14 @@ impl Shard {
             return Ok(());
         }
         self.collect_dirty().await;
-        let mut rows: HashMap<String, Row> =
-            self.flushing.take().map(|flushing| flushing.rows).unwrap_or_default();
+        // The checkpoint under way may still fail, so this one writes the same again.
+        let (mut rows, mut remove) =
+            self.flushing.take().map(|flushing| (flushing.rows, flushing.remove)).unwrap_or_default();
         rows.extend(std::mem::take(&mut self.parked));
-        let meta_row = Row {
-            actor: meta_row_name(self.id().0),
-            snapshot: encoding::encode(&self.meta)
-                .map_err(|error| StoreError::Failed(format!("the row of the shard {error}")))?
-                .into(),
-            index: RowIndex::default(),
-        };
+        remove.append(&mut self.remove);
+        let meta_row = self.meta_row()?;
         let mut put: Vec<Row> = rows.into_values().collect();
         put.push(meta_row);
-        let remove = std::mem::take(&mut self.remove);
         self.store.checkpoint(self.id(), self.epoch, Checkpoint { mark: self.cursor, put, remove }).await?;
         self.store.release(self.id(), self.epoch).await
     }

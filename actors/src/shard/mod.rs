@@ -172,9 +172,7 @@ impl Actor for ShardActor {
             ShardMessage::Facts(reply) => {
                 let _ = reply.send(shard.facts().await);
             }
-            ShardMessage::Quarantine(order, reply) => {
-                let _ = reply.send(shard.obey(order).await);
-            }
+            ShardMessage::Quarantine(order, reply) => shard.obey(order, reply).await?,
             ShardMessage::Drain(done) => {
                 shard.drain().await?;
                 let _ = done.send(());

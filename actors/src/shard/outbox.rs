@@ -45,17 +45,16 @@ impl Shard {
                     let origin = Some(self.next_origin(&mut last, offset));
                     self.post(&Entry { to, origin, body: Body::Router(RouterEvent::Event(event)) });
                 }
-                Effect::Continue => {
-                    self.post(&Entry {
-                        to: actor,
-                        origin: None,
-                        body: Body::Process(ProcessEvent::Continue),
-                    });
-                }
-                // A shard that has caught up settles everything in flight by itself, see `recover`.
-                Effect::Run(_) | Effect::Mark { .. } | Effect::Abandon { .. } if replayed => {}
+                // A shard that has caught up settles everything that was under way by itself, see `recover`.
+                Effect::Run(_) | Effect::Mark { .. } | Effect::Abandon { .. } | Effect::Continue
+                    if replayed => {}
+                Effect::Continue => self.go_on(actor),
                 Effect::Mark { activity, token } => self.mark_start(&actor, activity, token),
-                Effect::Abandon { adapter, token } => self.outbox.abandoned.push((adapter, token)),
+                Effect::Abandon { adapter, token } => {
+                    // Asked for and given up in one batch: it never begins.
+                    self.outbox.runs.retain(|request| request.token != token);
+                    self.outbox.abandoned.push((adapter, token));
+                }
                 Effect::Run(attempt) => self.run_soon(&actor, attempt),
             }
         }
@@ -74,6 +73,11 @@ impl Shard {
             // Values are bounded on their way in and out of expressions, so every entry can be encoded.
             Err(error) => tracing::error!(to = %entry.to, %error, "dropped a message that cannot be stored"),
         }
+    }
+
+    /// Has a turn that used up its budget go on.
+    pub(super) fn go_on(&mut self, actor: ActorId) {
+        self.post(&Entry { to: actor, origin: None, body: Body::Process(ProcessEvent::Continue) });
     }
 
     /// Puts a start marker into the outbox.

@@ -4,13 +4,14 @@
 use std::sync::Arc;
 
 use impresario_model::encoding;
-use impresario_model::entry::{Body, Entry};
+use impresario_model::entry::{ActivityOutcome, Body, Entry, ProcessEvent};
 use impresario_model::ids::ActorId;
 use impresario_model::instance::Moment;
 use impresario_persistence::{Offset, StoreError};
 use serde::{Deserialize, Serialize};
+use tokio::sync::oneshot;
 
-use super::batch::Asked;
+use super::batch::{Asked, is_repetition};
 use super::roster::{TurnResult, Turns};
 use super::state::Shard;
 
@@ -95,7 +96,7 @@ impl Shard {
     }
 
     /// Loads an actor anew: its rows, and then its entries since, without their effects.
-    async fn rebuild(&mut self, actor: &ActorId) -> Result<Result<(), String>, StoreError> {
+    pub(super) async fn rebuild(&mut self, actor: &ActorId) -> Result<Result<(), String>, StoreError> {
         self.rebuild_before(actor, self.cursor.0 + 1).await
     }
 
@@ -109,6 +110,7 @@ impl Shard {
             return Ok(Err(unfit.0));
         }
         let mut after = self.mark;
+        let mut seen = self.seen_at_mark.clone();
         loop {
             let records = self.store.read(self.id(), after, 512, 1 << 20).await?;
             let mut turns: Turns = Vec::new();
@@ -119,10 +121,11 @@ impl Shard {
                     break;
                 }
                 after = record.offset;
-                if let Ok(Entry { to, body, .. }) = encoding::decode::<Entry>(&record.bytes) {
-                    if to == *actor {
-                        turns.push((Moment { offset: record.offset.0, now: record.offset.millis() }, body));
-                    }
+                if let Ok(Entry { to, body, origin }) = encoding::decode::<Entry>(&record.bytes)
+                    && !is_repetition(&mut seen, origin)
+                    && to == *actor
+                {
+                    turns.push((Moment { offset: record.offset.0, now: record.offset.millis() }, body));
                 }
             }
             if !turns.is_empty() {
@@ -142,11 +145,11 @@ impl Shard {
     /// Takes an actor's rows for the next checkpoint and lets it leave memory.
     async fn retire(&mut self, actor: &ActorId) {
         let Some(live) = self.live.remove(actor.as_str()) else { return };
-        let (reply, answer) = tokio::sync::oneshot::channel();
-        if live.shell.cast(crate::shell::ShellMessage::Rows(reply)).is_ok() {
-            if let Ok(Ok(rows)) = answer.await {
-                self.park(rows);
-            }
+        let (reply, answer) = oneshot::channel();
+        if live.shell.cast(crate::shell::ShellMessage::Rows(reply)).is_ok()
+            && let Ok(Ok(rows)) = answer.await
+        {
+            self.park(rows);
         }
         live.shell.stop(None);
     }
@@ -160,7 +163,8 @@ impl Shard {
         let held = entries.into_iter().map(|(at, body)| Held { offset: at.offset, body }).collect();
         let aside = Quarantined { reason: reason.to_owned(), offset, since, held };
         self.meta.quarantined.insert(actor.to_string(), aside);
-        self.meta_changed = true;
+        // A program that would not fail must not replay over it: what it would ask for comes too late to be in order.
+        self.store_soon = true;
     }
 
     /// Keeps an entry for an actor that was set aside.
@@ -169,30 +173,73 @@ impl Shard {
             // A replay reads again what the stored row holds already.
             if aside.held.last().is_none_or(|last| last.offset < moment.offset) {
                 aside.held.push(Held { offset: moment.offset, body });
-                self.meta_changed = true;
             }
         }
     }
 
-    /// Takes an actor back, as an operator says.
+    /// Takes an actor back, as an operator says; the answer comes once that is stored.
     ///
     /// The held entries are appended again as new ones: they are applied in order behind everything else.
-    pub(super) async fn obey(&mut self, order: Order) -> Result<(), String> {
+    pub(super) async fn obey(
+        &mut self,
+        order: Order,
+        reply: oneshot::Sender<Result<(), String>>,
+    ) -> Result<(), StoreError> {
+        match self.take_back(order).await? {
+            Ok(()) => {
+                self.store_soon = true;
+                self.obeyed.push(reply);
+                self.wake();
+            }
+            Err(refusal) => {
+                let _ = reply.send(Err(refusal));
+            }
+        }
+        Ok(())
+    }
+
+    async fn take_back(&mut self, order: Order) -> Result<Result<(), String>, StoreError> {
         let (name, skip) = match order {
             Order::Retry(name) => (name, 0),
             Order::Skip(name) => (name, 1),
         };
-        let actor = ActorId::parse(&name)?;
-        let aside = self
-            .meta
-            .quarantined
-            .remove(&name)
-            .ok_or_else(|| format!("expected an actor in quarantine, found '{name}'"))?;
+        let actor = match ActorId::parse(&name) {
+            Ok(actor) => actor,
+            Err(problem) => return Ok(Err(problem)),
+        };
+        let Some(aside) = self.meta.quarantined.remove(&name) else {
+            return Ok(Err(format!("expected an actor in quarantine, found '{name}'")));
+        };
+        if let Some((_, unfit)) = self.activate(vec![actor.clone()]).await?.pop() {
+            // It still cannot even be loaded: everything stays as it was.
+            let refusal = format!("'{name}' cannot be loaded: {unfit}");
+            self.meta.quarantined.insert(name, aside);
+            return Ok(Err(refusal));
+        }
+        if let Some(skipped) = aside.held.get(..skip).and_then(<[Held]>::first) {
+            self.make_up_for(&actor, &skipped.body);
+        }
         for held in aside.held.into_iter().skip(skip) {
             self.post(&Entry { to: actor.clone(), origin: None, body: held.body });
         }
-        self.meta_changed = true;
-        self.wake();
-        Ok(())
+        if aside.offset <= self.caught_up_at.0 {
+            // It was not there when this owner settled what was under way.
+            self.settle(&actor).await?;
+        }
+        Ok(Ok(()))
+    }
+
+    /// An attempt whose report or start marker is skipped would never end: it counts as lost, or as not begun.
+    fn make_up_for(&mut self, actor: &ActorId, skipped: &Body) {
+        match skipped {
+            Body::Process(ProcessEvent::Report { activity, token, .. }) => {
+                let reason = "its report was skipped by an operator".to_owned();
+                self.report(actor, *activity, token, ActivityOutcome::Lost { reason });
+            }
+            Body::Process(ProcessEvent::Marker { activity, token, .. }) => {
+                self.report(actor, *activity, token, ActivityOutcome::NotStarted);
+            }
+            Body::Process(_) | Body::Trigger(_) | Body::Router(_) => {}
+        }
     }
 }

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use impresario_model::encoding;
 use impresario_model::entry::ActivityOutcome;
 use impresario_model::ids::ActorId;
+use impresario_model::instance::Unsettled;
 use impresario_persistence::{Row, StoreError};
 use ractor::ActorRef;
 use tokio::sync::oneshot;
@@ -48,8 +49,10 @@ impl Shard {
             recovered: false,
             cursor: claim.mark,
             mark: claim.mark,
+            seen_at_mark: meta.seen.clone(),
             meta,
-            meta_changed: false,
+            store_soon: false,
+            obeyed: Vec::new(),
             live: HashMap::new(),
             parked: HashMap::new(),
             remove: Vec::new(),
@@ -83,8 +86,10 @@ impl Shard {
     /// Loads the actors that have work in flight, and the router.
     async fn load_attention(&mut self) -> Result<(), StoreError> {
         let router = ActorId::router(self.id().0);
-        for (actor, reason) in self.activate(vec![router]).await? {
-            return Err(StoreError::Corrupt(format!("{actor}: {reason}")));
+        if !self.meta.quarantined.contains_key(router.as_str())
+            && let Some((router, unfit)) = self.activate(vec![router]).await?.pop()
+        {
+            self.set_aside(&router, Vec::new(), &unfit.0);
         }
         let mut after: Option<String> = None;
         loop {
@@ -107,38 +112,61 @@ impl Shard {
         }
     }
 
-    /// The replay is done: settles what the owner before had in flight. Whether it happened, nobody knows; each
-    /// instance decides by itself, by an entry like any other, so that a replay decides the same.
+    /// The replay is done: settles what the owner before had under way.
     pub(super) async fn recover(&mut self) -> Result<(), StoreError> {
         let actors: Vec<String> =
             self.live.keys().filter(|actor| actor.starts_with("process/")).cloned().collect();
-        let mut settled = 0_usize;
         for name in actors {
             let Ok(actor) = ActorId::parse(&name) else { continue };
-            let Some(live) = self.live.get(&name) else { continue };
-            let (reply, answer) = oneshot::channel();
-            if live.shell.cast(ShellMessage::InFlight(reply)).is_err() {
-                continue;
-            }
-            for flight in answer.await.unwrap_or_default() {
-                settled += 1;
-                if flight.may_have_begun {
-                    let reason = "the node stopped while it was in flight".to_owned();
-                    self.report(&actor, flight.activity, &flight.token, ActivityOutcome::Lost { reason });
-                } else {
-                    self.mark_start(&actor, flight.activity, flight.token);
-                }
-            }
-            // A turn that used up its budget goes on; one wake-up too many does no harm.
-            self.post(&impresario_model::entry::Entry {
-                to: actor,
-                origin: None,
-                body: impresario_model::entry::Body::Process(impresario_model::entry::ProcessEvent::Continue),
-            });
+            self.settle(&actor).await?;
         }
         self.recovered = true;
-        tracing::debug!(shard = self.id().0, settled, "caught up");
+        tracing::debug!(shard = self.id().0, waiting = self.outbox.messages.len(), "caught up");
         self.publish();
         Ok(())
+    }
+
+    /// Settles what an instance had under way when nobody was there for it. Whether an attempt happened, nobody
+    /// knows; the instance decides by itself, by an entry like any other, so that a replay decides the same.
+    pub(super) async fn settle(&mut self, actor: &ActorId) -> Result<(), StoreError> {
+        let unsettled = match self.ask_unsettled(actor).await {
+            Some(unsettled) => unsettled,
+            None => {
+                let failed = match self.rebuild(actor).await? {
+                    Ok(()) => {
+                        self.ask_unsettled(actor).await.ok_or("it fails when it is looked at".to_owned())
+                    }
+                    Err(reason) => Err(reason),
+                };
+                match failed {
+                    Ok(unsettled) => unsettled,
+                    Err(reason) => {
+                        self.set_aside(actor, Vec::new(), &reason);
+                        return Ok(());
+                    }
+                }
+            }
+        };
+        for flight in unsettled.in_flight {
+            if flight.may_have_begun {
+                // If its host is still there, nobody waits for what it does any more.
+                self.outbox.abandoned.push((flight.adapter, flight.token.clone()));
+                let reason = "the node stopped while it was in flight".to_owned();
+                self.report(actor, flight.activity, &flight.token, ActivityOutcome::Lost { reason });
+            } else {
+                self.mark_start(actor, flight.activity, flight.token);
+            }
+        }
+        if unsettled.continuing {
+            self.go_on(actor.clone());
+        }
+        Ok(())
+    }
+
+    async fn ask_unsettled(&self, actor: &ActorId) -> Option<Unsettled> {
+        let live = self.live.get(actor.as_str())?;
+        let (reply, answer) = oneshot::channel();
+        live.shell.cast(ShellMessage::Unsettled(reply)).ok()?;
+        answer.await.ok()
     }
 }

@@ -89,14 +89,14 @@ impl Shard {
 
     /// Puts a behaviour into a shell of its own.
     pub(super) async fn admit(&mut self, actor: &ActorId, behaviour: Box<dyn Behaviour>) {
+        // A row that waits for the next checkpoint stays there: if the actor changes, it replaces the row then, and
+        // if it fails, what it did before is not lost.
         let Standing { due, parks, status, .. } = standing(behaviour.as_ref());
-        // A row that waits for the next checkpoint still has to be written, now by the live actor.
-        let dirty = self.parked.remove(actor.as_str()).is_some();
         match Shell::spawn_linked(None, Shell, behaviour, self.myself.get_cell()).await {
             Ok((shell, _)) => {
                 let used = self.with.clock.now();
                 self.timers.set(actor.as_str(), due);
-                self.live.insert(actor.to_string(), Live { shell, dirty, parks, status, used, due });
+                self.live.insert(actor.to_string(), Live { shell, dirty: false, parks, status, used, due });
             }
             // A shell does nothing at its start that could fail; if it does, the next turn reports it.
             Err(error) => tracing::error!(%actor, %error, "failed to start an actor"),
@@ -166,6 +166,9 @@ impl Shard {
 
     /// Keeps rows for the next checkpoint.
     pub(super) fn park(&mut self, rows: RowChanges) {
+        for name in &rows.remove {
+            self.parked.remove(name);
+        }
         for row in rows.put {
             self.parked.insert(row.actor.clone(), row);
         }
@@ -184,10 +187,10 @@ impl Shard {
     pub(super) async fn inspect(&self, actor: &str) -> Result<Inspection, StoreError> {
         if let Some(live) = self.live.get(actor) {
             let (reply, answer) = oneshot::channel();
-            if live.shell.cast(ShellMessage::Inspect(reply)).is_ok() {
-                if let Ok(inspection) = answer.await {
-                    return Ok(inspection);
-                }
+            if live.shell.cast(ShellMessage::Inspect(reply)).is_ok()
+                && let Ok(inspection) = answer.await
+            {
+                return Ok(inspection);
             }
         }
         let Ok(id) = ActorId::parse(actor) else { return Ok(Inspection::Nothing) };

@@ -45,7 +45,9 @@ pub(super) struct Flushing {
     pub rows: HashMap<String, Row>,
     pub remove: Vec<String>,
     pub mark: Offset,
-    pub meta: ShardMeta,
+    pub seen: BTreeMap<u16, (u64, u32)>,
+    /// Orders that are carried out for good once this is stored.
+    pub obeyed: Vec<oneshot::Sender<Result<(), String>>>,
 }
 
 /// A question that waits until the log is applied up to an offset.
@@ -82,7 +84,12 @@ pub struct Shard {
     /// The last entry behind which the log is trimmed.
     pub(super) mark: Offset,
     pub(super) meta: ShardMeta,
-    pub(super) meta_changed: bool,
+    /// What `meta.seen` was at the mark: where a replay of the log begins.
+    pub(super) seen_at_mark: BTreeMap<u16, (u64, u32)>,
+    /// Something must be stored now, not at the next checkpoint.
+    pub(super) store_soon: bool,
+    /// Orders that were carried out since the last checkpoint.
+    pub(super) obeyed: Vec<oneshot::Sender<Result<(), String>>>,
     pub(super) live: HashMap<String, Live>,
     /// Rows of actors that left memory, newer than the store's.
     pub(super) parked: HashMap<String, Row>,

@@ -148,6 +148,15 @@ pub struct InFlight {
     pub may_have_begun: bool,
 }
 
+/// What a new owner of an instance has to settle.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Unsettled {
+    /// Its activities in flight.
+    pub in_flight: Vec<InFlight>,
+    /// Whether a turn used up its budget, and nobody may have told it yet to go on.
+    pub continuing: bool,
+}
+
 impl Instance {
     /// Begins an instance.
     pub fn start(id: &str, start: StartEvent, definition: &Definition, moment: Moment) -> (Self, Applied) {
@@ -177,13 +186,13 @@ impl Instance {
 
     /// Applies one entry. An entry that was applied before, or comes after the end, changes nothing.
     pub fn apply(&mut self, event: &ProcessEvent, definition: &Definition, moment: Moment) -> Applied {
+        if self.status.ended() {
+            return self.apply_after_end(event, moment);
+        }
         if moment.offset <= self.applied {
             return Applied::default();
         }
         self.applied = moment.offset;
-        if self.status.ended() {
-            return self.after_end(event, moment);
-        }
         match event {
             ProcessEvent::Start(_) => Applied::default(),
             ProcessEvent::Continue => {
@@ -223,18 +232,16 @@ impl Instance {
         self.continuing || self.activities.in_flight().next().is_some()
     }
 
-    /// The activities in flight, for a new owner to settle.
-    pub fn in_flight(&self) -> Vec<InFlight> {
-        self.activities
-            .in_flight()
-            .filter(|activity| matches!(activity.state, ActivityState::Running))
-            .map(|activity| InFlight {
-                activity: activity.number,
-                token: activity.token(&self.id),
-                adapter: activity.adapter.clone(),
-                may_have_begun: activity.restartable || activity.marker.is_some(),
-            })
-            .collect()
+    /// What is under way, for a new owner to settle.
+    pub fn unsettled(&self) -> Unsettled {
+        let running = self.activities.in_flight().filter(|activity| activity.state == ActivityState::Running);
+        let in_flight = running.map(|activity| InFlight {
+            activity: activity.number,
+            token: activity.token(&self.id),
+            adapter: activity.adapter.clone(),
+            may_have_begun: activity.restartable || activity.marker.is_some(),
+        });
+        Unsettled { in_flight: in_flight.collect(), continuing: self.continuing }
     }
 
     /// Runs `step` with everything a turn needs, and takes over what became of it.
@@ -374,9 +381,14 @@ impl Instance {
         true
     }
 
-    /// Nothing runs any more but activities that nobody waits for (`await: false`): they begin, are tried again,
-    /// and leave in the history what they came to. No definition is needed for that, and it may be gone.
-    fn after_end(&mut self, event: &ProcessEvent, moment: Moment) -> Applied {
+    /// Applies one entry to an instance that has ended. Nothing runs any more but activities that nobody waits for
+    /// (`await: false`): they begin, are tried again, and leave in the history what they came to. No definition is
+    /// needed for that, and it may be gone.
+    pub fn apply_after_end(&mut self, event: &ProcessEvent, moment: Moment) -> Applied {
+        if moment.offset <= self.applied {
+            return Applied::default();
+        }
+        self.applied = moment.offset;
         match event {
             ProcessEvent::Marker { activity, token, epoch } => self.mark(*activity, token, *epoch),
             ProcessEvent::Report { activity, token, outcome } => {

@@ -110,10 +110,10 @@ fn try_begin(
     }
     let started = turn.now;
     let at = At { task: Some(task), started, input: Some(&raw), output: None, scope };
-    if let Some(condition) = &task.condition {
-        if !turn.holds(condition, &raw, at, "if")? {
-            return Ok(left(raw, task.then));
-        }
+    if let Some(condition) = &task.condition
+        && !turn.holds(condition, &raw, at, "if")?
+    {
+        return Ok(left(raw, task.then));
     }
     turn.started_tasks.push(id);
     let input = transform_input(turn, &task.input, &raw, at)?;

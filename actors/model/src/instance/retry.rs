@@ -125,15 +125,15 @@ fn decide(
     }
     let scope = Scope { parent: at.scope, name: &catch.variable, value: &error };
     let at = At { scope: Some(&scope), ..at };
-    if let Some(when) = &catch.when {
-        if !turn.holds(when, input, at, "catch.when")? {
-            return Ok(Decision::Rethrow(fault));
-        }
+    if let Some(when) = &catch.when
+        && !turn.holds(when, input, at, "catch.when")?
+    {
+        return Ok(Decision::Rethrow(fault));
     }
-    if let Some(except) = &catch.except_when {
-        if turn.holds(except, input, at, "catch.exceptWhen")? {
-            return Ok(Decision::Rethrow(fault));
-        }
+    if let Some(except) = &catch.except_when
+        && turn.holds(except, input, at, "catch.exceptWhen")?
+    {
+        return Ok(Decision::Rethrow(fault));
     }
     if let Some(retry) = &catch.retry {
         if let Some(until) = next_attempt(turn, retry, run, input, at)? {
@@ -160,15 +160,15 @@ fn next_attempt(
     if retry.max_retries.is_some_and(|most| run.retries >= most) {
         return Ok(None);
     }
-    if let Some(when) = &retry.when {
-        if !turn.holds(when, input, at, "retry.when")? {
-            return Ok(None);
-        }
+    if let Some(when) = &retry.when
+        && !turn.holds(when, input, at, "retry.when")?
+    {
+        return Ok(None);
     }
-    if let Some(except) = &retry.except_when {
-        if turn.holds(except, input, at, "retry.exceptWhen")? {
-            return Ok(None);
-        }
+    if let Some(except) = &retry.except_when
+        && turn.holds(except, input, at, "retry.exceptWhen")?
+    {
+        return Ok(None);
     }
     let base = evaluate(turn, retry.delay.as_ref(), input, at, "retry.delay")?;
     let mut wait = grow(base, retry.backoff, run.retries + 1);
