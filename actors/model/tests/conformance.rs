@@ -7,6 +7,8 @@
     reason = "a test stops at the first surprise"
 )]
 
+#[path = "conformance/executor.rs"]
+mod executor;
 #[path = "conformance/kit.rs"]
 mod kit;
 #[path = "conformance/scenarios.rs"]

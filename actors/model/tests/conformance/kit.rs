@@ -9,7 +9,7 @@ use impresario_model::definition::Definition;
 use impresario_model::language::compile;
 use serde_json::{Value, json};
 
-use crate::support::executor::{self, Run};
+use crate::executor::{self, Run};
 use crate::support::scenario::{Scenario, catalog, includes};
 
 /// What this version does not run.

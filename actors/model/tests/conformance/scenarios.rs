@@ -4,7 +4,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use serde_json::{Value, json};
 
-use crate::support::executor::{self, Run};
+use crate::executor::{self, Run};
+use crate::support::outside;
 use crate::support::scenario::{self, Scenario, includes};
 
 /// Fewer would mean that files were not found.
@@ -50,9 +51,11 @@ fn check(scenario: &Scenario) -> Result<(), String> {
     compare("error", error, expected.error.clone(), false);
     compare("output", instance.output.clone().unwrap_or(json!("(none)")), expected.output.clone(), true);
     compare("tasks", json!(run.tasks), expected.tasks.as_ref().map(|tasks| json!(tasks)), true);
-    let activities = executor::activity_view(instance, &definition);
+    let activities = outside::activity_view(instance, &definition);
     let wanted = expected.activities.as_ref().map(|activities| json!(activities));
     compare("activities", json!(activities), wanted, false);
+    let events: Vec<&String> = run.world.events.iter().map(|event| &event.kind).collect();
+    compare("events", json!(events), expected.events.as_ref().map(|events| json!(events)), true);
     times(&run, scenario, &mut problems);
     if problems.is_empty() { Ok(()) } else { Err(problems.join("\n  ")) }
 }

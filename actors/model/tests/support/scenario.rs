@@ -15,6 +15,7 @@
 //!     error: {…}           # at least these members
 //!     tasks: [a, b]        # the names of all tasks that began, in order
 //!     activities: [{…}]    # of each activity at least these members, in order
+//!     events: [a.b]        # the types of the events it emits, in order
 //!     took: MILLISECONDS   # from start to end, exactly; or [at least, at most]
 //!     turns: [1, 9]        # how many entries it took, at least and at most
 //! ```
@@ -84,6 +85,9 @@ pub struct Expectation {
     pub tasks: Option<Vec<String>>,
     #[serde(default)]
     pub activities: Option<Vec<Value>>,
+    /// The types of the events that it emits, in order.
+    #[serde(default)]
+    pub events: Option<Vec<String>>,
     #[serde(default)]
     pub took: Option<Value>,
     #[serde(default)]

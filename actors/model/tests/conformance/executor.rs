@@ -9,17 +9,13 @@ use std::collections::BTreeMap;
 
 use impresario_model::definition::Definition;
 use impresario_model::encoding;
-use impresario_model::entry::{ActivityOutcome, ProcessEvent, StartEvent};
+use impresario_model::entry::{ProcessEvent, StartEvent};
 use impresario_model::instance::{Applied, Attempt, Effect, Instance, Moment};
-use serde_json::{Value, json};
 
-use super::scenario::{Happening, Scenario};
-use super::world::{Arrival, World, subject};
+use crate::support::outside::{ID, START_MS, event_of, start_event};
+use crate::support::scenario::Scenario;
+use crate::support::world::{Arrival, World, subject};
 
-/// When every run begins, in milliseconds since the Unix epoch: 2026-01-05T10:00:00Z, a Monday.
-pub const START_MS: u64 = 1_767_607_200_000;
-/// The id of every instance.
-pub const ID: &str = "00000000-0000-4000-8000-000000000001";
 /// More entries than any scenario needs: beyond it, something wakes the instance in vain.
 const ENTRIES_MAX: usize = 20_000;
 /// Every entry is checked up to this one, then each fiftieth: the checks copy the whole instance.
@@ -33,8 +29,6 @@ pub struct Run {
     pub tasks: Vec<String>,
     /// How many entries were applied.
     pub turns: usize,
-    /// How often it asked to go on in another turn.
-    pub continues: usize,
 }
 
 struct Executor<'d> {
@@ -47,7 +41,6 @@ struct Executor<'d> {
     /// What was applied, with what it asked for.
     history: Vec<(ProcessEvent, Moment, Applied)>,
     tasks: Vec<String>,
-    continues: usize,
 }
 
 /// Runs a scenario to its end, or until nothing will wake it any more.
@@ -60,40 +53,12 @@ pub fn run(scenario: &Scenario, definition: &Definition) -> Run {
         now: START_MS,
         history: Vec::new(),
         tasks: Vec::new(),
-        continues: 0,
     };
     for happening in &scenario.events {
         let event = event_of(happening, definition);
         executor.send(happening.at, event);
     }
     executor.run(start_event(definition, scenario.input.clone()))
-}
-
-/// The start of an instance by its API.
-pub fn start_event(definition: &Definition, input: Value) -> StartEvent {
-    StartEvent {
-        definition: definition.id.clone(),
-        input,
-        started_by: "api".to_owned(),
-        key: None,
-        runtime: "0.0.0-test".to_owned(),
-    }
-}
-
-/// The entry that something from outside is.
-pub fn event_of(happening: &Happening, definition: &Definition) -> ProcessEvent {
-    if let Some(reason) = &happening.cancel {
-        return ProcessEvent::Cancel { reason: Some(reason.clone()) };
-    }
-    if let Some(input) = &happening.start {
-        return ProcessEvent::Start(Box::new(start_event(definition, input.clone())));
-    }
-    let report = happening.report.as_ref().expect("something happens");
-    ProcessEvent::Report {
-        activity: report.activity,
-        token: format!("{ID}.{}.{}", report.activity, report.attempt),
-        outcome: ActivityOutcome::Completed(report.output.clone()),
-    }
 }
 
 impl Executor<'_> {
@@ -123,13 +88,7 @@ impl Executor<'_> {
             self.take(event, moment, applied);
         }
         self.replay(&instance);
-        Run {
-            instance,
-            turns: self.history.len(),
-            world: self.world,
-            tasks: self.tasks,
-            continues: self.continues,
-        }
+        Run { instance, turns: self.history.len(), world: self.world, tasks: self.tasks }
     }
 
     fn send(&mut self, after: u64, event: ProcessEvent) {
@@ -163,12 +122,8 @@ impl Executor<'_> {
                     self.send(0, marker);
                 }
                 Effect::Abandon { token, .. } => self.world.abandoned.push(token.clone()),
-                Effect::Continue => {
-                    self.continues += 1;
-                    self.send(0, ProcessEvent::Continue);
-                }
+                Effect::Continue => self.send(0, ProcessEvent::Continue),
                 // Nobody listens; the output of the task shows the event.
-                Effect::Emit(_) => {}
                 Effect::Emit(event) => self.world.events.push(event.as_ref().clone()),
                 Effect::Tell(message) => panic!("nobody to tell: {message:?}"),
             }
@@ -231,28 +186,4 @@ impl Executor<'_> {
         }
         assert!(instance.as_ref() == Some(end), "a replay ends differently:\n{instance:#?}\n{end:#?}");
     }
-}
-
-/// An activity as expectations see it.
-pub fn activity_view(instance: &Instance, definition: &Definition) -> Vec<Value> {
-    let view = |activity: &impresario_model::instance::Activity| {
-        use impresario_model::instance::ActivityState;
-        let (output, error) = match &activity.state {
-            ActivityState::Completed(output) => (Some(output.clone()), None),
-            ActivityState::Failed(fault) => (None, Some(fault.to_value())),
-            _ => (None, None),
-        };
-        json!({
-            "number": activity.number,
-            "task": definition.task(activity.task).name,
-            "function": format!("{}.{}", activity.adapter, activity.function),
-            "arguments": activity.arguments,
-            "restartable": activity.restartable,
-            "attempt": activity.attempt,
-            "status": activity.status(),
-            "output": output,
-            "error": error,
-        })
-    };
-    instance.activities.kept.iter().map(view).collect()
 }

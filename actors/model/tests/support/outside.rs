@@ -1,0 +1,62 @@
+//! An instance from outside: how it is started, what happens to it, and what is seen of it.
+
+use impresario_model::definition::Definition;
+use impresario_model::entry::{ActivityOutcome, ProcessEvent, StartEvent};
+use impresario_model::instance::{Activity, ActivityState, Instance};
+use serde_json::{Value, json};
+
+use super::scenario::Happening;
+
+/// When every run begins, in milliseconds since the Unix epoch: 2026-01-05T10:00:00Z, a Monday.
+pub const START_MS: u64 = 1_767_607_200_000;
+/// The id of every instance.
+pub const ID: &str = "00000000-0000-4000-8000-000000000001";
+/// The start of an instance by its API.
+pub fn start_event(definition: &Definition, input: Value) -> StartEvent {
+    StartEvent {
+        definition: definition.id.clone(),
+        input,
+        started_by: "api".to_owned(),
+        key: None,
+        runtime: "0.0.0-test".to_owned(),
+    }
+}
+
+/// The entry that something from outside is.
+pub fn event_of(happening: &Happening, definition: &Definition) -> ProcessEvent {
+    if let Some(reason) = &happening.cancel {
+        return ProcessEvent::Cancel { reason: Some(reason.clone()) };
+    }
+    if let Some(input) = &happening.start {
+        return ProcessEvent::Start(Box::new(start_event(definition, input.clone())));
+    }
+    let report = happening.report.as_ref().expect("something happens");
+    ProcessEvent::Report {
+        activity: report.activity,
+        token: format!("{ID}.{}.{}", report.activity, report.attempt),
+        outcome: ActivityOutcome::Completed(report.output.clone()),
+    }
+}
+
+/// An activity as expectations see it.
+pub fn activity_view(instance: &Instance, definition: &Definition) -> Vec<Value> {
+    let view = |activity: &Activity| {
+        let (output, error) = match &activity.state {
+            ActivityState::Completed(output) => (Some(output.clone()), None),
+            ActivityState::Failed(fault) => (None, Some(fault.to_value())),
+            _ => (None, None),
+        };
+        json!({
+            "number": activity.number,
+            "task": definition.task(activity.task).name,
+            "function": format!("{}.{}", activity.adapter, activity.function),
+            "arguments": activity.arguments,
+            "restartable": activity.restartable,
+            "attempt": activity.attempt,
+            "status": activity.status(),
+            "output": output,
+            "error": error,
+        })
+    };
+    instance.activities.kept.iter().map(view).collect()
+}

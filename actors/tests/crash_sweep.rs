@@ -1,0 +1,16 @@
+//! The engine against crashes: whatever it does, stopped at every durable write and started again, it ends as if
+//! nothing had happened.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test stops at the first surprise"
+)]
+
+#[path = "crash_sweep/node.rs"]
+mod node;
+#[path = "crash_sweep/scenarios.rs"]
+mod scenarios;
+#[path = "../model/tests/support/mod.rs"]
+mod support;

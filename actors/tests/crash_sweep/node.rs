@@ -1,0 +1,306 @@
+//! A node in one thread, on time that only the test moves: it can be killed at any write and started again.
+//!
+//! Two clocks are injected. The wall clock of the store and the shards is a number that the test sets. The timers of
+//! the runtime are paused by tokio, which moves them only when every task waits: so a wait for some of *that* time
+//! is a wait until everything is idle, and never one for a machine to be quick enough.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use impresario_actors::activity::RunRequest;
+use impresario_actors::behaviour::{Inspection, Kinds};
+use impresario_actors::clock::Clock;
+use impresario_actors::engine::{Engine, EngineArguments};
+use impresario_actors::post::Post;
+use impresario_actors::shard::{NotRun, Runner, ShardSettings};
+use impresario_model::entry::{Body, Entry, ProcessEvent};
+use impresario_model::ids::ActorId;
+use impresario_model::instance::Instance;
+use impresario_persistence::lossy::{CrashPoint, LossyStore};
+use impresario_persistence::{Owner, Store};
+
+use crate::support::outside::START_MS;
+use crate::support::world::{Arrival, World, subject};
+
+const TICK: Duration = Duration::from_millis(10);
+
+/// Small numbers, so that every mechanism is at work all the time: a checkpoint after three entries, batches of two,
+/// actors that leave memory as soon as they have nothing to do.
+pub fn settings() -> ShardSettings {
+    ShardSettings {
+        batch_entries: 2,
+        checkpoint_entries: 3,
+        checkpoint_interval: Duration::from_secs(3600),
+        idle_after: Duration::ZERO,
+        timer_horizon: Duration::from_secs(400 * 24 * 3600),
+        ..ShardSettings::default()
+    }
+}
+
+/// The wall clock.
+#[derive(Clone)]
+pub struct WallClock(Arc<AtomicU64>);
+
+impl WallClock {
+    pub fn now(&self) -> u64 {
+        self.0.load(Ordering::SeqCst)
+    }
+
+    pub fn set(&self, now: u64) {
+        self.0.fetch_max(now, Ordering::SeqCst);
+    }
+}
+
+/// Reports that come later, by their time.
+type Coming = Arc<Mutex<BTreeMap<(u64, usize), Entry>>>;
+
+/// Runs activities as the world answers them, and reports through the post office.
+struct WorldRunner {
+    world: Arc<Mutex<World>>,
+    coming: Coming,
+    post: Post,
+    clock: WallClock,
+}
+
+impl Runner for WorldRunner {
+    fn run(&self, request: RunRequest) -> Result<(), NotRun> {
+        let mut world = self.world.lock().unwrap();
+        let reply = world.run(Arrival {
+            key: request.key,
+            token: request.token.clone(),
+            attempt: request.attempt,
+            subject: subject(&request.function, &request.arguments),
+            arguments: request.arguments,
+        });
+        let Some(outcome) = reply.outcome else { return Ok(()) };
+        let event =
+            ProcessEvent::Report { activity: request.address.activity, token: request.token, outcome };
+        let to = ActorId::parse(&request.address.actor).unwrap();
+        let entry = Entry { to, origin: None, body: Body::Process(event) };
+        if reply.after > 0 {
+            let mut coming = self.coming.lock().unwrap();
+            coming.insert((self.clock.now() + reply.after, world.arrivals.len()), entry);
+            return Ok(());
+        }
+        let post = self.post.clone();
+        tokio::spawn(async move {
+            // A store that crashed takes nothing; then the report is lost with the node.
+            let _ = post.append(vec![post.address(&entry).unwrap()]).await;
+        });
+        Ok(())
+    }
+
+    fn abandon(&self, _adapter: &str, token: &str) {
+        self.world.lock().unwrap().abandoned.push(token.to_owned());
+    }
+}
+
+/// A node that lives until its store crashes.
+pub struct Node {
+    pub engine: Engine,
+    pub store: Arc<LossyStore>,
+    pub world: Arc<Mutex<World>>,
+    pub clock: WallClock,
+    pub crashes: usize,
+    /// Where the store crashes again after its first crash.
+    pub second_crash: Option<CrashPoint>,
+    kinds: Arc<dyn Kinds>,
+    settings: ShardSettings,
+    coming: Coming,
+    /// What a client has not been told to be durable yet; it asks again until it is.
+    unanswered: Vec<Entry>,
+    later: BTreeMap<(u64, usize), Entry>,
+}
+
+impl Node {
+    /// The first start, on an empty store, which crashes at `point`.
+    pub async fn start(
+        shards: u16,
+        kinds: Arc<dyn Kinds>,
+        world: World,
+        settings: ShardSettings,
+        point: Option<CrashPoint>,
+    ) -> Self {
+        let clock = WallClock(Arc::new(AtomicU64::new(START_MS)));
+        let now = clock.clone();
+        let store = Arc::new(LossyStore::with_clock(shards, Arc::new(move || now.now())));
+        if let Some(point) = point {
+            store.crash_at(point);
+        }
+        let world = Arc::new(Mutex::new(world));
+        let coming = Coming::default();
+        let engine = run(&store, &kinds, &world, &coming, &clock, &settings, 0).await;
+        Node {
+            engine,
+            store,
+            world,
+            clock,
+            crashes: 0,
+            second_crash: None,
+            kinds,
+            settings,
+            coming,
+            unanswered: Vec::new(),
+            later: BTreeMap::new(),
+        }
+    }
+
+    /// A client sends something, and sends it again until it is told that it is durable.
+    pub fn send(&mut self, entry: Entry) {
+        self.unanswered.push(entry);
+    }
+
+    /// A client will send something at a time.
+    pub fn send_at(&mut self, at: u64, entry: Entry) {
+        self.later.insert((at, self.later.len()), entry);
+    }
+
+    /// Lets everything happen that can happen without the wall clock moving on; restarts the node if it crashed.
+    pub async fn settle(&mut self) {
+        loop {
+            while let Some(entry) = self.unanswered.first() {
+                if self.engine.post().accept(std::slice::from_ref(entry)).await.is_err() {
+                    break;
+                }
+                self.unanswered.remove(0);
+            }
+            tokio::time::sleep(TICK * 3).await;
+            if !*self.store.crashed().borrow() {
+                return;
+            }
+            let point = self.second_crash.take();
+            self.restart(point).await;
+        }
+    }
+
+    /// What a power cut does, and a start after it.
+    pub async fn restart(&mut self, point: Option<CrashPoint>) {
+        self.crashes += 1;
+        let store = Arc::new(self.store.reopen());
+        if let Some(point) = point {
+            store.crash_at(point);
+        }
+        // The hosts die with their node, and with them what they would have reported.
+        self.coming.lock().unwrap().clear();
+        self.engine.stop().await;
+        self.store = store;
+        self.engine = run(
+            &self.store,
+            &self.kinds,
+            &self.world,
+            &self.coming,
+            &self.clock,
+            &self.settings,
+            self.crashes,
+        )
+        .await;
+    }
+
+    /// The next time at which something comes from the world or from a client.
+    fn next_arrival(&self) -> Option<u64> {
+        let coming = self.coming.lock().unwrap().keys().next().map(|(at, _)| *at);
+        coming.into_iter().chain(self.later.keys().next().map(|(at, _)| *at)).min()
+    }
+
+    /// Moves the wall clock on to the next thing that happens, not beyond `due`; false if nothing will happen.
+    pub async fn advance(&mut self, due: Option<u64>) -> bool {
+        let next = self.next_arrival().into_iter().chain(due).min();
+        let Some(next) = next else { return false };
+        self.clock.set(next);
+        let now = self.clock.now();
+        let mut arrived = Vec::new();
+        while let Some(first) = self.coming.lock().unwrap().first_entry().filter(|first| first.key().0 <= now)
+        {
+            arrived.push(first.remove());
+        }
+        for entry in arrived {
+            let append = self.engine.post().address(&entry).unwrap();
+            // See `WorldRunner::run`.
+            let _ = self.engine.post().append(vec![append]).await;
+        }
+        while let Some(first) = self.later.first_entry().filter(|first| first.key().0 <= now) {
+            let entry = first.remove();
+            self.send(entry);
+        }
+        true
+    }
+
+    /// An actor, once everything is settled.
+    pub async fn inspect(&mut self, actor: &ActorId) -> Inspection {
+        loop {
+            self.settle().await;
+            match self.engine.inspect(actor).await {
+                Ok(inspection) => return inspection,
+                // It crashed while it was asked.
+                Err(_) if *self.store.crashed().borrow() => {}
+                Err(error) => panic!("{actor}: {error}"),
+            }
+        }
+    }
+
+    /// An instance, if it has begun.
+    pub async fn instance(&mut self, id: &str) -> Option<Instance> {
+        match self.inspect(&ActorId::process(id)).await {
+            Inspection::Process(instance) => Some(*instance),
+            Inspection::Nothing => None,
+            other => panic!("{id} is {other:?}"),
+        }
+    }
+
+    /// Runs an instance to its end.
+    pub async fn run_to_end(&mut self, id: &str) -> Instance {
+        for _ in 0..STEPS_MAX {
+            let instance = self.instance(id).await;
+            let due = instance.as_ref().and_then(Instance::due);
+            if let Some(instance) = instance
+                && instance.status.ended()
+                && !instance.attention()
+            {
+                return instance;
+            }
+            self.advance(due).await;
+        }
+        let instance = self.instance(id).await;
+        panic!("it does not end at {}:\n{instance:#?}", self.clock.now());
+    }
+}
+
+/// More moves of the clock than any scenario needs.
+const STEPS_MAX: usize = 500;
+
+async fn run(
+    store: &Arc<LossyStore>,
+    kinds: &Arc<dyn Kinds>,
+    world: &Arc<Mutex<World>>,
+    coming: &Coming,
+    clock: &WallClock,
+    settings: &ShardSettings,
+    start: usize,
+) -> Engine {
+    let post = Post::new(Arc::clone(store) as Arc<dyn Store>, 100_000);
+    let runner = WorldRunner {
+        world: Arc::clone(world),
+        coming: Arc::clone(coming),
+        post: post.clone(),
+        clock: clock.clone(),
+    };
+    let now = clock.clone();
+    let arguments = EngineArguments {
+        owner: Owner { node: "node".to_owned(), incarnation: start.to_string() },
+        post,
+        kinds: Arc::clone(kinds),
+        runner: Arc::new(runner),
+        clock: Clock::new(move || now.now()),
+        settings: settings.clone(),
+        tick: TICK,
+    };
+    Engine::start(arguments, None).await.expect("the engine starts")
+}
+
+/// Runs a test on paused time in this thread.
+pub fn on_paused_time<T>(test: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+    runtime.unwrap().block_on(test)
+}
