@@ -1,7 +1,7 @@
 //! A disk that is really small: a file system in memory, in a mount namespace of its own where the system lets
 //! everybody have one, else mounted by root.
 
-use std::fs::File;
+use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -73,8 +73,12 @@ impl SmallDisk {
 
     /// Fills the disk but for about so many bytes.
     pub fn fill(&self, spare: u64) {
-        let mut filler = File::create(self.filler()).expect("a small disk can be written");
-        let block = vec![0x5A; 16 * 1024];
+        let mut filler = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(self.filler())
+            .expect("a small disk can be written");
+        let block = vec![0x5A; 4 * 1024];
         while filler.write_all(&block).is_ok() {}
         let length = filler.metadata().expect("a file has a length").len();
         filler.set_len(length.saturating_sub(spare)).expect("a file can be cut");

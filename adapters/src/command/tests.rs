@@ -1,3 +1,5 @@
+//! The adapter `command` against real programs.
+
 use std::path::{Path, PathBuf};
 
 use impresario_adapter::host::{ExitReason, serve};

@@ -1,3 +1,5 @@
+//! The adapter `http` against a server of the tests.
+
 use std::sync::Arc;
 
 use axum::Router;

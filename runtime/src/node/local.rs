@@ -26,6 +26,9 @@ use crate::orchestrator::{
 
 /// How many instances a page has if nothing else is said, and at most.
 const PAGE: (usize, usize) = (50, 1000);
+/// What lists can be asked for.
+const STATUSES: [&str; 8] =
+    ["pending", "running", "waiting", "suspended", "cancelled", "faulted", "completed", "quarantined"];
 /// When a sender that was refused should try again, in milliseconds.
 const RETRY_AFTER_MS: u64 = 500;
 /// The shortest prefix of an instance id that is looked for.
@@ -189,6 +192,9 @@ impl Local {
         let limit = query.limit.unwrap_or(PAGE.0);
         if limit == 0 || limit > PAGE.1 {
             return Err(Refusal::Invalid(format!("expected a limit from 1 to {}, found {limit}", PAGE.1)));
+        }
+        if let Some(status) = query.status.as_ref().filter(|status| !STATUSES.contains(&status.as_str())) {
+            return Err(Refusal::Invalid(format!("expected a status of {}, found '{status}'", STATUSES.join(", "))));
         }
         let after = query.cursor.as_deref().map(parse_cursor).transpose()?;
         let group = query.definition.map(|name| if name.contains(':') { name } else { format!("{name}:") });

@@ -1,6 +1,6 @@
 //! A full disk under the store: refused at the door, never half accepted, and over when there is space again.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use impresario_tests::api::{Failure, event};
 use impresario_tests::disk::SmallDisk;
@@ -11,9 +11,13 @@ use serde_json::json;
 use super::{GREET, works};
 
 const LIMIT: Duration = Duration::from_secs(60);
+/// How long the disk stays full.
+const HELD: Duration = Duration::from_secs(2);
 
 fn place_on(disk: &SmallDisk, place: Place) -> Place {
     place.on_disk(disk).define("greet", GREET).set("store.segment_size", "4MiB").set("store.shards", "2")
+        // Checkpoints meet the full disk too.
+        .set("engine.checkpoint_interval", "50ms")
 }
 
 /// Sends events of about 100 KiB until the node refuses one for want of space; how many it accepted.
@@ -62,10 +66,20 @@ async fn a_full_disk_is_refused_at_the_door_and_work_goes_on_when_there_is_space
     disk.fill(3 << 20);
     let accepted = send_until_full(&node, "live").await;
     assert!(accepted > 0, "there was some space");
+    // The last byte too.
+    disk.fill(0);
     unready(&node).await;
-    // It still shows what it knows.
+    // It goes on to refuse, and goes on to run, for as long as it lasts.
+    let began = Instant::now();
+    while began.elapsed() < HELD {
+        let more = event("/full", "more", "greeted", json!({ "name": "more", "padding": "x".repeat(100 << 10) }));
+        assert!(matches!(node.api.send(&more).await, Err(Failure::Refused(status, _)) if status == 503));
+    }
+    // It still shows what it knows, and does not fill the log of its complaints as well.
     node.api.page("limit=1").await.unwrap();
     assert!(node.process.runs(), "the node went down:\n{}", place.log());
+    let complaints = place.log().lines().count();
+    assert!(complaints < 200, "{complaints} lines in {HELD:?}:\n{}", place.log());
     disk.free();
     all_done(&node, accepted).await;
     works(&node, "after").await;

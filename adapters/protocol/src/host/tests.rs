@@ -1,3 +1,5 @@
+//! The host loop over a pair of pipes in memory: flow, cancellation, repetition, panics.
+
 use std::sync::Arc;
 
 use serde_json::{Value, json};

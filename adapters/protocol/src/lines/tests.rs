@@ -1,3 +1,5 @@
+//! Lines that are cut, too long, or not text.
+
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};

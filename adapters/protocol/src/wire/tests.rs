@@ -1,3 +1,5 @@
+//! Every message there and back, and what is not one.
+
 use serde_json::json;
 
 use super::*;
