@@ -1,5 +1,12 @@
 //! The expression language: what it computes, what it refuses, and that nothing in it can do harm.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test stops at the first surprise"
+)]
+
 #[path = "expression/determinism.rs"]
 mod determinism;
 #[path = "expression/hostile.rs"]

@@ -1,5 +1,9 @@
 //! Values inside strings: `"\(..)"` and the formats such as `@uri`.
 
+use base64::Engine as _;
+use base64::engine::DecodePaddingMode;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD};
+
 use super::json::{self, excerpt};
 use super::machine::Machine;
 use super::meter::SIZE_MAX;
@@ -52,7 +56,7 @@ pub(super) fn write<'v>(
             }
         }),
         Format::UriDecode => push(machine, text, &uri_decoded(&plain(machine, value)?)?),
-        Format::Base64 => push(machine, text, &base64_encoded(plain(machine, value)?.as_bytes())),
+        Format::Base64 => push(machine, text, &STANDARD.encode(plain(machine, value)?)),
         Format::Base64Decode => push(machine, text, &base64_decoded(&plain(machine, value)?)?),
     }
 }
@@ -180,38 +184,16 @@ fn uri_decoded<'v>(text: &str) -> Outcome<'v, String> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-
-fn base64_encoded(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for chunk in bytes.chunks(3) {
-        let byte = |i: usize| u32::from(chunk.get(i).copied().unwrap_or(0));
-        let group = byte(0) << 16 | byte(1) << 8 | byte(2);
-        for i in 0..4 {
-            let digit = ALPHABET.get((group >> (18 - 6 * i) & 63) as usize).copied().unwrap_or(b'=');
-            text.push(char::from(if i > chunk.len() { b'=' } else { digit }));
-        }
-    }
-    text
-}
-
 /// Padding may be missing; what is not UTF-8 is replaced, since strings hold nothing else.
 fn base64_decoded<'v>(text: &str) -> Outcome<'v, String> {
-    let refuse = || Stop::raise(format!("{} is not valid base64 data", excerpt(&Val::text(text))));
-    let mut bytes = Vec::with_capacity(text.len() / 4 * 3 + 3);
-    let (mut group, mut bits) = (0_u32, 0);
-    let digits = text.trim_end_matches('=');
-    for digit in digits.bytes() {
-        let value = ALPHABET.iter().position(|b| *b == digit).ok_or_else(refuse)?;
-        group = (group << 6 | value as u32) & 0xFFF;
-        bits += 6;
-        if bits >= 8 {
-            bits -= 8;
-            bytes.push((group >> bits & 0xFF) as u8);
-        }
-    }
-    if digits.len() % 4 == 1 {
-        return Err(refuse());
-    }
+    const LENIENT: GeneralPurpose = GeneralPurpose::new(
+        &base64::alphabet::STANDARD,
+        GeneralPurposeConfig::new()
+            .with_decode_padding_mode(DecodePaddingMode::Indifferent)
+            .with_decode_allow_trailing_bits(true),
+    );
+    let bytes = LENIENT
+        .decode(text)
+        .map_err(|_| Stop::raise(format!("{} is not valid base64 data", excerpt(&Val::text(text)))))?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }

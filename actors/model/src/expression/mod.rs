@@ -5,14 +5,14 @@
 //! no environment and no file, and it can neither run for ever, nor exhaust the stack, nor build a value
 //! beyond the limits below. So a replay gives the same value or the same error.
 //!
-//! The grammar is jaq's; the evaluator is our own ([`machine`]), since the one of jaq recurses as deep as the
+//! The grammar is jaq's; the evaluator is our own (`machine`), since the one of jaq recurses as deep as the
 //! program and the data make it. How the bounds come about:
 //!
-//! * **time**: a program cannot call itself ([`compile`]), so only iteration and data make it run long, and both
-//!   spend fuel ([`meter`]);
+//! * **time**: a program cannot call itself (`compile`), so only iteration and data make it run long, and both
+//!   spend fuel (`meter`);
 //! * **stack**: the machine counts its nesting, and what is built or read recursively has a greatest depth;
 //! * **memory**: whatever grows is paid for before it is allocated;
-//! * **sight**: functions that look at the world do not exist ([`names`]).
+//! * **sight**: functions that look at the world do not exist (`names`).
 //!
 //! What differs from jq 1.7:
 //!
@@ -47,6 +47,7 @@ mod update;
 mod value;
 
 use std::borrow::Cow;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -133,9 +134,11 @@ impl Expression {
         let held: Vec<_> = self.program.uses.iter().map(|name| variables.get(name)).collect();
         let globals = held.iter().map(|value| value.as_deref().map_or(Val::Null, Val::lend)).collect();
         let machine = Machine::new(&self.program, globals, Meter::new(*fuel));
-        let result = first(&machine, input);
+        // Nothing here panics on purpose; should a library do so, then it is the expression that failed.
+        let result = catch_unwind(AssertUnwindSafe(|| first(&machine, input).map_err(EvaluationError::from)));
         *fuel = machine.meter.left();
-        result.map_err(EvaluationError::from)
+        result
+            .unwrap_or_else(|_| Err(EvaluationError::Raised("the expression could not be evaluated".into())))
     }
 }
 

@@ -13,9 +13,10 @@ use super::ExpressionError;
 const LENGTH_MAX: usize = 64 << 10;
 /// How deep brackets may nest.
 const NESTING_MAX: usize = 64;
-/// The stack of the parsing thread. Only what is touched is ever allocated. Its need grows with the number of
-/// tokens, of which a source has at most [`LENGTH_MAX`]; 5 KiB for each is several times what was measured.
-const STACK: usize = 320 << 20;
+/// The stack of the parsing thread: what checking the tree takes, whose depth is limited, and for parsing some
+/// for each byte, several times what the densest nesting (a row of minus signs) was measured to take.
+const STACK: usize = 8 << 20;
+const STACK_PER_BYTE: usize = 5 << 10;
 
 /// Parses `source` and hands the tree to `check`, all on a thread of its own.
 pub(super) fn with_parsed<T: Send>(
@@ -27,7 +28,7 @@ pub(super) fn with_parsed<T: Send>(
     std::thread::scope(|scope| {
         std::thread::Builder::new()
             .name("expression-parser".into())
-            .stack_size(STACK)
+            .stack_size(STACK + STACK_PER_BYTE * source.len())
             .spawn_scoped(scope, || check(parse(source)?))
             .map_err(|error| ExpressionError {
                 message: format!("no thread to parse the expression on: {error}"),

@@ -109,3 +109,27 @@ fn long_but_flat_programs_are_fine() {
         );
     }
 }
+
+#[test]
+fn chains_of_any_length_are_parsed_or_refused() {
+    for link in [
+        "-",
+        ".|",
+        "1+",
+        "1,",
+        "1 as $x|",
+        "try ",
+        "label $x|",
+        ".a=",
+        "1//",
+        "1 and ",
+        "def f:1;",
+        "[]|",
+        "if 1 then ",
+    ] {
+        for n in [10, 100, 150, 200, 500, 1_000, 2_000, 4_000, 8_000] {
+            let _ = Expression::parse(&(link.repeat(n) + "1"), &NAMES);
+            let _ = Expression::parse(&(link.repeat(n) + "1" + &" end".repeat(n)), &NAMES);
+        }
+    }
+}

@@ -14,7 +14,7 @@ use crate::expression::machine::Machine;
 use crate::expression::operators;
 use crate::expression::value::{Outcome, Stop, Val};
 
-/// The longest format, and the longest text that a format can ask for by padding.
+/// The longest format.
 const FORMAT_MAX: usize = 1024;
 
 pub(super) const TABLE: &[Entry] = &[
@@ -54,10 +54,12 @@ fn refuse<'v>(error: &jiff::Error) -> Stop<'v> {
 /// A format without paddings such as `%999999999d`, which would build a text of any length.
 fn format_of<'a, 'v>(value: &'a Val<'_>) -> Outcome<'v, &'a str> {
     let format = text(value)?;
-    let padded =
-        format.as_bytes().windows(4).any(|w| w.iter().all(u8::is_ascii_digit)) && format.contains('%');
-    if format.len() > FORMAT_MAX || padded {
-        return Err(Stop::raise("the date format is too long"));
+    let padding = |directive: &str| {
+        let flags = directive.trim_start_matches(['-', '_', '^', '#', '.', ':']);
+        flags.bytes().take_while(u8::is_ascii_digit).count()
+    };
+    if format.len() > FORMAT_MAX || format.split('%').skip(1).any(|directive| padding(directive) > 2) {
+        return Err(Stop::raise("the date format is too long or pads too much"));
     }
     Ok(format)
 }

@@ -113,10 +113,8 @@ fn weight(pattern: &str) -> usize {
             }
             _ => last = 1,
         }
-        if c != '(' {
-            if let Some(group) = groups.last_mut() {
-                *group = group.saturating_add(last);
-            }
+        if let Some(group) = groups.last_mut().filter(|_| c != '(') {
+            *group = group.saturating_add(last);
         }
     }
     groups.into_iter().fold(0, usize::saturating_add)
