@@ -8,6 +8,8 @@
     reason = "a test stops at the first surprise"
 )]
 
+#[path = "crash_sweep/emit.rs"]
+mod emit;
 #[path = "crash_sweep/node.rs"]
 mod node;
 #[path = "crash_sweep/scenarios.rs"]
