@@ -81,9 +81,16 @@ pub(super) fn poll_for(turn: &mut Turn<'_>, spec: &For, run: &mut ForRun, at: At
 }
 
 /// Every branch gets a copy of the input and of the context.
-pub(super) fn begin_fork(turn: &Turn<'_>, branches: &[TaskId], input: &Value) -> Vec<Branch> {
+pub(super) fn begin_fork(
+    turn: &Turn<'_>,
+    task: &Task,
+    branches: &[TaskId],
+    input: &Value,
+) -> Result<Vec<Branch>, Fault> {
+    turn.check_copies(input, branches.len(), &task.pointer)?;
+    turn.check_copies(&turn.context, branches.len(), &task.pointer)?;
     let branch = || Branch { context: turn.context.clone(), state: BranchState::Ready(input.clone()) };
-    branches.iter().map(|_| branch()).collect()
+    Ok(branches.iter().map(|_| branch()).collect())
 }
 
 /// Polls all branches, in the order of the definition.

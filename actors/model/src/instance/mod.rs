@@ -10,6 +10,7 @@ mod leaf;
 mod poll;
 mod retry;
 mod run;
+mod size;
 mod turn;
 
 use serde::{Deserialize, Serialize};
@@ -146,6 +147,8 @@ pub struct InFlight {
     pub adapter: String,
     /// Whether the attempt may have begun: it is restartable, or its start marker is durable.
     pub may_have_begun: bool,
+    /// Whether it runs again whatever became of this attempt.
+    pub restartable: bool,
 }
 
 /// What a new owner of an instance has to settle.
@@ -240,6 +243,7 @@ impl Instance {
             token: activity.token(&self.id),
             adapter: activity.adapter.clone(),
             may_have_begun: activity.restartable || activity.marker.is_some(),
+            restartable: activity.restartable,
         });
         Unsettled { in_flight: in_flight.collect(), continuing: self.continuing }
     }
@@ -270,12 +274,15 @@ impl Instance {
             started_tasks: Vec::new(),
             tasks_left: TASKS_PER_TURN,
             fuel_left: FUEL_PER_TURN,
+            bytes_left: size::TURN_BYTES,
             out_of_budget: false,
         };
         let flow = step(&mut turn, &mut progress);
         let flow = match flow {
             Flow::Done(output) | Flow::End(output) => leave(&mut turn, output),
-            flow => flow,
+            Flow::Pending => size::check_state(progress.root.as_ref(), &turn.context, turn.activities)
+                .map_or_else(Flow::Fault, |()| Flow::Pending),
+            Flow::Fault(fault) => Flow::Fault(fault),
         };
         let ended = !matches!(flow, Flow::Pending);
         if ended {

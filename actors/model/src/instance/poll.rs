@@ -117,6 +117,7 @@ fn try_begin(
     }
     turn.started_tasks.push(id);
     let input = transform_input(turn, &task.input, &raw, at)?;
+    turn.charge(&input);
     let at = At { input: Some(&input), ..at };
     let deadline = match &task.timeout {
         None => None,
@@ -146,7 +147,9 @@ fn initial_state(
     Ok(match &task.kind {
         TaskKind::Do(_) => TaskState::Do(ListRun::new(input.clone())),
         TaskKind::For(spec) => TaskState::For(composite::begin_for(turn, task, spec, input, at)?),
-        TaskKind::Fork { branches, .. } => TaskState::Fork(composite::begin_fork(turn, branches, input)),
+        TaskKind::Fork { branches, .. } => {
+            TaskState::Fork(composite::begin_fork(turn, task, branches, input)?)
+        }
         TaskKind::Try { catch, .. } => TaskState::Try(retry::begin(turn, catch, input, at)?),
         TaskKind::Wait(delay) => {
             let after: u64 = turn.evaluate(delay, input, at, "wait")?;
@@ -247,6 +250,7 @@ fn finish(
     let at = At { task: Some(task), started, input: Some(input), output: Some(&raw), scope };
     let output = transform_output(turn, &task.output, &raw, at, "output")?;
     let output = output.unwrap_or(raw);
+    turn.charge(&output);
     let at = At { task: Some(task), started, input: Some(input), output: Some(&output), scope };
     if let Some(context) = transform_output(turn, &task.export, &output, at, "export")? {
         turn.context = context;

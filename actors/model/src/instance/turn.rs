@@ -87,6 +87,7 @@ pub(super) struct Turn<'a> {
     pub started_tasks: Vec<TaskId>,
     pub tasks_left: u32,
     pub fuel_left: u64,
+    pub bytes_left: usize,
     pub out_of_budget: bool,
 }
 
@@ -256,7 +257,7 @@ impl<'a> Turn<'a> {
 
     /// Whether the next task has to wait for another turn.
     pub fn exhausted(&mut self) -> bool {
-        let exhausted = self.tasks_left == 0 || self.fuel_left == 0;
+        let exhausted = self.tasks_left == 0 || self.fuel_left == 0 || self.bytes_left == 0;
         self.out_of_budget |= exhausted;
         exhausted
     }
