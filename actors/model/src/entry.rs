@@ -105,7 +105,8 @@ pub enum ActivityOutcome {
         /// What happened.
         reason: String,
     },
-    /// It certainly did not begin, and may be tried again: its node stopped before it could.
+    /// It is tried again, and not counted as lost: its node stopped before it began, or may have, and it is
+    /// restartable.
     NotStarted,
     /// It never began, and never will.
     Refused {

@@ -151,8 +151,13 @@ impl Shard {
             if flight.may_have_begun {
                 // If its host is still there, nobody waits for what it does any more.
                 self.outbox.abandoned.push((flight.adapter, flight.token.clone()));
-                let reason = "the node stopped while it was in flight".to_owned();
-                self.report(actor, flight.activity, &flight.token, ActivityOutcome::Lost { reason });
+                // Most of what is in flight only waits for its turn. So a restartable one is not counted as lost:
+                // after a few crashes it would be given up without ever having run.
+                let outcome = match flight.restartable {
+                    true => ActivityOutcome::NotStarted,
+                    false => ActivityOutcome::Lost { reason: "the node stopped while it was in flight".to_owned() },
+                };
+                self.report(actor, flight.activity, &flight.token, outcome);
             } else {
                 self.mark_start(actor, flight.activity, flight.token);
             }
