@@ -10,9 +10,19 @@
 
 #[path = "crash_sweep/emit.rs"]
 mod emit;
+#[path = "crash_sweep/events.rs"]
+mod events;
 #[path = "crash_sweep/node.rs"]
 mod node;
+#[path = "crash_sweep/poison.rs"]
+mod poison;
+#[path = "crash_sweep/pressure.rs"]
+mod pressure;
+#[path = "crash_sweep/refusing.rs"]
+mod refusing;
 #[path = "crash_sweep/scenarios.rs"]
 mod scenarios;
+#[path = "crash_sweep/schedules.rs"]
+mod schedules;
 #[path = "../model/tests/support/mod.rs"]
 mod support;

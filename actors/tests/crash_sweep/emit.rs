@@ -1,21 +1,16 @@
 //! Events that an instance raises, with a crash at every durable write: each arrives once, and starts one instance.
 
-use std::sync::Arc;
-
-use impresario_actors::behaviour::{BuiltinKinds, Inspection, Kinds};
-use impresario_actors::definitions::Definitions;
+use impresario_actors::behaviour::Inspection;
 use impresario_model::definition::Definition;
 use impresario_model::entry::{Body, Entry, ProcessEvent, Route, RouterEvent, TriggerEvent};
 use impresario_model::ids::{self, ActorId};
 use impresario_model::instance::Status;
 use impresario_model::language::{Catalog, compile};
-use impresario_model::router::Window;
 use impresario_persistence::lossy::{CrashPoint, Side};
 use serde_json::json;
 
-use crate::node::{Node, on_paused_time, settings};
+use crate::node::{Node, Setup, kinds_of, on_paused_time};
 use crate::support::outside::{ID, start_event};
-use crate::support::world::World;
 
 const SHARDS: u16 = 3;
 const TRIGGER: &str = "test/handle/on";
@@ -63,13 +58,9 @@ fn run(point: Option<CrashPoint>) -> (End, u64, usize) {
     let (raise, handle) =
         (compile(RAISE, &Catalog::default()).unwrap(), compile(HANDLE, &Catalog::default()).unwrap());
     let entries = setup(&raise, &handle);
-    let definitions = Arc::new(Definitions::default());
-    definitions.add(raise);
-    definitions.add(handle);
-    let kinds: Arc<dyn Kinds> =
-        Arc::new(BuiltinKinds::new(definitions, Window { millis: 60_000, count: 1_000 }));
+    let kinds = kinds_of(&[&raise, &handle]);
     on_paused_time(async {
-        let mut node = Node::start(SHARDS, kinds, World::new(&Default::default()), settings(), point).await;
+        let mut node = Node::start(Setup { crash: point, ..Setup::new(SHARDS, kinds) }).await;
         entries.into_iter().for_each(|entry| node.send(entry));
         assert_eq!(node.run_to_end(ID).await.status, Status::Completed);
         let mut end = End { events: 0, repeated: 0, fired: 0, outputs: Vec::new() };

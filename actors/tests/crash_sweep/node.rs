@@ -10,17 +10,21 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use impresario_actors::activity::RunRequest;
-use impresario_actors::behaviour::{Inspection, Kinds};
+use impresario_actors::behaviour::{BuiltinKinds, Inspection, Kinds};
 use impresario_actors::clock::Clock;
+use impresario_actors::definitions::Definitions;
 use impresario_actors::engine::{Engine, EngineArguments};
-use impresario_actors::post::Post;
+use impresario_actors::post::{Post, PostError};
 use impresario_actors::shard::{NotRun, Runner, ShardSettings};
+use impresario_model::definition::Definition;
 use impresario_model::entry::{Body, Entry, ProcessEvent};
 use impresario_model::ids::ActorId;
 use impresario_model::instance::Instance;
+use impresario_model::router::Window;
 use impresario_persistence::lossy::{CrashPoint, LossyStore};
-use impresario_persistence::{Owner, Store};
+use impresario_persistence::{Owner, Store, StoreError};
 
+use crate::refusing::{Refusals, Refusing};
 use crate::support::outside::START_MS;
 use crate::support::world::{Arrival, World, subject};
 
@@ -86,14 +90,52 @@ impl Runner for WorldRunner {
         }
         let post = self.post.clone();
         tokio::spawn(async move {
-            // A store that crashed takes nothing; then the report is lost with the node.
-            let _ = post.append(vec![post.address(&entry).unwrap()]).await;
+            // If the store crashes, the report is lost with the node.
+            deliver(&post, &entry).await;
         });
         Ok(())
     }
 
     fn abandon(&self, _adapter: &str, token: &str) {
         self.world.lock().unwrap().abandoned.push(token.to_owned());
+    }
+}
+
+/// Appends an entry as a host does: until the store takes it, or is gone.
+async fn deliver(post: &Post, entry: &Entry) {
+    let append = post.address(entry).unwrap();
+    while let Err(PostError::Store(StoreError::Busy | StoreError::Full(_))) =
+        post.append(vec![append.clone()]).await
+    {
+        tokio::time::sleep(TICK).await;
+    }
+}
+
+/// What a node is made with.
+pub struct Setup {
+    pub shards: u16,
+    pub kinds: Arc<dyn Kinds>,
+    pub world: World,
+    pub settings: ShardSettings,
+    /// Where its store crashes.
+    pub crash: Option<CrashPoint>,
+    /// Where its store crashes again after that.
+    pub second_crash: Option<CrashPoint>,
+    pub refusals: Arc<Refusals>,
+}
+
+impl Setup {
+    /// Without crashes, with an empty script.
+    pub fn new(shards: u16, kinds: Arc<dyn Kinds>) -> Self {
+        Setup {
+            shards,
+            kinds,
+            world: World::default(),
+            settings: settings(),
+            crash: None,
+            second_crash: None,
+            refusals: Refusals::none(),
+        }
     }
 }
 
@@ -104,10 +146,10 @@ pub struct Node {
     pub world: Arc<Mutex<World>>,
     pub clock: WallClock,
     pub crashes: usize,
-    /// Where the store crashes again after its first crash.
-    pub second_crash: Option<CrashPoint>,
+    second_crash: Option<CrashPoint>,
     kinds: Arc<dyn Kinds>,
     settings: ShardSettings,
+    refusals: Arc<Refusals>,
     coming: Coming,
     /// What a client has not been told to be durable yet; it asks again until it is.
     unanswered: Vec<Entry>,
@@ -115,32 +157,36 @@ pub struct Node {
 }
 
 impl Node {
-    /// The first start, on an empty store, which crashes at `point`.
-    pub async fn start(
-        shards: u16,
-        kinds: Arc<dyn Kinds>,
-        world: World,
-        settings: ShardSettings,
-        point: Option<CrashPoint>,
-    ) -> Self {
+    /// The first start, on an empty store.
+    pub async fn start(setup: Setup) -> Self {
         let clock = WallClock(Arc::new(AtomicU64::new(START_MS)));
         let now = clock.clone();
-        let store = Arc::new(LossyStore::with_clock(shards, Arc::new(move || now.now())));
-        if let Some(point) = point {
+        let store = Arc::new(LossyStore::with_clock(setup.shards, Arc::new(move || now.now())));
+        if let Some(point) = setup.crash {
             store.crash_at(point);
         }
-        let world = Arc::new(Mutex::new(world));
+        let world = Arc::new(Mutex::new(setup.world));
         let coming = Coming::default();
-        let engine = run(&store, &kinds, &world, &coming, &clock, &settings, 0).await;
+        let arguments = EngineParts {
+            store: &store,
+            kinds: &setup.kinds,
+            world: &world,
+            coming: &coming,
+            clock: &clock,
+            settings: &setup.settings,
+            refusals: &setup.refusals,
+        };
+        let engine = arguments.run(0).await;
         Node {
             engine,
             store,
             world,
             clock,
             crashes: 0,
-            second_crash: None,
-            kinds,
-            settings,
+            second_crash: setup.second_crash,
+            kinds: setup.kinds,
+            settings: setup.settings,
+            refusals: setup.refusals,
             coming,
             unanswered: Vec::new(),
             later: BTreeMap::new(),
@@ -170,32 +216,31 @@ impl Node {
             if !*self.store.crashed().borrow() {
                 return;
             }
-            let point = self.second_crash.take();
-            self.restart(point).await;
+            self.restart().await;
         }
     }
 
     /// What a power cut does, and a start after it.
-    pub async fn restart(&mut self, point: Option<CrashPoint>) {
+    pub async fn restart(&mut self) {
         self.crashes += 1;
         let store = Arc::new(self.store.reopen());
-        if let Some(point) = point {
+        if let Some(point) = self.second_crash.take() {
             store.crash_at(point);
         }
         // The hosts die with their node, and with them what they would have reported.
         self.coming.lock().unwrap().clear();
         self.engine.stop().await;
         self.store = store;
-        self.engine = run(
-            &self.store,
-            &self.kinds,
-            &self.world,
-            &self.coming,
-            &self.clock,
-            &self.settings,
-            self.crashes,
-        )
-        .await;
+        let parts = EngineParts {
+            store: &self.store,
+            kinds: &self.kinds,
+            world: &self.world,
+            coming: &self.coming,
+            clock: &self.clock,
+            settings: &self.settings,
+            refusals: &self.refusals,
+        };
+        self.engine = parts.run(self.crashes).await;
     }
 
     /// The next time at which something comes from the world or from a client.
@@ -216,15 +261,22 @@ impl Node {
             arrived.push(first.remove());
         }
         for entry in arrived {
-            let append = self.engine.post().address(&entry).unwrap();
-            // See `WorldRunner::run`.
-            let _ = self.engine.post().append(vec![append]).await;
+            deliver(self.engine.post(), &entry).await;
         }
         while let Some(first) = self.later.first_entry().filter(|first| first.key().0 <= now) {
             let entry = first.remove();
             self.send(entry);
         }
         true
+    }
+
+    /// When the shards next have something to do, as far as they know.
+    pub async fn next_due(&mut self) -> Option<u64> {
+        self.settle().await;
+        let gauges = self.engine.post().gauges().iter();
+        let due = gauges.map(|gauge| gauge.next_due.load(Ordering::Relaxed)).min();
+        // Beyond the horizon they have only to look for more.
+        due.filter(|due| *due < self.clock.now() + 200 * 24 * 3_600_000)
     }
 
     /// An actor, once everything is settled.
@@ -270,33 +322,52 @@ impl Node {
 /// More moves of the clock than any scenario needs.
 const STEPS_MAX: usize = 500;
 
-async fn run(
-    store: &Arc<LossyStore>,
-    kinds: &Arc<dyn Kinds>,
-    world: &Arc<Mutex<World>>,
-    coming: &Coming,
-    clock: &WallClock,
-    settings: &ShardSettings,
-    start: usize,
-) -> Engine {
-    let post = Post::new(Arc::clone(store) as Arc<dyn Store>, 100_000);
-    let runner = WorldRunner {
-        world: Arc::clone(world),
-        coming: Arc::clone(coming),
-        post: post.clone(),
-        clock: clock.clone(),
-    };
-    let now = clock.clone();
-    let arguments = EngineArguments {
-        owner: Owner { node: "node".to_owned(), incarnation: start.to_string() },
-        post,
-        kinds: Arc::clone(kinds),
-        runner: Arc::new(runner),
-        clock: Clock::new(move || now.now()),
-        settings: settings.clone(),
-        tick: TICK,
-    };
-    Engine::start(arguments, None).await.expect("the engine starts")
+struct EngineParts<'a> {
+    store: &'a Arc<LossyStore>,
+    kinds: &'a Arc<dyn Kinds>,
+    world: &'a Arc<Mutex<World>>,
+    coming: &'a Coming,
+    clock: &'a WallClock,
+    settings: &'a ShardSettings,
+    refusals: &'a Arc<Refusals>,
+}
+
+impl EngineParts<'_> {
+    async fn run(&self, start: usize) -> Engine {
+        let store = Refusing { inner: Arc::clone(self.store), refusals: Arc::clone(self.refusals) };
+        let post = Post::new(Arc::new(store) as Arc<dyn Store>, 100_000);
+        let runner = WorldRunner {
+            world: Arc::clone(self.world),
+            coming: Arc::clone(self.coming),
+            post: post.clone(),
+            clock: self.clock.clone(),
+        };
+        let now = self.clock.clone();
+        let arguments = EngineArguments {
+            owner: Owner { node: "node".to_owned(), incarnation: start.to_string() },
+            post,
+            kinds: Arc::clone(self.kinds),
+            runner: Arc::new(runner),
+            clock: Clock::new(move || now.now()),
+            settings: self.settings.clone(),
+            tick: TICK,
+        };
+        Engine::start(arguments, None).await.expect("the engine starts")
+    }
+}
+
+/// The actors of the product, with these definitions.
+pub fn kinds_of(definitions: &[&Definition]) -> Arc<BuiltinKinds> {
+    let known = Arc::new(Definitions::default());
+    for definition in definitions {
+        known.add((*definition).clone());
+    }
+    Arc::new(BuiltinKinds::new(known, Window { millis: 3_600_000, count: 1_000 }))
+}
+
+/// An entry from outside for an instance.
+pub fn to_process(instance: &str, event: ProcessEvent) -> Entry {
+    Entry { to: ActorId::process(instance), origin: None, body: Body::Process(event) }
 }
 
 /// Runs a test on paused time in this thread.

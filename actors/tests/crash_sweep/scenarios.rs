@@ -1,28 +1,23 @@
 //! Every scenario of the language, with a crash at every durable write.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 use std::time::Duration;
 
-use impresario_actors::behaviour::{BuiltinKinds, Kinds};
-use impresario_actors::definitions::Definitions;
 use impresario_actors::shard::ShardSettings;
 use impresario_model::definition::Definition;
-use impresario_model::entry::{ActivityOutcome, Body, Entry, ProcessEvent};
-use impresario_model::ids::ActorId;
+use impresario_model::entry::{ActivityOutcome, ProcessEvent};
 use impresario_model::instance::{ActivityState, Instance, Status};
-use impresario_model::router::Window;
 use impresario_persistence::lossy::{CrashPoint, Side};
 use serde_json::{Value, json};
 
-use crate::node::{Node, on_paused_time, settings};
+use crate::node::{Node, Setup, kinds_of, on_paused_time, settings, to_process};
 use crate::support::outside::{ID, START_MS, activity_view, event_of, start_event};
 use crate::support::scenario::{self, Scenario};
 use crate::support::world::World;
 
 const SHARDS: u16 = 2;
 /// At most so many writes of one scenario are crashed at; they are spread over its whole run.
-const POINTS_MAX: u64 = 40;
+const POINTS_MAX: u64 = 24;
 
 /// How a run ended.
 struct End {
@@ -30,12 +25,6 @@ struct End {
     world: World,
     crashes: usize,
     writes: u64,
-}
-
-fn kinds(definition: &Definition) -> Arc<dyn Kinds> {
-    let definitions = Arc::new(Definitions::default());
-    definitions.add(definition.clone());
-    Arc::new(BuiltinKinds::new(definitions, Window { millis: 60_000, count: 1_000 }))
 }
 
 /// Runs a scenario to its end, with a crash, and with another one after the restart.
@@ -46,14 +35,18 @@ fn run(
     points: [Option<CrashPoint>; 2],
 ) -> End {
     on_paused_time(async {
-        let world = World::new(&scenario.answers);
-        let mut node = Node::start(SHARDS, kinds(definition), world, settings.clone(), points[0]).await;
-        node.second_crash = points[1];
-        let entry = |event| Entry { to: ActorId::process(ID), origin: None, body: Body::Process(event) };
+        let mut node = Node::start(Setup {
+            world: World::new(&scenario.answers),
+            settings: settings.clone(),
+            crash: points[0],
+            second_crash: points[1],
+            ..Setup::new(SHARDS, kinds_of(&[definition]))
+        })
+        .await;
         let start = start_event(definition, scenario.input.clone());
-        node.send(entry(ProcessEvent::Start(Box::new(start))));
+        node.send(to_process(ID, ProcessEvent::Start(Box::new(start))));
         for happening in &scenario.events {
-            node.send_at(START_MS + happening.at, entry(event_of(happening, definition)));
+            node.send_at(START_MS + happening.at, to_process(ID, event_of(happening, definition)));
         }
         let instance = node.run_to_end(ID).await;
         let writes = node.store.counts().total();

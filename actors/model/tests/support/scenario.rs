@@ -124,11 +124,16 @@ impl Scenario {
                 _ => document[key] = value.clone(),
             }
         }
-        compile(&document.to_string(), &catalog()).unwrap_or_else(|found| {
-            let found: Vec<String> = found.iter().map(ToString::to_string).collect();
-            panic!("'{}' does not compile:\n{}", self.name, found.join("\n"))
-        })
+        definition_of(&document)
     }
+}
+
+/// A definition from its document.
+pub fn definition_of(document: &Value) -> Definition {
+    compile(&document.to_string(), &catalog()).unwrap_or_else(|found| {
+        let found: Vec<String> = found.iter().map(ToString::to_string).collect();
+        panic!("it does not compile:\n{}", found.join("\n"))
+    })
 }
 
 /// The functions that scenarios call: `work` may be done again, `once` may not; `twice` and `strict` are tasks.

@@ -1,0 +1,151 @@
+//! Events, through routers and triggers to instances and on to other instances: each starts exactly one, whatever
+//! crashes and whatever is sent twice.
+
+use std::collections::BTreeMap;
+
+use impresario_actors::behaviour::Inspection;
+use impresario_actors::shard::ShardSettings;
+use impresario_model::definition::Definition;
+use impresario_model::entry::{Body, Entry, Route, RouterEvent, TriggerEvent};
+use impresario_model::event::CloudEvent;
+use impresario_model::ids::{ActorId, event_shard};
+use impresario_persistence::lossy::{CrashPoint, Side};
+use impresario_persistence::{ListQuery, Store};
+use serde_json::{Value, json};
+
+use crate::node::{Node, Setup, kinds_of, on_paused_time, settings};
+use crate::support::scenario::definition_of;
+
+const SHARDS: u16 = 4;
+/// How many different events come from outside.
+const EVENTS: usize = 3;
+
+/// Each `disk.full` starts `first`, which does some work and emits `disk.cleaned`, which starts `second`.
+fn definitions() -> [Definition; 2] {
+    let first = json!({
+        "document": { "dsl": "1.0.3", "namespace": "test", "name": "first", "version": "1.0.0" },
+        "schedule": { "on": { "one": { "with": { "type": "disk.full", "data": "${ .used > 90 }" } } } },
+        "do": [
+            { "clean": { "call": "work:1.0.0@default", "with": { "job": "clean", "host": "${ .[0].data.host }" } } },
+            { "tell": { "emit": { "event": { "with": { "type": "disk.cleaned", "data": { "host": "${ .host }" } } } } } },
+        ],
+    });
+    let second = json!({
+        "document": { "dsl": "1.0.3", "namespace": "test", "name": "second", "version": "1.0.0" },
+        "schedule": { "on": { "one": { "with": { "type": "disk.cleaned" } } } },
+        "do": [{ "note": { "set": { "host": "${ .[0].data.host }" } } }],
+    });
+    [definition_of(&first), definition_of(&second)]
+}
+
+/// How it ended: the status and output of each instance by its definition, and what the monitors counted.
+#[derive(Debug, PartialEq)]
+struct End {
+    instances: BTreeMap<String, Vec<(String, Value)>>,
+    fired: Vec<u64>,
+    routed: u64,
+}
+
+fn event(number: usize) -> CloudEvent {
+    CloudEvent::from_json(json!({
+        "specversion": "1.0", "id": number.to_string(), "source": "/disks", "type": "disk.full",
+        "data": { "host": format!("host-{number}"), "used": 95 },
+    }))
+    .unwrap()
+}
+
+async fn run(settings: ShardSettings, points: [Option<CrashPoint>; 2]) -> (End, usize, u64) {
+    let definitions = definitions();
+    let kinds = kinds_of(&[&definitions[0], &definitions[1]]);
+    let setup = Setup { settings, crash: points[0], second_crash: points[1], ..Setup::new(SHARDS, kinds) };
+    let mut node = Node::start(setup).await;
+    let outside = |to: ActorId, body: Body| Entry { to, origin: None, body };
+    let mut routes = Vec::new();
+    for definition in &definitions {
+        let trigger = &definition.triggers[0].name;
+        let arm = TriggerEvent::Arm { definition: definition.id.clone(), runtime: "0".to_owned() };
+        node.send(outside(ActorId::trigger(trigger), Body::Trigger(arm)));
+        let kind = if definition.id.name == "first" { "disk.full" } else { "disk.cleaned" };
+        routes.push(Route { trigger: trigger.clone(), types: Some(vec![kind.to_owned()]) });
+    }
+    for shard in 0..SHARDS {
+        node.send(outside(ActorId::router(shard), Body::Router(RouterEvent::Routes(routes.clone()))));
+    }
+    node.settle().await;
+    // Each event comes twice.
+    for event in (0..EVENTS).chain(0..EVENTS).map(event) {
+        let to = ActorId::router(event_shard(&event.source, &event.id, SHARDS));
+        node.send(outside(to, Body::Router(RouterEvent::Event(Box::new(event)))));
+        node.settle().await;
+    }
+    let (writes, crashes) = (node.store.counts().total(), node.crashes);
+    let end = end(&mut node, &definitions).await;
+    node.engine.stop().await;
+    (end, crashes, writes)
+}
+
+async fn end(node: &mut Node, definitions: &[Definition]) -> End {
+    let mut fired = Vec::new();
+    for definition in definitions {
+        match node.inspect(&ActorId::trigger(&definition.triggers[0].name)).await {
+            Inspection::Trigger(trigger) => fired.push(trigger.fired),
+            other => panic!("{other:?}"),
+        }
+    }
+    let mut routed = 0;
+    for shard in 0..SHARDS {
+        match node.inspect(&ActorId::router(shard)).await {
+            // A client that got no answer sends again, so only what was no repetition is counted.
+            Inspection::Router(state, _) => routed += state.events - state.repeated,
+            other => panic!("{other:?}"),
+        }
+    }
+    // A friendly stop stores everything, so that the list of the store is whole.
+    node.engine.stop().await;
+    let query = ListQuery { prefix: "process/".to_owned(), limit: 1_000, ..ListQuery::default() };
+    let rows = node.store.list(query).await.unwrap();
+    node.restart().await;
+    let mut instances: BTreeMap<String, Vec<(String, Value)>> = BTreeMap::new();
+    for row in rows {
+        let id = row.actor.strip_prefix("process/").unwrap();
+        let instance = node.instance(id).await.unwrap();
+        let seen = (
+            instance.status.word().to_owned(),
+            instance.output.clone().unwrap_or(Value::Null)["host"].take(),
+        );
+        instances.entry(instance.definition.name.clone()).or_default().push(seen);
+    }
+    instances
+        .values_mut()
+        .for_each(|seen| seen.sort_by_key(|(status, host)| (status.clone(), host.to_string())));
+    End { instances, fired, routed }
+}
+
+/// Two settings: checkpoints all the time, and hardly one, so that a restart sends everything again.
+fn both_settings() -> [ShardSettings; 2] {
+    [settings(), ShardSettings { batch_entries: 512, checkpoint_entries: 100_000, ..settings() }]
+}
+
+#[test]
+fn each_event_starts_one_instance_whatever_crashes() {
+    let mut swept = 0;
+    for settings in both_settings() {
+        let (calm, _, writes) = on_paused_time(run(settings.clone(), [None, None]));
+        let hosts: Vec<(String, Value)> =
+            (0..EVENTS).map(|n| ("completed".to_owned(), json!(format!("host-{n}")))).collect();
+        assert_eq!(calm.instances["second"], hosts);
+        assert_eq!(calm.instances["first"].len(), EVENTS);
+        assert_eq!((calm.fired.as_slice(), calm.routed), ([EVENTS as u64; 2].as_slice(), 2 * EVENTS as u64));
+        for nth in 1..=writes {
+            for side in [Side::Before, Side::After] {
+                let first = CrashPoint { write: None, nth, side };
+                let again = CrashPoint { write: None, nth: 1 + nth % 11, side };
+                let (end, crashes, _) = on_paused_time(run(settings.clone(), [Some(first), Some(again)]));
+                swept += 1;
+                assert!(crashes > 0);
+                assert_eq!(end, calm, "{first:?}, then {again:?}");
+            }
+        }
+    }
+    println!("{swept} crash points");
+}
