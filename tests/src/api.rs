@@ -79,7 +79,8 @@ impl Api {
 
     /// Sends one event in structured mode.
     pub async fn send(&self, event: &Value) -> Result<Accepted, Failure> {
-        let request = self.request(Method::POST, "/events").header("content-type", "application/cloudevents+json");
+        let request =
+            self.request(Method::POST, "/events").header("content-type", "application/cloudevents+json");
         self.ask(request.body(event.to_string())).await
     }
 

@@ -64,7 +64,9 @@ impl SmallDisk {
     pub fn wrapper(&self) -> Vec<String> {
         let Some(holder) = &self.holder else { return Vec::new() };
         let target = holder.id().to_string();
-        ["nsenter", "--preserve-credentials", "--user", "--mount", "--target", &target].map(str::to_owned).to_vec()
+        ["nsenter", "--preserve-credentials", "--user", "--mount", "--target", &target]
+            .map(str::to_owned)
+            .to_vec()
     }
 
     fn filler(&self) -> PathBuf {

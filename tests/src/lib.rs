@@ -4,7 +4,6 @@
 //! with the test, however the test ends.
 
 #![expect(
-    clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
     reason = "support of tests: what cannot go on says so by panicking"

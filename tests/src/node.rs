@@ -27,9 +27,10 @@ pub struct Place {
     folder: TempDir,
     settings: Vec<String>,
     packs: Vec<PathBuf>,
-    data: PathBuf,
+    /// The data folder as the nodes see it.
+    inside: PathBuf,
     /// The same folder as this process sees it.
-    view: PathBuf,
+    data: PathBuf,
     wrapper: Vec<OsString>,
 }
 
@@ -42,9 +43,17 @@ impl Default for Place {
 impl Place {
     /// A new, empty one.
     pub fn new() -> Self {
-        let folder = tempfile::Builder::new().prefix("impresario-test-").tempdir().expect("a temporary folder");
+        let folder =
+            tempfile::Builder::new().prefix("impresario-test-").tempdir().expect("a temporary folder");
         let data = folder.path().join("data");
-        Place { folder, settings: Vec::new(), packs: Vec::new(), view: data.clone(), data, wrapper: Vec::new() }
+        Place {
+            folder,
+            settings: Vec::new(),
+            packs: Vec::new(),
+            inside: data.clone(),
+            data,
+            wrapper: Vec::new(),
+        }
     }
 
     /// Nodes run with this setting.
@@ -62,8 +71,8 @@ impl Place {
 
     /// Nodes keep their data on this disk.
     pub fn on_disk(mut self, disk: &SmallDisk) -> Self {
-        self.data = disk.inside().join("data");
-        self.view = disk.outside().join("data");
+        self.inside = disk.inside().join("data");
+        self.data = disk.outside().join("data");
         self.wrapper = disk.wrapper().into_iter().map(OsString::from).collect();
         self
     }
@@ -75,7 +84,7 @@ impl Place {
 
     /// The data folder of the nodes.
     pub fn data(&self) -> &Path {
-        &self.view
+        &self.data
     }
 
     /// Writes a file into the folder.
@@ -101,7 +110,7 @@ impl Place {
 
     /// The arguments of `serve`, for a test that runs it by itself.
     pub fn serve_arguments(&self) -> Vec<OsString> {
-        let mut arguments: Vec<OsString> = vec!["--data".into(), self.data.clone().into()];
+        let mut arguments: Vec<OsString> = vec!["--data".into(), self.inside.clone().into()];
         arguments.extend(["--set".into(), "http.listen=127.0.0.1:0".into()]);
         for setting in &self.settings {
             arguments.extend(["--set".into(), setting.into()]);
@@ -137,7 +146,7 @@ impl Place {
             .kill_on_drop(true)
             .spawn()
             .expect("the binary starts");
-        Process { child, data: self.view.clone(), log: self.log_file() }
+        Process { child, data: self.data.clone(), log: self.log_file() }
     }
 
     /// Starts a node and waits until it is ready.

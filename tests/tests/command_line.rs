@@ -1,6 +1,6 @@
 //! The command line against a running node: what it prints for people and for programs, and how it fails.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test stops at the first surprise")]
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 use std::time::Duration;
 
@@ -65,14 +65,20 @@ fn says(ended: &Ended, words: &[&str]) {
 #[tokio::test(flavor = "multi_thread")]
 async fn events_and_starts_are_followed_from_the_command_line() {
     let session = Session::start().await;
-    says(&session.run(&["send", "greeted", "--data", r#"{"name":"Ada"}"#]).done(), &["accepted 1 event", "fsync"]);
+    says(
+        &session.run(&["send", "greeted", "--data", r#"{"name":"Ada"}"#]).done(),
+        &["accepted 1 event", "fsync"],
+    );
     let sent = session.json(&["send", "greeted", "--data", r#"{"name":"Bob"}"#, "--count", "3"]);
     assert_eq!(sent, json!({ "accepted": 3, "durability": "fsync" }));
     // The same id again is taken, and starts nothing again.
     for _ in 0..2 {
         session.json(&["send", "greeted", "--data", r#"{"name":"Cy"}"#, "--id", "same"]);
     }
-    let file = session.place.write("event.json", r#"{"specversion":"1.0","id":"e","source":"/f","type":"greeted","data":{"name":"Di"}}"#);
+    let file = session.place.write(
+        "event.json",
+        r#"{"specversion":"1.0","id":"e","source":"/f","type":"greeted","data":{"name":"Di"}}"#,
+    );
     session.json(&["send", "--event", file.to_str().unwrap()]);
     eventually(Duration::from_secs(30), "six instances that completed", async || {
         let page = session.json(&["ps", "--status", "completed", "--definition", "test/greet"]);
@@ -90,7 +96,10 @@ async fn events_and_starts_are_followed_from_the_command_line() {
 
     let first = session.json(&["start", "test/greet", "--key", "k", "--input", r#"{"name":"Guy"}"#]);
     let again = session.json(&["start", "test/greet", "--key", "k", "--input", r#"{"name":"Guy"}"#]);
-    assert_eq!((&first["id"], &first["created"], &again["created"]), (&again["id"], &json!(true), &json!(false)));
+    assert_eq!(
+        (&first["id"], &first["created"], &again["created"]),
+        (&again["id"], &json!(true), &json!(false))
+    );
     let other = session.run(&["start", "test/greet", "--key", "k", "--input", r#"{"name":"Hal"}"#]);
     other.failed(2, &["another input"]);
 
@@ -104,7 +113,10 @@ async fn events_and_starts_are_followed_from_the_command_line() {
     says(&session.run(&["ps"]).done(), &["INSTANCE", "STATUS", "test/greet:1.0.0", "completed", "faulted"]);
 
     let id = first["id"].as_str().unwrap();
-    says(&session.run(&["show", &id[..13]]).done(), &[id, "completed", "note (command/echo)", r#"{"hello":"Guy"}"#]);
+    says(
+        &session.run(&["show", &id[..13]]).done(),
+        &[id, "completed", "note (command/echo)", r#"{"hello":"Guy"}"#],
+    );
     assert_eq!(session.json(&["show", id])["activities"][0]["attempts"], 1);
     session.node.stop().await;
 }
@@ -126,7 +138,8 @@ async fn a_cancelled_instance_ends() {
 async fn the_node_shows_what_it_has() {
     let session = Session::start().await;
     let definitions = session.json(&["definitions"]);
-    let ids: Vec<&str> = definitions.as_array().unwrap().iter().map(|one| one["id"].as_str().unwrap()).collect();
+    let ids: Vec<&str> =
+        definitions.as_array().unwrap().iter().map(|one| one["id"].as_str().unwrap()).collect();
     assert_eq!(ids, ["test/fail:1.0.0", "test/greet:1.0.0", "test/park:1.0.0"]);
     says(&session.run(&["definitions"]).done(), &["test/greet:1.0.0", "Says hello", "event greeted"]);
     let triggers = session.json(&["triggers"]);
@@ -134,7 +147,8 @@ async fn the_node_shows_what_it_has() {
     says(&session.run(&["triggers"]).done(), &["test/greet/on", "event greeted"]);
     session.json(&["start", "test/park"]);
     let tree = session.json(&["tree"]);
-    let groups: Vec<&str> = tree["children"].as_array().unwrap().iter().map(|one| one["name"].as_str().unwrap()).collect();
+    let groups: Vec<&str> =
+        tree["children"].as_array().unwrap().iter().map(|one| one["name"].as_str().unwrap()).collect();
     assert_eq!(groups, ["shards", "hosts"]);
     says(&session.run(&["tree"]).done(), &["shard 0", "running", "adapter command", "└─", "process/"]);
     session.node.stop().await;
@@ -145,18 +159,28 @@ async fn settings_are_shown_with_where_they_came_from() {
     let place = Place::new();
     place.write("impresario.toml", "environment = 'TEST'\n[engine]\nretention = '2days'\n");
     let variables = [("IMPRESARIO_STORE_SHARDS", "8")];
-    let ended = cli::run_with(place.path(), &["--set", "log.level=warn", "--json", "config"], &variables).done();
+    let ended =
+        cli::run_with(place.path(), &["--set", "log.level=warn", "--json", "config"], &variables).done();
     let all = ended.json();
     let find = |key: &str| all.as_array().unwrap().iter().find(|one| one["key"] == key).unwrap().clone();
     let origin = |key: &str| find(key)["origin"].as_str().unwrap().to_owned();
-    assert_eq!((find("environment")["value"].clone(), origin("environment")), (json!("TEST"), "impresario.toml:1:15".into()));
-    assert_eq!((find("engine.retention")["value"].clone(), origin("engine.retention")), (json!("2days"), "impresario.toml:3:13".into()));
+    assert_eq!(
+        (find("environment")["value"].clone(), origin("environment")),
+        (json!("TEST"), "impresario.toml:1:15".into())
+    );
+    assert_eq!(
+        (find("engine.retention")["value"].clone(), origin("engine.retention")),
+        (json!("2days"), "impresario.toml:3:13".into())
+    );
     assert_eq!(origin("store.shards"), "env IMPRESARIO_STORE_SHARDS");
     assert_eq!(origin("log.level"), "flag --set");
     assert_eq!(origin("http.listen"), "default");
     let page = cli::run(place.path(), &["config"]).done();
     says(&page, &["http.listen", "127.0.0.1:4747", "default", "impresario.toml:3"]);
-    says(&cli::run(place.path(), &["config", "--reference"]).done(), &["# Configuration", "IMPRESARIO_HTTP_LISTEN"]);
+    says(
+        &cli::run(place.path(), &["config", "--reference"]).done(),
+        &["# Configuration", "IMPRESARIO_HTTP_LISTEN"],
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -165,7 +189,10 @@ async fn definitions_are_checked_without_a_node() {
     let file = place.write("greet.yaml", GREET);
     says(&cli::run(place.path(), &["check", file.to_str().unwrap()]).done(), &["ok test/greet:1.0.0"]);
     let checked = cli::run(place.path(), &["--json", "check", file.to_str().unwrap()]).done().json();
-    assert_eq!((&checked["ok"], &checked["definitions"][0]["id"]), (&json!(true), &json!("test/greet:1.0.0")));
+    assert_eq!(
+        (&checked["ok"], &checked["definitions"][0]["id"]),
+        (&json!(true), &json!("test/greet:1.0.0"))
+    );
     // Everything that is wrong is told at once.
     let file = place.write("wrong.yaml", &GREET.replace("'1.0.0'", "one").replace("set:", "sett:"));
     let checked = cli::run(place.path(), &["check", file.to_str().unwrap()]);
@@ -185,7 +212,8 @@ async fn without_a_node_the_command_line_says_what_to_do() {
     let Session { place, node } = session;
     node.kill().await;
     let data = place.data().to_str().unwrap().to_owned();
-    cli::run(place.path(), &["--data", &data, "ps"]).failed(1, &["no node answers", &pid, "impresario serve"]);
+    cli::run(place.path(), &["--data", &data, "ps"])
+        .failed(1, &["no node answers", &pid, "impresario serve"]);
     // One that was stopped takes it away.
     place.start().await.stop().await;
     assert!(!place.data().join("node.json").exists());
@@ -197,7 +225,11 @@ async fn what_makes_no_sense_is_told_before_anything_is_done() {
     let url = session.node.api.url().to_owned();
     let wrong = cli::run_with(session.place.path(), &["--url", &url, "ps"], &[("IMPRESARIO_TOKEN", "wrong")]);
     wrong.failed(2, &["refuses the token", "IMPRESARIO_TOKEN"]);
-    let right = cli::run_with(session.place.path(), &["ps"], &[("IMPRESARIO_TOKEN", session.node.api.token()), ("IMPRESARIO_URL", &url)]);
+    let right = cli::run_with(
+        session.place.path(),
+        &["ps"],
+        &[("IMPRESARIO_TOKEN", session.node.api.token()), ("IMPRESARIO_URL", &url)],
+    );
     says(&right.done(), &["no instances"]);
     session.run(&["ps", "--status", "sleepy"]).failed(2, &["sleepy", "running"]);
     session.run(&["start", "test/greeet"]).failed(2, &["test/greeet", "test/greet:1.0.0"]);

@@ -5,7 +5,10 @@ use impresario_tests::chance::fresh_seed;
 use impresario_tests::sweep::{Nemesis, Plan, run};
 
 async fn sweep(plan: Plan) {
-    println!("seed {}; again: cargo run -p impresario-tests --bin kill-sweep -- --seed {}", plan.seed, plan.seed);
+    println!(
+        "seed {}; again: cargo run -p impresario-tests --bin kill-sweep -- --seed {}",
+        plan.seed, plan.seed
+    );
     println!("{}", run(plan).await);
 }
 

@@ -44,7 +44,10 @@ pub fn serve(file: Option<PathBuf>) {
     });
 }
 
-async fn accept(State(writer): State<Option<mpsc::Sender<Waiting>>>, body: Bytes) -> (StatusCode, &'static str) {
+async fn accept(
+    State(writer): State<Option<mpsc::Sender<Waiting>>>,
+    body: Bytes,
+) -> (StatusCode, &'static str) {
     if let Some(writer) = writer {
         let (done, written) = oneshot::channel();
         writer.send((body, done)).await.unwrap();

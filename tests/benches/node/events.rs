@@ -5,10 +5,10 @@ use std::time::Duration;
 use impresario_tests::node::{Node, Place};
 use tempfile::TempDir;
 
+use crate::Options;
 use crate::bare::Bare;
 use crate::report::{Report, median};
 use crate::wire::{Amount, CONNECTIONS, Template, event_body, load};
-use crate::Options;
 
 /// Runs of each; they take turns, so that a slow minute of the machine meets all of them.
 const RUNS: usize = 5;

@@ -6,10 +6,10 @@ use impresario_tests::node::{Node, Place};
 use impresario_tests::poll::eventually;
 use serde_json::json;
 
+use crate::Options;
 use crate::events::host;
 use crate::report::{Report, median, percentile};
 use crate::wire::{Amount, CONNECTIONS, Template, digits, load};
-use crate::Options;
 
 const RUNS: usize = 3;
 const LIMIT: Duration = Duration::from_secs(600);
@@ -89,6 +89,11 @@ pub async fn latency(options: &Options, report: &mut Report) {
     let remark = format!("one after another, {count} times");
     report.add("start acknowledged, unloaded, p50", percentile(&mut acknowledged, 50), "ms", remark);
     report.add("start acknowledged, unloaded, p99", percentile(&mut acknowledged, 99), "ms", "");
-    report.add("start to completed, three activities, p50", percentile(&mut completed, 50), "ms", "as a client sees it");
+    report.add(
+        "start to completed, three activities, p50",
+        percentile(&mut completed, 50),
+        "ms",
+        "as a client sees it",
+    );
     report.add("start to completed, three activities, p99", percentile(&mut completed, 99), "ms", "");
 }

@@ -6,7 +6,8 @@ use std::fs;
 pub fn describe() -> String {
     let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
     let cpus = read("/proc/cpuinfo");
-    let model = cpus.lines().find_map(|line| line.strip_prefix("model name")?.split(':').nth(1)).unwrap_or("?");
+    let model =
+        cpus.lines().find_map(|line| line.strip_prefix("model name")?.split(':').nth(1)).unwrap_or("?");
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
     let memory: u64 = read("/proc/meminfo")
         .lines()

@@ -32,7 +32,8 @@ impl Report {
         println!("{}", self.machine);
         let width = self.rows.iter().map(|(name, ..)| name.chars().count()).max().unwrap_or_default();
         for (name, value, unit, remark) in &self.rows {
-            let unit_and_remark = if remark.is_empty() { (*unit).to_owned() } else { format!("{unit:<12} {remark}") };
+            let unit_and_remark =
+                if remark.is_empty() { (*unit).to_owned() } else { format!("{unit:<12} {remark}") };
             println!("{name:<width$}  {:>12} {unit_and_remark}", number(*value));
         }
     }

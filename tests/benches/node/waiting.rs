@@ -5,11 +5,11 @@ use std::time::{Duration, Instant};
 use impresario_tests::node::{Node, Place};
 use impresario_tests::poll::eventually;
 
+use crate::Options;
 use crate::events::host;
 use crate::machine::{folder_bytes, resident};
 use crate::report::Report;
 use crate::wire::{Amount, Template, digits, load};
-use crate::Options;
 
 const LIMIT: Duration = Duration::from_secs(600);
 
@@ -42,7 +42,12 @@ pub async fn measure(options: &Options, report: &mut Report) {
     node.kill().await;
     let began = Instant::now();
     let node = place.start().await;
-    report.add("recovery after kill -9", began.elapsed().as_secs_f64(), "s", "from the start of the process until ready; aim: under 5");
+    report.add(
+        "recovery after kill -9",
+        began.elapsed().as_secs_f64(),
+        "s",
+        "from the start of the process until ready; aim: under 5",
+    );
     report.add("  node after recovery", resident(node.process.pid()) as f64 / 1e6, "MB", "resident");
     let waiting = node.api.instances("status=waiting&definition=bench/park").await.unwrap();
     assert_eq!(waiting.len() as u64, count + 1_000, "every waiting instance has to be there after a kill");
@@ -56,7 +61,11 @@ async fn parked(node: &Node) {
         let shards = tree.children.iter().find(|group| group.name == "shards")?;
         // The router of a shard stays, as does whoever else is at work.
         let live = |fact: &String| fact.strip_suffix(" live")?.parse::<u32>().ok();
-        shards.children.iter().all(|shard| shard.facts.iter().find_map(live).is_some_and(|live| live <= 1)).then_some(())
+        shards
+            .children
+            .iter()
+            .all(|shard| shard.facts.iter().find_map(live).is_some_and(|live| live <= 1))
+            .then_some(())
     })
     .await;
 }

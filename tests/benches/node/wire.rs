@@ -101,7 +101,10 @@ pub async fn load(host: &str, template: &Template, first: u64, amount: Amount) -
                         200..=299 => break,
                         // Refused under load: offered again, and counted once.
                         429 | 503 => tokio::time::sleep(Duration::from_millis(20)).await,
-                        other => panic!("expected to be accepted, found {other}: {}", String::from_utf8_lossy(&buffer)),
+                        other => panic!(
+                            "expected to be accepted, found {other}: {}",
+                            String::from_utf8_lossy(&buffer)
+                        ),
                     }
                 }
             }

@@ -29,7 +29,7 @@ pub(super) struct Clients {
 fn name(plan: &Plan, number: u64) -> String {
     // Both ways all the time: every so many orders, one is a start.
     let every = u64::from(plan.total() / plan.starts.max(1)).max(1);
-    let is_start = plan.starts > 0 && number % every == 0 && number / every < u64::from(plan.starts);
+    let is_start = plan.starts > 0 && number.is_multiple_of(every) && number / every < u64::from(plan.starts);
     format!("{}-{number}", if is_start { "start" } else { "event" })
 }
 

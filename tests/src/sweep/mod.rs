@@ -225,5 +225,10 @@ async fn nothing_starts_again(node: &Node, plan: &Plan, placed: &BTreeMap<String
 fn keep(place: Place, wrong: &[String]) -> ! {
     let kept = place.keep();
     let shown: Vec<&str> = wrong.iter().take(20).map(String::as_str).collect();
-    panic!("{} findings, the first ones:\n{}\nevidence is kept in {}", wrong.len(), shown.join("\n"), kept.display())
+    panic!(
+        "{} findings, the first ones:\n{}\nevidence is kept in {}",
+        wrong.len(),
+        shown.join("\n"),
+        kept.display()
+    )
 }

@@ -28,7 +28,9 @@ mark end "$2" "$3"
 pub(super) fn definition(script: &Path, ledger: &Path) -> String {
     let (script, ledger) = (script.display(), ledger.display());
     let shell = |task: &str| {
-        format!("run: {{ shell: {{ command: 'sh {script} {ledger} {task} \"$1\" \"$2\"', arguments: [ '${{ .order }}', '${{ .work }}' ] }}, return: none }}")
+        format!(
+            "run: {{ shell: {{ command: 'sh {script} {ledger} {task} \"$1\" \"$2\"', arguments: [ '${{ .order }}', '${{ .work }}' ] }}, return: none }}"
+        )
     };
     let call = |task: &str| {
         format!(

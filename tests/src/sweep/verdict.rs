@@ -27,15 +27,21 @@ pub(super) fn judge(
             if restartable && work.begun.len() > 1 {
                 tally.repeated += 1;
                 if plan.nemesis == Nemesis::Terminate {
-                    findings.push(format!("{task} ran {} times in spite of friendly stops", work.begun.len()));
+                    findings
+                        .push(format!("{task} ran {} times in spite of friendly stops", work.begun.len()));
                 }
             }
         }
-        wrong.extend(findings.into_iter().map(|finding| format!("{order} ({}): {finding}", instance.summary.id)));
+        wrong.extend(
+            findings.into_iter().map(|finding| format!("{order} ({}): {finding}", instance.summary.id)),
+        );
     }
     let known = |order: &String| by_order.contains_key(order.as_str());
     wrong.extend(
-        ledger.keys().filter(|(order, _)| !known(order)).map(|key| format!("{key:?} is in the ledger, ordered by nobody")),
+        ledger
+            .keys()
+            .filter(|(order, _)| !known(order))
+            .map(|key| format!("{key:?} is in the ledger, ordered by nobody")),
     );
     if wrong.is_empty() { Ok(tally) } else { Err(wrong) }
 }
@@ -51,7 +57,10 @@ fn one_instance_each<'a>(
         let input = if instance.input.is_array() { &instance.input[0]["data"] } else { &instance.input };
         let order = input["order"].as_str().unwrap_or_default();
         if let Some(other) = by_order.insert(order, instance) {
-            wrong.push(format!("{order} started two instances: {} and {}", instance.summary.id, other.summary.id));
+            wrong.push(format!(
+                "{order} started two instances: {} and {}",
+                instance.summary.id, other.summary.id
+            ));
         }
         match placed.get(order) {
             None => wrong.push(format!("{} was ordered by nobody: {}", instance.summary.id, instance.input)),

@@ -48,8 +48,11 @@ async fn commands_that_are_not_there_fail_with_their_names() {
 async fn an_endpoint_that_hangs_ends_in_a_timeout_and_is_let_go() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("http://{}/", listener.local_addr().unwrap());
-    let call = format!("call: http\n          with: {{ method: get, endpoint: '{endpoint}' }}\n          timeout: PT0.5S");
-    let plain = format!("  - ask:\n      do:\n        - get:\n            {}\n", call.replace("\n  ", "\n    "));
+    let call = format!(
+        "call: http\n          with: {{ method: get, endpoint: '{endpoint}' }}\n          timeout: PT0.5S"
+    );
+    let plain =
+        format!("  - ask:\n      do:\n        - get:\n            {}\n", call.replace("\n  ", "\n    "));
     let caught = format!(
         "  - ask:\n      try:\n        - get:\n            {}\n      catch:\n        errors: {{ with: {{ status: 408 }} }}\n        \
          do:\n          - note: {{ set: {{ late: '${{ $error.status }}' }} }}\n",
@@ -111,7 +114,10 @@ fn runs(pid: &str) -> bool {
 async fn a_host_that_dies_interrupts_what_it_did_and_nothing_else() {
     let place = Place::new().define("greet", GREET);
     let mark = place.path().join("begun");
-    let once = format!("  - once: {{ run: {{ shell: {{ command: 'echo $$ >> {}; sleep 1000' }} }} }}\n", mark.display());
+    let once = format!(
+        "  - once: {{ run: {{ shell: {{ command: 'echo $$ >> {}; sleep 1000' }} }} }}\n",
+        mark.display()
+    );
     // The second attempt finds the mark of the first, and ends.
     let again = format!(
         "  - again:
@@ -120,7 +126,8 @@ async fn a_host_that_dies_interrupts_what_it_did_and_nothing_else() {
 ",
         place.path().join("again").display()
     );
-    let place = place.define("once", &definition("once", &once)).define("again", &definition("again", &again));
+    let place =
+        place.define("once", &definition("once", &once)).define("again", &definition("again", &again));
     let node = place.start().await;
     let once = node.api.start("test/once", json!({}), None).await.unwrap();
     let again = node.api.start("test/again", json!({}), None).await.unwrap();
@@ -136,7 +143,10 @@ async fn a_host_that_dies_interrupts_what_it_did_and_nothing_else() {
     rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
 
     let detail = node.ended(&once.id).await;
-    assert_eq!((detail.summary.status.as_str(), detail.activities[0].status.as_str()), ("faulted", "interrupted"));
+    assert_eq!(
+        (detail.summary.status.as_str(), detail.activities[0].status.as_str()),
+        ("faulted", "interrupted")
+    );
     assert_eq!(detail.error.unwrap()["title"], "interrupted");
     let detail = node.ended(&again.id).await;
     assert_eq!(detail.output, Some(json!("2\n")), "{detail:?}");

@@ -27,7 +27,11 @@ async fn an_unknown_task_is_named_with_its_place_by_check_and_by_serve() {
     let checked = cli::run(place.path(), &["--json", "check", file]);
     assert_eq!((checked.code, checked.json()["ok"].clone()), (1, json!(false)));
     let diagnostic = &checked.json()["diagnostics"][0];
-    assert_eq!((diagnostic["line"].clone(), diagnostic["column"].clone()), (json!(4), json!(7)), "{diagnostic}");
+    assert_eq!(
+        (diagnostic["line"].clone(), diagnostic["column"].clone()),
+        (json!(4), json!(7)),
+        "{diagnostic}"
+    );
 
     let mut process = place.spawn();
     assert_eq!(process.ended().await.code(), Some(1));

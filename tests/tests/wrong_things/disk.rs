@@ -15,7 +15,11 @@ const LIMIT: Duration = Duration::from_secs(60);
 const HELD: Duration = Duration::from_secs(2);
 
 fn place_on(disk: &SmallDisk, place: Place) -> Place {
-    place.on_disk(disk).define("greet", GREET).set("store.segment_size", "4MiB").set("store.shards", "2")
+    place
+        .on_disk(disk)
+        .define("greet", GREET)
+        .set("store.segment_size", "4MiB")
+        .set("store.shards", "2")
         // Checkpoints meet the full disk too.
         .set("engine.checkpoint_interval", "50ms")
 }
@@ -28,7 +32,10 @@ async fn send_until_full(node: &Node, life: &str) -> usize {
         match node.api.send(&event("/full", &format!("{life}-{number}"), "greeted", data)).await {
             Ok(_) => {}
             Err(Failure::Refused(status, problem)) => {
-                assert_eq!((status.as_u16(), problem.kind.as_str()), (503, "urn:impresario:problem:unavailable"));
+                assert_eq!(
+                    (status.as_u16(), problem.kind.as_str()),
+                    (503, "urn:impresario:problem:unavailable")
+                );
                 assert!(problem.detail.contains("space"), "{}", problem.detail);
                 return number;
             }
@@ -72,7 +79,8 @@ async fn a_full_disk_is_refused_at_the_door_and_work_goes_on_when_there_is_space
     // It goes on to refuse, and goes on to run, for as long as it lasts.
     let began = Instant::now();
     while began.elapsed() < HELD {
-        let more = event("/full", "more", "greeted", json!({ "name": "more", "padding": "x".repeat(100 << 10) }));
+        let more =
+            event("/full", "more", "greeted", json!({ "name": "more", "padding": "x".repeat(100 << 10) }));
         assert!(matches!(node.api.send(&more).await, Err(Failure::Refused(status, _)) if status == 503));
     }
     // It still shows what it knows, and does not fill the log of its complaints as well.

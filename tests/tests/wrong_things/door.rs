@@ -30,15 +30,19 @@ async fn requests_that_make_no_sense_are_refused_and_harm_nobody() {
     let batch = json!([event("/x", "good", "greeted", json!({ "name": "never" })), without_id]).to_string();
     refused(&node, post("application/cloudevents-batch+json", batch), 400, "invalid", &["id"]).await;
 
-    refused(&node, post("text/plain", "hello".to_owned()), 415, "unsupported-media-type", &["cloudevents"]).await;
+    refused(&node, post("text/plain", "hello".to_owned()), 415, "unsupported-media-type", &["cloudevents"])
+        .await;
 
     let deep = "[".repeat(100_000);
     refused(&node, post(STRUCTURED, deep), 400, "invalid", &["JSON"]).await;
 
-    let request = node.api.request(Method::POST, "/api/v1/instances").json(&json!({ "definition": "test/gret" }));
+    let request =
+        node.api.request(Method::POST, "/api/v1/instances").json(&json!({ "definition": "test/gret" }));
     refused(&node, request, 404, "not-found", &["test/gret", "test/greet:1.0.0"]).await;
-    refused(&node, node.api.request(Method::GET, "/api/v1/instances/0190"), 404, "not-found", &["0190"]).await;
-    refused(&node, node.api.request(Method::GET, "/api/v1/instances?limit=0"), 400, "invalid", &["limit"]).await;
+    refused(&node, node.api.request(Method::GET, "/api/v1/instances/0190"), 404, "not-found", &["0190"])
+        .await;
+    refused(&node, node.api.request(Method::GET, "/api/v1/instances?limit=0"), 400, "invalid", &["limit"])
+        .await;
     refused(&node, node.api.request(Method::GET, "/api/v1/nothing"), 404, "not-found", &["/api/v1"]).await;
     refused(&node, node.api.request(Method::PUT, "/events"), 405, "method-not-allowed", &["PUT"]).await;
 
@@ -53,7 +57,8 @@ async fn a_body_of_two_mebibytes_is_refused() {
     let place = Place::new().define("greet", GREET);
     let node = place.start().await;
     let large = event("/x", "large", "greeted", json!({ "name": "x".repeat(2 << 20) })).to_string();
-    let told = node.api.request(Method::POST, "/events").header("content-type", STRUCTURED).body(large.clone());
+    let told =
+        node.api.request(Method::POST, "/events").header("content-type", STRUCTURED).body(large.clone());
     refused(&node, told, 413, "body-too-large", &["1048576", "http.body_limit"]).await;
     // Of unknown length: it has to be read to be refused.
     let chunks: Vec<Result<Vec<u8>, std::io::Error>> =
@@ -76,7 +81,8 @@ async fn nobody_without_the_token_gets_in() {
         refused(&node, wrong, 401, "unauthorized", &["another token"]).await;
     }
     let event = event("/x", "1", "greeted", json!({ "name": "never" })).to_string();
-    let send = || node.api.anonymous(Method::POST, "/events").header("content-type", STRUCTURED).body(event.clone());
+    let send =
+        || node.api.anonymous(Method::POST, "/events").header("content-type", STRUCTURED).body(event.clone());
     refused(&node, send(), 401, "unauthorized", &["Authorization"]).await;
     let basic = send().basic_auth("admin", Some(node.api.token()));
     refused(&node, basic, 401, "unauthorized", &["another scheme"]).await;
