@@ -11,6 +11,8 @@ pub enum TaskKind {
     LogWatch,
     /// Waits for a checkpoint and tells its shard; ends with the checkpoint.
     Checkpoint,
+    /// Finds out whether a store that refused takes writes again; ends with the write.
+    StoreProbe,
     /// Ticks the shards; aborted when the engine stops.
     Ticker,
 }

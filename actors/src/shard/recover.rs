@@ -155,7 +155,9 @@ impl Shard {
                 // after a few crashes it would be given up without ever having run.
                 let outcome = match flight.restartable {
                     true => ActivityOutcome::NotStarted,
-                    false => ActivityOutcome::Lost { reason: "the node stopped while it was in flight".to_owned() },
+                    false => {
+                        ActivityOutcome::Lost { reason: "the node stopped while it was in flight".to_owned() }
+                    }
                 };
                 self.report(actor, flight.activity, &flight.token, outcome);
             } else {

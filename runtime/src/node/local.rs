@@ -1,7 +1,7 @@
 //! The engine of this node as the doors see it.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use impresario_actors::behaviour::Inspection;
 use impresario_actors::definitions::Definitions;
@@ -18,6 +18,7 @@ use impresario_model::trigger::describe;
 use impresario_persistence::{ListQuery, StoreError};
 use uuid::Uuid;
 
+use super::write_check::WriteCheck;
 use super::{tree, views};
 use crate::orchestrator::{
     Accepted, Answer, DefinitionSummary, Health, InstanceDetail, InstancePage, InstanceQuery,
@@ -41,14 +42,14 @@ pub struct Local {
     pub(super) hosts: Hosts,
     pub(super) definitions: Arc<Definitions>,
     pub(super) node: Arc<str>,
-    /// Why the store refused the last write, if it did.
-    store_problem: Arc<Mutex<Option<String>>>,
+    writes: WriteCheck,
 }
 
 impl Local {
     /// The engine and the hosts of a node of that name.
     pub fn new(engine: Engine, hosts: Hosts, definitions: Arc<Definitions>, node: &str) -> Self {
-        Local { engine, hosts, definitions, node: node.into(), store_problem: Arc::default() }
+        let writes = WriteCheck::new(engine.post().clone());
+        Local { engine, hosts, definitions, node: node.into(), writes }
     }
 
     fn tier(&self) -> String {
@@ -58,17 +59,7 @@ impl Local {
     /// Makes entries durable.
     async fn post(&self, entries: Vec<Entry>) -> Result<(), Refusal> {
         let result = self.engine.post().accept(&entries).await;
-        let problem = match &result {
-            Err(PostError::Store(error @ (StoreError::Full(_) | StoreError::Failed(_)))) => {
-                Some(error.to_string())
-            }
-            _ => None,
-        };
-        let mut noted = self.store_problem.lock().unwrap_or_else(PoisonError::into_inner);
-        if *noted != problem {
-            noted.clone_from(&problem);
-        }
-        drop(noted);
+        self.writes.note(&result);
         result.map(drop).map_err(refusal)
     }
 
@@ -194,7 +185,10 @@ impl Local {
             return Err(Refusal::Invalid(format!("expected a limit from 1 to {}, found {limit}", PAGE.1)));
         }
         if let Some(status) = query.status.as_ref().filter(|status| !STATUSES.contains(&status.as_str())) {
-            return Err(Refusal::Invalid(format!("expected a status of {}, found '{status}'", STATUSES.join(", "))));
+            return Err(Refusal::Invalid(format!(
+                "expected a status of {}, found '{status}'",
+                STATUSES.join(", ")
+            )));
         }
         let after = query.cursor.as_deref().map(parse_cursor).transpose()?;
         let group = query.definition.map(|name| if name.contains(':') { name } else { format!("{name}:") });
@@ -278,7 +272,7 @@ impl Local {
         if !lagging.is_empty() {
             problems.push(format!("not caught up yet: {}", lagging.join(", ")));
         }
-        problems.extend(self.store_problem.lock().unwrap_or_else(PoisonError::into_inner).clone());
+        problems.extend(self.writes.problem());
         Health {
             ready: problems.is_empty(),
             node: self.node.to_string(),

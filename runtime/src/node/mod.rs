@@ -5,6 +5,7 @@ mod deploy;
 mod local;
 mod tree;
 mod views;
+mod write_check;
 
 use std::path::PathBuf;
 
