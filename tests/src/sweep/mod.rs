@@ -61,7 +61,7 @@ impl Plan {
             ends: 22,
             events: 300,
             starts: 100,
-            life: (Duration::from_millis(20), Duration::from_millis(500)),
+            life: (Duration::from_millis(20), Duration::from_millis(800)),
             settings: Vec::new(),
         }
     }
@@ -171,7 +171,7 @@ pub async fn run(plan: Plan) -> Tally {
 fn build(plan: &Plan) -> (Place, PathBuf) {
     let mut place = Place::new()
         // Few at once, so that an end interrupts some instances and not all.
-        .set("adapters.concurrency", "6")
+        .set("adapters.concurrency", "8")
         // Often, so that ends fall before, into and behind checkpoints.
         .set("engine.checkpoint_interval", "200ms")
         .set("engine.idle_after", "300ms")
