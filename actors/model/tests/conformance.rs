@@ -11,6 +11,8 @@
 mod executor;
 #[path = "conformance/kit.rs"]
 mod kit;
+#[path = "conformance/limits.rs"]
+mod limits;
 #[path = "conformance/scenarios.rs"]
 mod scenarios;
 mod support;

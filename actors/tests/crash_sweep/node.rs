@@ -17,7 +17,7 @@ use impresario_actors::engine::{Engine, EngineArguments};
 use impresario_actors::post::{Post, PostError};
 use impresario_actors::shard::{NotRun, Runner, ShardSettings};
 use impresario_model::definition::Definition;
-use impresario_model::entry::{Body, Entry, ProcessEvent};
+use impresario_model::entry::{ActivityOutcome, Body, Entry, ProcessEvent};
 use impresario_model::ids::ActorId;
 use impresario_model::instance::Instance;
 use impresario_model::router::Window;
@@ -66,11 +66,18 @@ struct WorldRunner {
     coming: Coming,
     post: Post,
     clock: WallClock,
+    offered: AtomicU64,
 }
 
 impl Runner for WorldRunner {
     fn run(&self, request: RunRequest) -> Result<(), NotRun> {
+        // Some attempts find the queue of their host full at first.
+        let offers = self.offered.fetch_add(1, Ordering::SeqCst);
+        if offers.is_multiple_of(3) {
+            return Err(NotRun::Busy(Box::new(request)));
+        }
         let mut world = self.world.lock().unwrap();
+        let refused = request.clone();
         let reply = world.run(Arrival {
             key: request.key,
             token: request.token.clone(),
@@ -79,6 +86,9 @@ impl Runner for WorldRunner {
             arguments: request.arguments,
         });
         let Some(outcome) = reply.outcome else { return Ok(()) };
+        if let ActivityOutcome::Refused { reason } = outcome {
+            return Err(NotRun::Refused(Box::new(refused), reason));
+        }
         let event =
             ProcessEvent::Report { activity: request.address.activity, token: request.token, outcome };
         let to = ActorId::parse(&request.address.actor).unwrap();
@@ -341,6 +351,7 @@ impl EngineParts<'_> {
             coming: Arc::clone(self.coming),
             post: post.clone(),
             clock: self.clock.clone(),
+            offered: AtomicU64::new(0),
         };
         let now = self.clock.clone();
         let arguments = EngineArguments {

@@ -117,7 +117,7 @@ impl Executor<'_> {
             match effect {
                 Effect::Run(attempt) if given_up.contains(&&attempt.token) => {}
                 Effect::Run(attempt) => self.begin(attempt),
-                Effect::Mark { activity, token } => {
+                Effect::Mark { activity, token, .. } => {
                     let marker = ProcessEvent::Marker { activity: *activity, token: token.clone(), epoch: 1 };
                     self.send(0, marker);
                 }

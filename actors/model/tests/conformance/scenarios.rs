@@ -1,11 +1,12 @@
 //! The scenarios of `scenarios/*.yaml`, one instance each.
 
+use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use serde_json::{Value, json};
 
 use crate::executor::{self, Run};
-use crate::support::outside;
+use crate::support::outside::{self, ID};
 use crate::support::scenario::{self, Scenario, includes};
 
 /// Fewer would mean that files were not found.
@@ -57,6 +58,7 @@ fn check(scenario: &Scenario) -> Result<(), String> {
     let events: Vec<&String> = run.world.events.iter().map(|event| &event.kind).collect();
     compare("events", json!(events), expected.events.as_ref().map(|events| json!(events)), true);
     times(&run, scenario, &mut problems);
+    attempts(&run, &mut problems);
     if problems.is_empty() { Ok(()) } else { Err(problems.join("\n  ")) }
 }
 
@@ -73,5 +75,17 @@ fn times(run: &Run, scenario: &Scenario, problems: &mut Vec<String>) {
         && !(least..=most).contains(&run.turns)
     {
         problems.push(format!("turns: expected {least} to {most}, found {}", run.turns));
+    }
+}
+
+/// Each attempt has a token of its own, and all attempts of an activity have one key.
+fn attempts(run: &Run, problems: &mut Vec<String>) {
+    let mut tokens = BTreeSet::new();
+    for arrival in &run.world.arrivals {
+        let (number, attempt) = (arrival.key.strip_prefix(ID), arrival.attempt);
+        let belongs = number.is_some_and(|number| arrival.token == format!("{ID}{number}.{attempt}"));
+        if !belongs || !tokens.insert(&arrival.token) {
+            problems.push(format!("attempt {} of {} came as {}", attempt, arrival.key, arrival.token));
+        }
     }
 }
