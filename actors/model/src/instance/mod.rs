@@ -4,6 +4,7 @@
 //! with the time of that entry. It answers what is to be done ([`Effect`]) and never does it.
 
 mod activity;
+mod attempts;
 mod composite;
 mod emit;
 mod leaf;
@@ -17,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub use self::activity::{Activities, Activity, ActivityState, HISTORY_LIMIT, MAX_LOST};
+pub use self::attempts::{InFlight, Unsettled};
 use self::poll::Flow;
 pub use self::run::{
     Branch, BranchState, ForRun, FunctionRun, ListRun, TaskRun, TaskState, TryPhase, TryRun,
@@ -24,7 +26,7 @@ pub use self::run::{
 use self::turn::{At, Facts, Turn};
 pub use self::turn::{Attempt, Effect, FUEL_PER_TURN, TASKS_PER_TURN, rfc3339};
 use crate::definition::{Definition, DefinitionId, TaskId};
-use crate::entry::{ActivityOutcome, Body, Message, ProcessEvent, StartEvent, TriggerEvent};
+use crate::entry::{Body, Message, ProcessEvent, StartEvent, TriggerEvent};
 use crate::fault::{Fault, FaultKind};
 use crate::ids::ActorId;
 
@@ -136,30 +138,6 @@ pub struct Applied {
     pub started: Vec<TaskId>,
 }
 
-/// An activity in flight, as a new owner of the instance finds it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct InFlight {
-    /// The activity.
-    pub activity: u64,
-    /// The present attempt.
-    pub token: String,
-    /// The adapter.
-    pub adapter: String,
-    /// Whether the attempt may have begun: it is restartable, or its start marker is durable.
-    pub may_have_begun: bool,
-    /// Whether it runs again whatever became of this attempt.
-    pub restartable: bool,
-}
-
-/// What a new owner of an instance has to settle.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Unsettled {
-    /// Its activities in flight.
-    pub in_flight: Vec<InFlight>,
-    /// Whether a turn used up its budget, and nobody may have told it yet to go on.
-    pub continuing: bool,
-}
-
 impl Instance {
     /// Begins an instance.
     pub fn start(id: &str, start: StartEvent, definition: &Definition, moment: Moment) -> (Self, Applied) {
@@ -235,19 +213,6 @@ impl Instance {
         self.continuing || self.activities.in_flight().next().is_some()
     }
 
-    /// What is under way, for a new owner to settle.
-    pub fn unsettled(&self) -> Unsettled {
-        let running = self.activities.in_flight().filter(|activity| activity.state == ActivityState::Running);
-        let in_flight = running.map(|activity| InFlight {
-            activity: activity.number,
-            token: activity.token(&self.id),
-            adapter: activity.adapter.clone(),
-            may_have_begun: activity.restartable || activity.marker.is_some(),
-            restartable: activity.restartable,
-        });
-        Unsettled { in_flight: in_flight.collect(), continuing: self.continuing }
-    }
-
     /// Runs `step` with everything a turn needs, and takes over what became of it.
     fn turn(
         &mut self,
@@ -295,6 +260,7 @@ impl Instance {
         self.deadline = progress.deadline;
         // After the tasks, which may have given up what would begin again here.
         applied.effects.extend(self.activities.relaunch(&self.id, moment.now));
+        self.activities.trim();
         // One on its way is enough, also when a report or a timer comes in between.
         if out_of_budget && !self.continuing {
             self.continuing = true;
@@ -342,79 +308,6 @@ impl Instance {
         }
     }
 
-    /// A start marker came back durable: the attempt may run.
-    fn mark(&mut self, number: u64, token: &str, epoch: u64) -> Applied {
-        let id = &self.id;
-        let Some(activity) = self.activities.get_mut(number) else { return Applied::default() };
-        if activity.state != ActivityState::Running
-            || activity.token(id) != token
-            || activity.marker.is_some()
-        {
-            return Applied::default();
-        }
-        activity.marker = Some(epoch);
-        Applied { effects: vec![activity.launch(id)], started: Vec::new() }
-    }
-
-    /// Takes over how an attempt ended; whether it was one that counts.
-    fn report(&mut self, number: u64, token: &str, outcome: &ActivityOutcome, moment: Moment) -> bool {
-        let id = &self.id;
-        let Some(activity) = self.activities.get_mut(number) else { return false };
-        if activity.state != ActivityState::Running || activity.token(id) != token {
-            return false;
-        }
-        activity.state = match outcome {
-            ActivityOutcome::Completed(output) => ActivityState::Completed(output.clone()),
-            ActivityOutcome::Failed(fault) => ActivityState::Failed(fault.clone()),
-            ActivityOutcome::Refused { reason } => ActivityState::Failed(Fault {
-                status: 503,
-                ..Fault::new(
-                    FaultKind::Runtime,
-                    "Adapter not available",
-                    format!("adapter '{}': {reason}", activity.adapter),
-                    "",
-                )
-            }),
-            ActivityOutcome::Lost { reason } => lost(activity, reason, moment),
-            ActivityOutcome::NotStarted => {
-                activity.attempt += 1;
-                activity.marker = None;
-                ActivityState::Retrying(moment.now)
-            }
-        };
-        if !activity.in_flight() {
-            activity.ended = Some(moment.now);
-        }
-        true
-    }
-
-    /// Applies one entry to an instance that has ended. Nothing runs any more but activities that nobody waits for
-    /// (`await: false`): they begin, are tried again, and leave in the history what they came to. No definition is
-    /// needed for that, and it may be gone.
-    pub fn apply_after_end(&mut self, event: &ProcessEvent, moment: Moment) -> Applied {
-        if moment.offset <= self.applied {
-            return Applied::default();
-        }
-        self.applied = moment.offset;
-        match event {
-            ProcessEvent::Marker { activity, token, epoch } => self.mark(*activity, token, *epoch),
-            ProcessEvent::Report { activity, token, outcome } => {
-                if self.report(*activity, token, outcome, moment) {
-                    self.activities.archive(*activity);
-                }
-                let effects = self.activities.relaunch(&self.id, moment.now);
-                Applied { effects, started: Vec::new() }
-            }
-            ProcessEvent::Timer => {
-                let effects = self.activities.relaunch(&self.id, moment.now);
-                Applied { effects, started: Vec::new() }
-            }
-            ProcessEvent::Start(_) | ProcessEvent::Continue | ProcessEvent::Cancel { .. } => {
-                Applied::default()
-            }
-        }
-    }
-
     fn enter(turn: &mut Turn<'_>, progress: &mut Progress) -> Flow {
         let definition = turn.definition;
         let raw = turn.facts.input;
@@ -448,21 +341,6 @@ impl Instance {
             None => Flow::Pending,
         }
     }
-}
-
-/// What becomes of an activity whose attempt was lost.
-fn lost(activity: &mut Activity, reason: &str, moment: Moment) -> ActivityState {
-    activity.lost += 1;
-    if !activity.restartable {
-        return ActivityState::Interrupted(reason.to_owned());
-    }
-    if activity.lost >= MAX_LOST {
-        return ActivityState::Interrupted(format!("lost {} times, the last time: {reason}", activity.lost));
-    }
-    activity.attempt += 1;
-    // The first loss is mostly a restart of the node; an activity that kills its host gets slower and slower.
-    let wait = if activity.lost == 1 { 0 } else { 100_u64 << activity.lost.min(10) };
-    ActivityState::Retrying(moment.now + wait)
 }
 
 /// What a turn may change of the instance besides its activities.

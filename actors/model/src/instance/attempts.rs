@@ -1,0 +1,140 @@
+//! What becomes of the attempts of activities: start markers, reports and losses, also after the end of their
+//! instance, and what a new owner of it has to settle.
+
+use super::activity::{Activity, ActivityState, MAX_LOST};
+use super::{Applied, Instance, Moment};
+use crate::entry::{ActivityOutcome, ProcessEvent};
+use crate::fault::{Fault, FaultKind};
+
+/// An activity in flight, as a new owner of the instance finds it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InFlight {
+    /// The activity.
+    pub activity: u64,
+    /// The present attempt.
+    pub token: String,
+    /// The adapter.
+    pub adapter: String,
+    /// Whether the attempt may have begun: it is restartable, or its start marker is durable.
+    pub may_have_begun: bool,
+    /// Whether it runs again whatever became of this attempt.
+    pub restartable: bool,
+}
+
+/// What a new owner of an instance has to settle.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Unsettled {
+    /// Its activities in flight.
+    pub in_flight: Vec<InFlight>,
+    /// Whether a turn used up its budget, and nobody may have told it yet to go on.
+    pub continuing: bool,
+}
+
+impl Instance {
+    /// What is under way, for a new owner to settle.
+    pub fn unsettled(&self) -> Unsettled {
+        let running = self.activities.in_flight().filter(|activity| activity.state == ActivityState::Running);
+        let in_flight = running.map(|activity| InFlight {
+            activity: activity.number,
+            token: activity.token(&self.id),
+            adapter: activity.adapter.clone(),
+            may_have_begun: activity.restartable || activity.marker.is_some(),
+            restartable: activity.restartable,
+        });
+        Unsettled { in_flight: in_flight.collect(), continuing: self.continuing }
+    }
+
+    /// A start marker came back durable: the attempt may run.
+    pub(super) fn mark(&mut self, number: u64, token: &str, epoch: u64) -> Applied {
+        let id = &self.id;
+        let Some(activity) = self.activities.get_mut(number) else { return Applied::default() };
+        if activity.state != ActivityState::Running
+            || activity.token(id) != token
+            || activity.marker.is_some()
+        {
+            return Applied::default();
+        }
+        activity.marker = Some(epoch);
+        Applied { effects: vec![activity.launch(id)], started: Vec::new() }
+    }
+
+    /// Takes over how an attempt ended; whether it was one that counts.
+    pub(super) fn report(
+        &mut self,
+        number: u64,
+        token: &str,
+        outcome: &ActivityOutcome,
+        moment: Moment,
+    ) -> bool {
+        let id = &self.id;
+        let Some(activity) = self.activities.get_mut(number) else { return false };
+        if activity.state != ActivityState::Running || activity.token(id) != token {
+            return false;
+        }
+        activity.state = match outcome {
+            ActivityOutcome::Completed(output) => ActivityState::Completed(output.clone()),
+            ActivityOutcome::Failed(fault) => ActivityState::Failed(fault.clone()),
+            ActivityOutcome::Refused { reason } => ActivityState::Failed(Fault {
+                status: 503,
+                ..Fault::new(
+                    FaultKind::Runtime,
+                    "Adapter not available",
+                    format!("adapter '{}': {reason}", activity.adapter),
+                    "",
+                )
+            }),
+            ActivityOutcome::Lost { reason } => lost(activity, reason, moment),
+            ActivityOutcome::NotStarted => {
+                activity.attempt += 1;
+                activity.marker = None;
+                ActivityState::Retrying(moment.now)
+            }
+        };
+        if !activity.in_flight() {
+            activity.ended = Some(moment.now);
+        }
+        true
+    }
+
+    /// Applies one entry to an instance that has ended. Nothing runs any more but activities that nobody waits for
+    /// (`await: false`): they begin, are tried again, and leave in the history what they came to. No definition is
+    /// needed for that, and it may be gone.
+    pub fn apply_after_end(&mut self, event: &ProcessEvent, moment: Moment) -> Applied {
+        if moment.offset <= self.applied {
+            return Applied::default();
+        }
+        self.applied = moment.offset;
+        match event {
+            ProcessEvent::Marker { activity, token, epoch } => self.mark(*activity, token, *epoch),
+            ProcessEvent::Report { activity, token, outcome } => {
+                if self.report(*activity, token, outcome, moment) {
+                    self.activities.archive(*activity);
+                }
+                let effects = self.activities.relaunch(&self.id, moment.now);
+                Applied { effects, started: Vec::new() }
+            }
+            ProcessEvent::Timer => {
+                let effects = self.activities.relaunch(&self.id, moment.now);
+                Applied { effects, started: Vec::new() }
+            }
+            ProcessEvent::Start(_) | ProcessEvent::Continue | ProcessEvent::Cancel { .. } => {
+                Applied::default()
+            }
+        }
+    }
+}
+
+/// What becomes of an activity whose attempt was lost.
+fn lost(activity: &mut Activity, reason: &str, moment: Moment) -> ActivityState {
+    activity.lost += 1;
+    if !activity.restartable {
+        return ActivityState::Interrupted(reason.to_owned());
+    }
+    if activity.lost >= MAX_LOST {
+        return ActivityState::Interrupted(format!("lost {} times, the last time: {reason}", activity.lost));
+    }
+    activity.attempt += 1;
+    // The first loss is mostly a restart of the node; an activity that kills its host gets slower and slower.
+    let wait = if activity.lost == 1 { 0 } else { 100_u64 << activity.lost.min(10) };
+    ActivityState::Retrying(moment.now + wait)
+}
