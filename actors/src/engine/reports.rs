@@ -160,4 +160,12 @@ impl Runner for HostRunner {
     fn abandon(&self, adapter: &str, token: &str) {
         self.hosts.cancel(adapter, token);
     }
+
+    fn reserve(&self, adapter: &str, token: &str) -> bool {
+        !self.stopping.load(Ordering::Acquire) && self.hosts.reserve(adapter, token)
+    }
+
+    fn unreserve(&self, token: &str) {
+        self.hosts.unreserve(token);
+    }
 }

@@ -94,6 +94,17 @@ impl Hosts {
         self.inner.lanes.get(&request.adapter).ok_or(Refusal::Unknown)?.accept(request)
     }
 
+    /// Keeps a slot for a run that has to be marked as started before it is given here, until it is reported or
+    /// cancelled; false when all slots are kept. True where a run would be refused anyway.
+    pub fn reserve(&self, adapter: &str, token: &str) -> bool {
+        self.inner.lanes.get(adapter).is_none_or(|lane| lane.reserve(token))
+    }
+
+    /// Gives the slot of a run back that is not given here for now.
+    pub fn unreserve(&self, token: &str) {
+        self.inner.lanes.values().for_each(|lane| lane.unreserve(token));
+    }
+
     /// Turns true when an adapter that refused with [`Refusal::Busy`] has room again. Absent for an unknown adapter.
     pub fn room(&self, adapter: &str) -> Option<watch::Receiver<bool>> {
         self.inner.lanes.get(adapter).map(|lane| lane.room())

@@ -84,6 +84,14 @@ impl Lane {
         Ok(())
     }
 
+    pub(super) fn reserve(&self, token: &str) -> bool {
+        self.lock().ledger.reserve(token)
+    }
+
+    pub(super) fn unreserve(&self, token: &str) {
+        self.lock().ledger.unreserve(token);
+    }
+
     /// Takes a question on. The answer never comes if the host ends before it answers.
     pub(super) fn probe(&self, probe: Probe) -> Result<oneshot::Receiver<ProbeOutcome>, Refusal> {
         self.change(|inner| {

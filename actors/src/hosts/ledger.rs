@@ -3,7 +3,7 @@
 //! The invariant: a token is in `entries` from its acceptance until its report is durable, and moves only forward
 //! from queued over sent to answered; each move to answered puts one report into the outbox.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
 use impresario_adapter::message::Probe;
 
@@ -44,6 +44,9 @@ pub(super) struct Ledger {
     shut: Option<Refusal>,
     queue: VecDeque<RunRequest>,
     entries: HashMap<String, Entry>,
+    /// Runs that are marked as started, or about to be, and not reported: after a crash each of them is in doubt, so
+    /// there are no more than can be at work.
+    reserved: HashSet<String>,
     outbox: VecDeque<ActivityReport>,
     generations: BTreeMap<u64, Generation>,
     current: Option<u64>,
@@ -80,6 +83,7 @@ impl Ledger {
             shut: None,
             queue: VecDeque::new(),
             entries: HashMap::new(),
+            reserved: HashSet::new(),
             outbox: VecDeque::new(),
             generations: BTreeMap::new(),
             current: None,
@@ -106,6 +110,23 @@ impl Ledger {
         Ok(())
     }
 
+    /// Keeps a slot for a run that is not on yet.
+    pub(super) fn reserve(&mut self, token: &str) -> bool {
+        if self.shut.is_some() || self.reserved.contains(token) {
+            return true;
+        }
+        let current = self.current.and_then(|number| self.generations.get(&number));
+        let slots = current.map_or(self.slots_max, |generation| generation.slots);
+        self.reserved.len() < slots && self.reserved.insert(token.to_owned())
+    }
+
+    /// Gives the slot of a run back, unless it is on.
+    pub(super) fn unreserve(&mut self, token: &str) {
+        if !self.entries.contains_key(token) {
+            self.reserved.remove(token);
+        }
+    }
+
     /// Ends a run that waits; has a host told if it was sent there. Any other token changes nothing.
     pub(super) fn cancel(&mut self, token: &str) {
         match self.entries.get(token).map(|entry| &entry.place) {
@@ -121,7 +142,8 @@ impl Ledger {
                     }
                 }
             }
-            Some(Place::Answered) | None => {}
+            Some(Place::Answered) => {}
+            None => self.unreserve(token),
         }
     }
 
@@ -244,6 +266,7 @@ impl Ledger {
     pub(super) fn delivered<'a>(&mut self, tokens: impl Iterator<Item = &'a str>) {
         for token in tokens {
             let entry = self.entries.remove(token);
+            self.reserved.remove(token);
             debug_assert!(entry.is_some_and(|entry| entry.place == Place::Answered));
             self.answered -= 1;
         }

@@ -20,6 +20,7 @@ mod quarantine;
 mod ready;
 mod recover;
 mod roster;
+mod starts;
 mod state;
 mod timers;
 
@@ -47,6 +48,15 @@ pub trait Runner: Send + Sync + 'static {
 
     /// Nobody waits for this attempt any more.
     fn abandon(&self, adapter: &str, token: &str);
+
+    /// Keeps a slot for an attempt that has to be marked before it begins; false when there is none. The slot is free
+    /// again once the attempt is reported or abandoned.
+    fn reserve(&self, _adapter: &str, _token: &str) -> bool {
+        true
+    }
+
+    /// Gives the slot of an attempt back that will not be run for now.
+    fn unreserve(&self, _token: &str) {}
 }
 
 /// Why an attempt was not taken.

@@ -10,6 +10,7 @@ use impresario_model::instance::{Attempt, Effect};
 use impresario_persistence::{Append, Offset, ShardId, StoreError};
 
 use super::batch::Asked;
+use super::starts::Start;
 use super::state::Shard;
 use crate::activity::{ActivityAddress, RunRequest};
 
@@ -49,7 +50,9 @@ impl Shard {
                 Effect::Run(_) | Effect::Mark { .. } | Effect::Abandon { .. } | Effect::Continue
                     if replayed => {}
                 Effect::Continue => self.go_on(actor),
-                Effect::Mark { activity, token } => self.mark_start(&actor, activity, token),
+                Effect::Mark { adapter, activity, token } => {
+                    self.starts.push(adapter, Start { actor, activity, token });
+                }
                 Effect::Abandon { adapter, token } => {
                     // Asked for and given up in one batch: it never begins.
                     self.outbox.runs.retain(|request| request.token != token);
@@ -80,8 +83,16 @@ impl Shard {
         self.post(&Entry { to: actor, origin: None, body: Body::Process(ProcessEvent::Continue) });
     }
 
-    /// Puts a start marker into the outbox.
-    pub(super) fn mark_start(&mut self, actor: &ActorId, activity: u64, token: String) {
+    /// Puts the start markers into the outbox whose attempts have a slot.
+    fn mark_starts(&mut self) {
+        if self.recovered && !self.draining {
+            for start in self.starts.take(self.with.runner.as_ref()) {
+                self.mark_start(&start.actor, start.activity, start.token);
+            }
+        }
+    }
+
+    fn mark_start(&mut self, actor: &ActorId, activity: u64, token: String) {
         let body = Body::Process(ProcessEvent::Marker { activity, token, epoch: self.epoch.0 });
         match encoding::encode(&Entry { to: actor.clone(), origin: None, body }) {
             Ok(bytes) => self.outbox.markers.push(Bytes::from(bytes)),
@@ -111,6 +122,7 @@ impl Shard {
 
     /// Makes the outbox durable and moves the cursor on; false when the store takes nothing at the moment.
     pub(super) async fn send(&mut self) -> Result<bool, StoreError> {
+        self.mark_starts();
         if !self.outbox.markers.is_empty() {
             let markers = self.outbox.markers.clone();
             match self.store.append_fenced(self.id(), self.epoch, markers).await {
@@ -134,6 +146,7 @@ impl Shard {
         }
         self.cursor = self.cursor.max(self.outbox.cursor);
         for (adapter, token) in std::mem::take(&mut self.outbox.abandoned) {
+            self.starts.abandon(&adapter, &token);
             self.ready.abandon(&adapter, &token);
             self.with.runner.abandon(&adapter, &token);
         }
@@ -159,12 +172,13 @@ impl Shard {
             self.refuse(&request, reason);
         }
         if let Some(gauge) = self.gauge() {
-            gauge.waiting_runs.store(self.ready.len(), Ordering::Relaxed);
+            gauge.waiting_runs.store(self.ready.len() + self.starts.len(), Ordering::Relaxed);
         }
     }
 
     /// An attempt that no host will ever take ends here, with a report like any other.
     fn refuse(&mut self, request: &RunRequest, reason: String) {
+        self.with.runner.unreserve(&request.token);
         let Ok(actor) = ActorId::parse(&request.address.actor) else { return };
         self.report(&actor, request.address.activity, &request.token, ActivityOutcome::Refused { reason });
         self.wake();

@@ -160,6 +160,7 @@ impl Shard {
             entries.first().map_or((0, self.with.clock.now()), |(at, _)| (at.offset, at.now));
         tracing::error!(%actor, offset = %Offset(offset), reason, "quarantined an actor");
         self.evict(actor.as_str());
+        entries.iter().for_each(|(_, body)| self.let_go(body));
         let held = entries.into_iter().map(|(at, body)| Held { offset: at.offset, body }).collect();
         let aside = Quarantined { reason: reason.to_owned(), offset, since, held };
         self.meta.quarantined.insert(actor.to_string(), aside);
@@ -167,8 +168,16 @@ impl Shard {
         self.store_soon = true;
     }
 
+    /// An attempt whose start marker is held does not begin for now, and keeps nobody else from it.
+    fn let_go(&self, body: &Body) {
+        if let Body::Process(ProcessEvent::Marker { token, .. }) = body {
+            self.with.runner.unreserve(token);
+        }
+    }
+
     /// Keeps an entry for an actor that was set aside.
     pub(super) fn hold(&mut self, actor: &ActorId, moment: Moment, body: Body) {
+        self.let_go(&body);
         if let Some(aside) = self.meta.quarantined.get_mut(actor.as_str()) {
             // A replay reads again what the stored row holds already.
             if aside.held.last().is_none_or(|last| last.offset < moment.offset) {

@@ -15,6 +15,7 @@ use tokio::sync::oneshot;
 use super::outbox::Outbox;
 use super::ready::Ready;
 use super::roster::PAGE;
+use super::starts::{Start, Starts};
 use super::state::{Shard, ShardMeta};
 use super::timers::Timers;
 use super::{ShardArguments, ShardMessage};
@@ -59,6 +60,7 @@ impl Shard {
             flushing: None,
             outbox: Outbox::default(),
             ready: Ready::default(),
+            starts: Starts::default(),
             timers: Timers::default(),
             timers_loaded: 0,
             entries_since_checkpoint: 0,
@@ -161,7 +163,8 @@ impl Shard {
                 };
                 self.report(actor, flight.activity, &flight.token, outcome);
             } else {
-                self.mark_start(actor, flight.activity, flight.token);
+                let start = Start { actor: actor.clone(), activity: flight.activity, token: flight.token };
+                self.starts.push(flight.adapter, start);
             }
         }
         if unsettled.continuing {

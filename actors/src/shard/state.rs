@@ -12,6 +12,7 @@ use tokio::sync::{oneshot, watch};
 use super::outbox::Outbox;
 use super::quarantine::Quarantined;
 use super::ready::Ready;
+use super::starts::Starts;
 use super::timers::Timers;
 use super::{ShardArguments, ShardMessage};
 use crate::behaviour::Inspection;
@@ -98,6 +99,8 @@ pub struct Shard {
     pub(super) outbox: Outbox,
     /// Attempts that wait for room in an adapter host.
     pub(super) ready: Ready,
+    /// Start markers that wait for a slot.
+    pub(super) starts: Starts,
     pub(super) timers: Timers,
     /// Timers of stored rows are loaded up to this time.
     pub(super) timers_loaded: u64,
@@ -162,7 +165,7 @@ impl Shard {
     /// Publishes the gauges.
     pub(super) fn publish(&self) {
         if let Some(gauge) = self.gauge() {
-            gauge.waiting_runs.store(self.ready.len(), Ordering::Relaxed);
+            gauge.waiting_runs.store(self.ready.len() + self.starts.len(), Ordering::Relaxed);
             gauge.live.store(self.live.len(), Ordering::Relaxed);
             gauge.cursor.store(self.cursor.0, Ordering::Relaxed);
             let next = self.timers.next().unwrap_or(u64::MAX);

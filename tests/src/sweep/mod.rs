@@ -24,6 +24,9 @@ use crate::chance::Chance;
 use crate::node::{Node, Place};
 use crate::poll::eventually;
 
+/// How many activities run at once: few, so that an end interrupts some instances and not all.
+const CONCURRENCY: usize = 8;
+
 /// How a node is ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Nemesis {
@@ -170,8 +173,7 @@ pub async fn run(plan: Plan) -> Tally {
 
 fn build(plan: &Plan) -> (Place, PathBuf) {
     let mut place = Place::new()
-        // Few at once, so that an end interrupts some instances and not all.
-        .set("adapters.concurrency", "8")
+        .set("adapters.concurrency", &CONCURRENCY.to_string())
         // Often, so that ends fall before, into and behind checkpoints.
         .set("engine.checkpoint_interval", "200ms")
         .set("engine.idle_after", "300ms")

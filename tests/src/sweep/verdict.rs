@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use impresario::orchestrator::{ActivityDetail, InstanceDetail};
 
 use super::ledger::{Ledger, Work};
-use super::{Nemesis, Placed, Plan, Tally, pack};
+use super::{CONCURRENCY, Nemesis, Placed, Plan, Tally, pack};
 
 /// What was found in good order, or everything that was not.
 pub(super) fn judge(
@@ -35,6 +35,13 @@ pub(super) fn judge(
         wrong.extend(
             findings.into_iter().map(|finding| format!("{order} ({}): {finding}", instance.summary.id)),
         );
+    }
+    let in_doubt = plan.ends as usize * CONCURRENCY;
+    if tally.interrupted > in_doubt {
+        wrong.push(format!(
+            "{} instances were interrupted, and at most {in_doubt} activities can have been at work",
+            tally.interrupted
+        ));
     }
     let known = |order: &String| by_order.contains_key(order.as_str());
     wrong.extend(

@@ -88,7 +88,8 @@ impl Activity {
     /// What starts the present attempt: at once, or by way of a start marker.
     pub(super) fn launch(&self, instance: &str) -> Effect {
         if !self.restartable && self.marker.is_none() {
-            return Effect::Mark { activity: self.number, token: self.token(instance) };
+            let adapter = self.adapter.clone();
+            return Effect::Mark { adapter, activity: self.number, token: self.token(instance) };
         }
         Effect::Run(Attempt {
             activity: self.number,

@@ -22,6 +22,8 @@ pub enum Effect {
     Run(Attempt),
     /// Make a start marker durable under the current epoch; the activity runs when the marker comes back.
     Mark {
+        /// The adapter.
+        adapter: String,
         /// The activity.
         activity: u64,
         /// The attempt.

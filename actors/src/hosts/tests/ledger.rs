@@ -127,3 +127,27 @@ fn each_accepted_run_is_reported_exactly_once() {
         );
     }
 }
+
+#[test]
+fn as_many_runs_are_in_doubt_as_can_be_at_work() {
+    let mut ledger = Ledger::new(2, 10);
+    assert!(ledger.reserve("a") && ledger.reserve("b"));
+    assert!(ledger.reserve("a"), "a slot is kept once for each run");
+    assert!(!ledger.reserve("c"));
+    // One that is given up before it is on leaves its slot to the next.
+    ledger.unreserve("b");
+    assert!(ledger.reserve("c"));
+    ledger.accept(request("a", "echo", 0)).unwrap();
+    ledger.unreserve("a");
+    assert!(!ledger.reserve("d"), "a run that is on keeps its slot until its report is durable");
+    let generation = ledger.open();
+    ledger.ready(generation, 2);
+    assert_eq!(ledger.take(generation, 2).runs.len(), 1);
+    ledger.settle(generation, "a", Outcome::Completed(serde_json::Value::Null));
+    assert!(!ledger.reserve("d"));
+    let tokens: Vec<String> = ledger.reports(10).into_iter().map(|report| report.token).collect();
+    ledger.delivered(tokens.iter().map(String::as_str));
+    assert!(ledger.reserve("d"));
+    ledger.cancel("c");
+    assert!(ledger.reserve("e"));
+}
