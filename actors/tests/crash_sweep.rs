@@ -18,6 +18,8 @@ mod node;
 mod poison;
 #[path = "crash_sweep/pressure.rs"]
 mod pressure;
+#[path = "crash_sweep/recovery.rs"]
+mod recovery;
 #[path = "crash_sweep/refusing.rs"]
 mod refusing;
 #[path = "crash_sweep/scenarios.rs"]

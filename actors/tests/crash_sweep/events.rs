@@ -2,6 +2,7 @@
 //! crashes and whatever is sent twice.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use impresario_actors::behaviour::Inspection;
 use impresario_actors::shard::ShardSettings;
@@ -14,11 +15,28 @@ use impresario_persistence::{ListQuery, Store};
 use serde_json::{Value, json};
 
 use crate::node::{Node, Setup, kinds_of, on_paused_time, settings};
+use crate::refusing::Refusals;
 use crate::support::scenario::definition_of;
 
-const SHARDS: u16 = 4;
-/// How many different events come from outside.
-const EVENTS: usize = 3;
+/// What a run is made with.
+#[derive(Clone)]
+struct Plan {
+    shards: u16,
+    settings: ShardSettings,
+    /// How many different events come from outside, each of them twice.
+    events: usize,
+    /// Whether they come all at once.
+    at_once: bool,
+    crashes: [Option<CrashPoint>; 2],
+    /// Which writes the store refuses: so many from one on.
+    refused: (u64, u64),
+}
+
+impl Plan {
+    fn new(settings: ShardSettings) -> Self {
+        Plan { shards: 4, settings, events: 3, at_once: false, crashes: [None, None], refused: (0, 0) }
+    }
+}
 
 /// Each `disk.full` starts `first`, which does some work and emits `disk.cleaned`, which starts `second`.
 fn definitions() -> [Definition; 2] {
@@ -54,11 +72,18 @@ fn event(number: usize) -> CloudEvent {
     .unwrap()
 }
 
-async fn run(settings: ShardSettings, points: [Option<CrashPoint>; 2]) -> (End, usize, u64) {
+async fn run(plan: Plan) -> (End, usize, u64) {
+    let shards = plan.shards;
     let definitions = definitions();
     let kinds = kinds_of(&[&definitions[0], &definitions[1]]);
-    let setup = Setup { settings, crash: points[0], second_crash: points[1], ..Setup::new(SHARDS, kinds) };
-    let mut node = Node::start(setup).await;
+    let mut node = Node::start(Setup {
+        settings: plan.settings,
+        crash: plan.crashes[0],
+        second_crash: plan.crashes[1],
+        refusals: Refusals::of(plan.refused.0, plan.refused.1),
+        ..Setup::new(shards, kinds)
+    })
+    .await;
     let outside = |to: ActorId, body: Body| Entry { to, origin: None, body };
     let mut routes = Vec::new();
     for definition in &definitions {
@@ -68,23 +93,26 @@ async fn run(settings: ShardSettings, points: [Option<CrashPoint>; 2]) -> (End, 
         let kind = if definition.id.name == "first" { "disk.full" } else { "disk.cleaned" };
         routes.push(Route { trigger: trigger.clone(), types: Some(vec![kind.to_owned()]) });
     }
-    for shard in 0..SHARDS {
+    for shard in 0..shards {
         node.send(outside(ActorId::router(shard), Body::Router(RouterEvent::Routes(routes.clone()))));
     }
     node.settle().await;
     // Each event comes twice.
-    for event in (0..EVENTS).chain(0..EVENTS).map(event) {
-        let to = ActorId::router(event_shard(&event.source, &event.id, SHARDS));
+    for event in (0..plan.events).chain(0..plan.events).map(event) {
+        let to = ActorId::router(event_shard(&event.source, &event.id, shards));
         node.send(outside(to, Body::Router(RouterEvent::Event(Box::new(event)))));
-        node.settle().await;
+        if !plan.at_once {
+            node.settle().await;
+        }
     }
+    node.answered().await;
     let (writes, crashes) = (node.store.counts().total(), node.crashes);
-    let end = end(&mut node, &definitions).await;
+    let end = end(&mut node, &definitions, shards).await;
     node.engine.stop().await;
     (end, crashes, writes)
 }
 
-async fn end(node: &mut Node, definitions: &[Definition]) -> End {
+async fn end(node: &mut Node, definitions: &[Definition], shards: u16) -> End {
     let mut fired = Vec::new();
     for definition in definitions {
         match node.inspect(&ActorId::trigger(&definition.triggers[0].name)).await {
@@ -93,15 +121,20 @@ async fn end(node: &mut Node, definitions: &[Definition]) -> End {
         }
     }
     let mut routed = 0;
-    for shard in 0..SHARDS {
+    for shard in 0..shards {
         match node.inspect(&ActorId::router(shard)).await {
             // A client that got no answer sends again, so only what was no repetition is counted.
             Inspection::Router(state, _) => routed += state.events - state.repeated,
             other => panic!("{other:?}"),
         }
     }
-    // A friendly stop stores everything, so that the list of the store is whole.
+    // A friendly stop stores everything, so that the list of the store is whole; unless it crashes in that.
     node.engine.stop().await;
+    while *node.store.crashed().borrow() {
+        node.restart().await;
+        node.settle().await;
+        node.engine.stop().await;
+    }
     let query = ListQuery { prefix: "process/".to_owned(), limit: 1_000, ..ListQuery::default() };
     let rows = node.store.list(query).await.unwrap();
     node.restart().await;
@@ -130,17 +163,20 @@ fn both_settings() -> [ShardSettings; 2] {
 fn each_event_starts_one_instance_whatever_crashes() {
     let mut swept = 0;
     for settings in both_settings() {
-        let (calm, _, writes) = on_paused_time(run(settings.clone(), [None, None]));
+        let plan = Plan::new(settings);
+        let events = plan.events;
+        let (calm, _, writes) = on_paused_time(run(plan.clone()));
         let hosts: Vec<(String, Value)> =
-            (0..EVENTS).map(|n| ("completed".to_owned(), json!(format!("host-{n}")))).collect();
+            (0..events).map(|n| ("completed".to_owned(), json!(format!("host-{n}")))).collect();
         assert_eq!(calm.instances["second"], hosts);
-        assert_eq!(calm.instances["first"].len(), EVENTS);
-        assert_eq!((calm.fired.as_slice(), calm.routed), ([EVENTS as u64; 2].as_slice(), 2 * EVENTS as u64));
+        assert_eq!(calm.instances["first"].len(), events);
+        assert_eq!((calm.fired.as_slice(), calm.routed), ([events as u64; 2].as_slice(), 2 * events as u64));
         for nth in 1..=writes {
             for side in [Side::Before, Side::After] {
                 let first = CrashPoint { write: None, nth, side };
                 let again = CrashPoint { write: None, nth: 1 + nth % 11, side };
-                let (end, crashes, _) = on_paused_time(run(settings.clone(), [Some(first), Some(again)]));
+                let plan = Plan { crashes: [Some(first), Some(again)], ..plan.clone() };
+                let (end, crashes, _) = on_paused_time(run(plan));
                 swept += 1;
                 assert!(crashes > 0);
                 assert_eq!(end, calm, "{first:?}, then {again:?}");
@@ -148,4 +184,25 @@ fn each_event_starts_one_instance_whatever_crashes() {
         }
     }
     println!("{swept} crash points");
+}
+
+/// Many events at once fill many batches of one shard, whose messages the store refuses in the middle, and then it
+/// crashes: nothing may be stored as done whose messages are not.
+#[test]
+fn events_survive_a_store_that_refuses_and_then_crashes() {
+    let ticking = ShardSettings { checkpoint_interval: Duration::from_millis(40), ..settings() };
+    let plan = Plan { shards: 1, events: 6, at_once: true, ..Plan::new(ticking) };
+    let (calm, _, writes) = on_paused_time(run(plan.clone()));
+    assert_eq!((calm.fired.as_slice(), calm.routed), ([6, 6].as_slice(), 12));
+    let mut points = 0;
+    for first in 1..=writes {
+        for nth in [first, first + 1] {
+            let crash = CrashPoint { write: None, nth, side: Side::Before };
+            let plan = Plan { crashes: [Some(crash), None], refused: (first, 2), ..plan.clone() };
+            let (end, _, _) = on_paused_time(run(plan));
+            assert_eq!(end, calm, "refused from {first}, {crash:?}");
+            points += 1;
+        }
+    }
+    println!("{points} points");
 }

@@ -230,6 +230,16 @@ impl Node {
         }
     }
 
+    /// Settles until a client was told of everything that it sent.
+    pub async fn answered(&mut self) {
+        loop {
+            self.settle().await;
+            if self.unanswered.is_empty() {
+                return;
+            }
+        }
+    }
+
     /// What a power cut does, and a start after it.
     pub async fn restart(&mut self) {
         self.crashes += 1;
