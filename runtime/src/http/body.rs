@@ -1,6 +1,8 @@
 //! Bodies: read up to the limit and the deadline, parsed once.
 
-use axum::body::{Body, Bytes};
+use std::time::Duration;
+
+use axum::body::{Body, BodyDataStream, Bytes};
 use axum::http::{HeaderMap, header};
 use futures_util::StreamExt;
 use serde::de::DeserializeOwned;
@@ -8,6 +10,10 @@ use tokio::time::Instant;
 
 use super::gate::Shared;
 use super::problem::Problem;
+
+/// How much of a body that is too large is read all the same, and for how long.
+const DRAIN_BYTES: usize = 8 << 20;
+const DRAIN_TIME: Duration = Duration::from_secs(1);
 
 /// Reads a whole body.
 pub(super) async fn read(
@@ -19,9 +25,13 @@ pub(super) async fn read(
     let limit = shared.body_limit;
     // Refused before it is sent, where the client says how much it is going to be.
     if content_length(headers).is_some_and(|length| length > limit) {
+        // A client that waits for leave to send its body gets none; any other is sending already.
+        if !headers.contains_key(header::EXPECT) {
+            drain(&mut body.into_data_stream(), deadline).await;
+        }
         return Err(Problem::body_too_large(limit));
     }
-    match tokio::time::timeout_at(deadline, collect(body, limit)).await {
+    match tokio::time::timeout_at(deadline, collect(body, limit, deadline)).await {
         Ok(bytes) => bytes,
         Err(_) => Err(Problem::body_slow()),
     }
@@ -31,7 +41,23 @@ fn content_length(headers: &HeaderMap) -> Option<usize> {
     headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-async fn collect(body: Body, limit: usize) -> Result<Bytes, Problem> {
+/// Reads on for a while and throws it away: a connection that is closed while its client sends is reset, and the
+/// client never sees the answer.
+async fn drain(chunks: &mut BodyDataStream, deadline: Instant) {
+    let mut left = DRAIN_BYTES;
+    let all = async {
+        while let Some(Ok(chunk)) = chunks.next().await {
+            match left.checked_sub(chunk.len()) {
+                Some(rest) => left = rest,
+                None => return,
+            }
+        }
+    };
+    // Whoever is slower than that may be reset.
+    let _ = tokio::time::timeout_at(deadline.min(Instant::now() + DRAIN_TIME), all).await;
+}
+
+async fn collect(body: Body, limit: usize, deadline: Instant) -> Result<Bytes, Problem> {
     let broken = |error: axum::Error| Problem::invalid(format!("expected the whole body, found: {error}"));
     let mut chunks = body.into_data_stream();
     // A small body comes as one piece, and is not copied.
@@ -40,6 +66,7 @@ async fn collect(body: Body, limit: usize) -> Result<Bytes, Problem> {
         None => return Ok(Bytes::new()),
     };
     if first.len() > limit {
+        drain(&mut chunks, deadline).await;
         return Err(Problem::body_too_large(limit));
     }
     let Some(second) = chunks.next().await else { return Ok(first) };
@@ -48,6 +75,7 @@ async fn collect(body: Body, limit: usize) -> Result<Bytes, Problem> {
     while let Some(chunk) = next {
         let chunk = chunk.map_err(broken)?;
         if whole.len() + chunk.len() > limit {
+            drain(&mut chunks, deadline).await;
             return Err(Problem::body_too_large(limit));
         }
         whole.extend_from_slice(&chunk);

@@ -200,6 +200,11 @@ impl IntoResponse for Problem {
                 HeaderValue::from(after.as_millis().div_ceil(1000).max(1) as u64),
             );
         }
+        if matches!(self.kind, Kind::BodyTooLarge | Kind::BodyTimeout) {
+            // The rest of the body is not read, so the connection ends; a client that is not told sends its next
+            // request into it.
+            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
         if let Kind::Unauthorized = self.kind {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"impresario\""));
         }
