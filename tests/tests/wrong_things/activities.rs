@@ -1,9 +1,11 @@
 //! Activities that go wrong: a command that is not there, one that never ends, an endpoint that hangs, a host that dies.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use impresario_tests::node::{Node, Place};
 use impresario_tests::poll::eventually;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
@@ -110,18 +112,34 @@ fn runs(pid: &str) -> bool {
     stat.rsplit(')').next().and_then(|rest| rest.split_whitespace().next()).is_some_and(|state| state != "Z")
 }
 
+/// Processes that wrote their numbers into these files; they are killed when this is dropped.
+struct Orphans(Vec<PathBuf>);
+
+impl Drop for Orphans {
+    fn drop(&mut self) {
+        let text = |path: &PathBuf| std::fs::read_to_string(path).unwrap_or_default();
+        let texts: Vec<String> = self.0.iter().map(text).collect();
+        let numbers =
+            texts.iter().flat_map(|text| text.split_whitespace()).filter_map(|pid| pid.parse().ok());
+        for pid in numbers.filter_map(Pid::from_raw) {
+            // It may have ended with its host.
+            let _ = kill_process(pid, Signal::KILL);
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_host_that_dies_interrupts_what_it_did_and_nothing_else() {
     let place = Place::new().define("greet", GREET);
     let mark = place.path().join("begun");
     let once = format!(
-        "  - once: {{ run: {{ shell: {{ command: 'echo $$ >> {}; sleep 1000' }} }} }}\n",
+        "  - once: {{ run: {{ shell: {{ command: 'echo $$ >> {}; exec sleep 100' }} }} }}\n",
         mark.display()
     );
     // The second attempt finds the mark of the first, and ends.
     let again = format!(
         "  - again:
-      run: {{ shell: {{ command: 'if [ -e {0} ]; then echo $IMPRESARIO_ACTIVITY_ATTEMPT; else echo > {0}; sleep 1000; fi' }} }}
+      run: {{ shell: {{ command: 'if [ -e {0} ]; then echo $IMPRESARIO_ACTIVITY_ATTEMPT; else echo $$ > {0}; exec sleep 100; fi' }} }}
       metadata: {{ ops: {{ restartWhenInterrupted: true }} }}
 ",
         place.path().join("again").display()
@@ -139,8 +157,7 @@ async fn a_host_that_dies_interrupts_what_it_did_and_nothing_else() {
     let hosts = tree.children.iter().find(|group| group.name == "hosts").unwrap();
     let command = hosts.children.iter().find(|host| host.name == "adapter command").unwrap();
     let pid: i32 = command.facts.iter().find_map(|fact| fact.strip_prefix("pid ")).unwrap().parse().unwrap();
-    let pid = rustix::process::Pid::from_raw(pid).unwrap();
-    rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+    kill_process(Pid::from_raw(pid).unwrap(), Signal::KILL).unwrap();
 
     let detail = node.ended(&once.id).await;
     assert_eq!(
