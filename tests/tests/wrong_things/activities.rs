@@ -146,6 +146,8 @@ async fn a_host_that_dies_interrupts_what_it_did_and_nothing_else() {
     );
     let place =
         place.define("once", &definition("once", &once)).define("again", &definition("again", &again));
+    // What a host has started outlives it when it is killed; the test ends it.
+    let _orphans = Orphans(vec![mark.clone(), place.path().join("again")]);
     let node = place.start().await;
     let once = node.api.start("test/once", json!({}), None).await.unwrap();
     let again = node.api.start("test/again", json!({}), None).await.unwrap();
