@@ -215,7 +215,8 @@ fn shard_child(number: u16, arguments: &EngineArguments, shards: &Shards) -> Chi
     let spec = ChildSpec {
         name: format!("shard {number}"),
         kind: "shard",
-        restart: Restart::Permanent,
+        // A shard ends by itself only when the store says that it has a newer owner: it is not started again.
+        restart: Restart::Transient,
         intensity: Intensity { restarts: 5, period: Duration::from_secs(60) },
         backoff: Backoff { initial: Duration::from_millis(50), max: Duration::from_secs(5), jitter: 0.2 },
         shutdown: DRAIN_LIMIT,

@@ -170,25 +170,20 @@ impl Actor for ShardActor {
 
     async fn handle(
         &self,
-        _myself: ActorRef<ShardMessage>,
+        myself: ActorRef<ShardMessage>,
         message: ShardMessage,
         shard: &mut Shard,
     ) -> Result<(), ActorProcessingErr> {
-        match message {
-            ShardMessage::Wake => shard.step().await?,
-            ShardMessage::Tick => shard.tick().await?,
-            ShardMessage::Stored(result) => shard.stored(result)?,
-            ShardMessage::Inspect(actor, reply) => shard.inspect_when_applied(actor, reply).await?,
-            ShardMessage::Facts(reply) => {
-                let _ = reply.send(shard.facts().await);
+        match shard.hear(message).await {
+            Ok(()) => Ok(()),
+            Err(StoreError::Fenced) => {
+                // Another owner has it, whatever this node believes. To claim it back would be a quarrel.
+                shard.give_way();
+                myself.stop(Some("the shard has a newer owner".to_owned()));
+                Ok(())
             }
-            ShardMessage::Quarantine(order, reply) => shard.obey(order, reply).await?,
-            ShardMessage::Drain(done) => {
-                shard.drain().await?;
-                let _ = done.send(());
-            }
+            Err(error) => Err(error.into()),
         }
-        Ok(())
     }
 
     async fn handle_supervisor_evt(
@@ -208,5 +203,27 @@ impl Actor for ShardActor {
             | SupervisionEvent::ProcessGroupChanged(_) => {}
         }
         Ok(())
+    }
+}
+
+impl Shard {
+    /// Does what a message asks for.
+    async fn hear(&mut self, message: ShardMessage) -> Result<(), StoreError> {
+        match message {
+            ShardMessage::Wake => self.step().await,
+            ShardMessage::Tick => self.tick().await,
+            ShardMessage::Stored(result) => self.stored(result),
+            ShardMessage::Inspect(actor, reply) => self.inspect_when_applied(actor, reply).await,
+            ShardMessage::Facts(reply) => {
+                let _ = reply.send(self.facts().await);
+                Ok(())
+            }
+            ShardMessage::Quarantine(order, reply) => self.obey(order, reply).await,
+            ShardMessage::Drain(done) => {
+                self.drain().await?;
+                let _ = done.send(());
+                Ok(())
+            }
+        }
     }
 }

@@ -162,6 +162,18 @@ impl Shard {
         }
     }
 
+    /// The shard is somebody else's: nothing more is done for it here, and the node is no longer ready.
+    pub(super) fn give_way(&mut self) {
+        tracing::error!(
+            shard = self.id().0,
+            epoch = self.epoch.0,
+            "the shard has a newer owner; this node stops it"
+        );
+        self.draining = true;
+        self.recovered = false;
+        self.publish();
+    }
+
     /// Publishes the gauges.
     pub(super) fn publish(&self) {
         if let Some(gauge) = self.gauge() {
