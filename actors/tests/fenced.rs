@@ -56,11 +56,8 @@ async fn a_shard_with_a_newer_owner_stops_and_stays_stopped() {
     assert!(engine.ready());
 
     let claim = store.claim(ShardId(0), owner("second")).await.unwrap();
-    let routes = Entry {
-        to: ActorId::router(0),
-        origin: None,
-        body: Body::Router(RouterEvent::Routes(Vec::new())),
-    };
+    let routes =
+        Entry { to: ActorId::router(0), origin: None, body: Body::Router(RouterEvent::Routes(Vec::new())) };
     post.accept(&[routes]).await.unwrap();
     time.fetch_add(60_000, Ordering::SeqCst);
     idle().await;

@@ -3,6 +3,7 @@
 mod app;
 mod deploy;
 mod local;
+mod mask;
 mod tree;
 mod views;
 mod write_check;

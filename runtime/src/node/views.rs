@@ -73,7 +73,7 @@ fn activity_detail(
         key: activity.key(&instance.id),
         attempts: activity.attempt,
         restartable: activity.restartable,
-        input: activity.arguments.clone(),
+        input: super::mask::masked(&activity.arguments),
         output,
         error,
         started_at: rfc3339(activity.started),
