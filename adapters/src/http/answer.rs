@@ -13,8 +13,13 @@ use super::{client, request};
 /// How much of the body of a failed request is shown.
 const SHOWN_BYTES: usize = 1024;
 /// Headers whose values are, or may be, credentials.
-const SECRET_HEADERS: [&str; 6] =
-    ["authorization", "proxy-authorization", "cookie", "set-cookie", "x-api-key", "x-auth-token"];
+const SECRET_HEADERS: [&str; 7] =
+    ["authorization", "proxy-authorization", "cookie", "set-cookie", "x-api-key", "api-key", "x-auth-token"];
+
+/// Whether the value of a header is, or may be, a credential: whoever shows headers masks it.
+pub fn is_secret_header(name: &str) -> bool {
+    SECRET_HEADERS.iter().any(|secret| secret.eq_ignore_ascii_case(name))
+}
 
 /// What was asked, as it may be shown.
 #[derive(Debug)]
@@ -137,7 +142,7 @@ fn content(content_type: &str, body: Vec<u8>) -> Value {
 fn shown(headers: &HeaderMap) -> Value {
     let mut shown = Map::new();
     for name in headers.keys() {
-        let secret = SECRET_HEADERS.contains(&name.as_str());
+        let secret = is_secret_header(name.as_str());
         let values = headers.get_all(name).iter();
         let texts: Vec<_> = values.map(|value| String::from_utf8_lossy(value.as_bytes())).collect();
         let text = if secret { "***".into() } else { texts.join(", ") };

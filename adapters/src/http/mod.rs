@@ -27,6 +27,7 @@ use serde_json::Value;
 use arguments::RequestArguments;
 use client::Clients;
 
+pub use answer::is_secret_header;
 pub use client::REDIRECTS_MAX;
 pub use schema::manifest;
 

@@ -6,9 +6,6 @@ use serde_json::Value;
 const MASK: &str = "***";
 /// Members of `authentication` that are no secret.
 const OPEN: [&str; 2] = ["username", "secret"];
-/// Headers that carry credentials, in lower case.
-const HEADERS: [&str; 6] =
-    ["authorization", "proxy-authorization", "cookie", "set-cookie", "x-api-key", "api-key"];
 
 /// A copy of `arguments` without its credentials.
 pub fn masked(arguments: &Value) -> Value {
@@ -19,7 +16,7 @@ pub fn masked(arguments: &Value) -> Value {
         }
     }
     if let Some(headers) = copy.get_mut("headers") {
-        hide(headers, |name| HEADERS.contains(&name.to_ascii_lowercase().as_str()));
+        hide(headers, impresario_adapters::http::is_secret_header);
     }
     copy
 }
