@@ -55,7 +55,7 @@ async fn a_shard_with_a_newer_owner_stops_and_stays_stopped() {
     idle().await;
     assert!(engine.ready());
 
-    let claim = store.claim(ShardId(0), owner("second")).await.unwrap();
+    let claim = store.claim(ShardId(0), owner("second"), Epoch(1)).await.unwrap();
     let routes =
         Entry { to: ActorId::router(0), origin: None, body: Body::Router(RouterEvent::Routes(Vec::new())) };
     post.accept(&[routes]).await.unwrap();
@@ -65,7 +65,7 @@ async fn a_shard_with_a_newer_owner_stops_and_stays_stopped() {
     assert!(!engine.ready(), "the node says that it has lost a shard");
     assert!(post.gauges()[1].ready.load(Ordering::SeqCst), "the other shard goes on");
     assert_eq!(post.gauges()[0].starts.load(Ordering::SeqCst), 1, "nobody started it again");
-    let next = store.claim(ShardId(0), owner("third")).await.unwrap();
+    let next = store.claim(ShardId(0), owner("third"), claim.epoch).await.unwrap();
     assert_eq!(next.epoch.0, claim.epoch.0 + 1, "nobody claimed it meanwhile");
     engine.stop().await;
 }

@@ -6,7 +6,10 @@ use std::time::Duration;
 
 use crate::load::Reader;
 use crate::table::{Setting, settings};
-use crate::value::{ByteSize, LogFilter, LogFormat, Name, SettingValue, StoreKind};
+use crate::value::{
+    ByteSize, Labels, LogFilter, LogFormat, Name, RedisKeeping, RedisTopology, Servers, SettingValue,
+    StoreKind, Url,
+};
 
 settings! {
     top {
@@ -20,13 +23,22 @@ settings! {
 
     /// This node.
     node: Node {
-        /// The node's name in logs and lists. `auto` is the host name.
+        /// The node's name in logs and lists, its own among the nodes of its environment. `auto` is the host name.
         name: Name = "auto";
+        /// Where it stands. When a node is gone, its work goes to nodes of the same site before all others.
+        site: Option<Name> = "none";
+        /// What else is to be known of it.
+        labels: Labels = "none";
+        /// How much work it takes compared with the others: a node of 200 gets twice the work of one of 100.
+        weight: u16 = "100";
+        /// Where the other nodes reach its HTTP door. `none` is the address it listens at.
+        advertise: Option<Url> = "none";
     }
 
     /// Where mailbox logs and snapshots are kept.
     store: Store {
-        /// `embedded` is durable on this machine; `memory` forgets everything at exit.
+        /// `embedded` is durable on this machine; `redis` is shared by several nodes; `memory` forgets everything at
+        /// exit.
         kind: StoreKind = "embedded";
         /// How many shards the actors are spread over. Fixed when the environment is made.
         shards: u16 = "16";
@@ -34,6 +46,47 @@ settings! {
         queue: usize = "16384";
         /// The size at which the log goes on in a new file. Old files are deleted whole.
         segment_size: ByteSize = "64MiB";
+    }
+
+    /// The store that several nodes share, with `store.kind = redis`.
+    redis: Redis {
+        /// The servers: one, or the sentinels, or some nodes of the cluster.
+        servers: Servers = "127.0.0.1:6379";
+        /// How they belong together.
+        topology: RedisTopology = "standalone";
+        /// What the sentinels call the primary.
+        primary: Name = "mymaster";
+        /// The user to log in as. `none` is the server's default user.
+        user: Option<Name> = "none";
+        /// The file with the user's password, its end of line not counted.
+        password_file: Option<PathBuf> = "none";
+        /// Whether to speak TLS.
+        tls: bool = "false";
+        /// The certificates of the authorities to trust, in PEM. `none` trusts those of the operating system.
+        tls_ca: Option<PathBuf> = "none";
+        /// The certificate to show to the server, in PEM.
+        tls_certificate: Option<PathBuf> = "none";
+        /// The key of that certificate, in PEM.
+        tls_key: Option<PathBuf> = "none";
+        /// The least that the servers have to keep of what they acknowledge; a server that keeps less is refused.
+        /// `fsync` is `appendfsync always`, `everysec` is that.
+        keeping: RedisKeeping = "everysec";
+        /// How many replicas must have an entry before it is acknowledged.
+        replicas: u8 = "0";
+        /// How long one request to a server may take before the server counts as away.
+        timeout: Duration = "2s";
+    }
+
+    /// How the nodes that share a store look after each other.
+    cluster: Cluster {
+        /// A node that was not heard of for so long counts as gone, and its work goes to the others.
+        presence_ttl: Duration = "2s";
+        /// How often a node says that it is there. At most a third of `presence_ttl`.
+        presence_interval: Duration = "500ms";
+        /// How often a node looks who is there and what nobody owns.
+        poll_interval: Duration = "250ms";
+        /// How long a shard that moves to another node waits for its work in flight before it stays where it is.
+        move_patience: Duration = "10s";
     }
 
     /// The HTTP door: events in, and the API.

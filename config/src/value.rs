@@ -1,5 +1,6 @@
 //! The types of settings: how each is read from text, and how it is shown.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -35,7 +36,17 @@ macro_rules! whole_numbers {
         }
     )* };
 }
-whole_numbers!(u16, u64, usize);
+whole_numbers!(u8, u16, u64, usize);
+
+impl SettingValue for bool {
+    const EXPECTED: &'static str = "true or false";
+    fn parse(text: &str) -> Option<Self> {
+        text.parse().ok()
+    }
+    fn show(&self) -> String {
+        self.to_string()
+    }
+}
 
 impl SettingValue for Duration {
     const EXPECTED: &'static str = "a duration such as 500ms, 10s, 5m, 2h or 7days";
@@ -170,11 +181,128 @@ macro_rules! words {
 
 words! {
     /// A kind of store.
-    StoreKind, "embedded or memory", {
+    StoreKind, "embedded, redis or memory", {
         /// Durable on this machine.
         Embedded = "embedded",
+        /// Shared by several nodes.
+        Redis = "redis",
         /// Forgets everything at exit.
         Memory = "memory"
+    }
+}
+
+words! {
+    /// How the servers of a shared store belong together.
+    RedisTopology, "standalone, sentinel or cluster", {
+        /// One server.
+        Standalone = "standalone",
+        /// A primary that sentinels watch and replace.
+        Sentinel = "sentinel",
+        /// A Redis Cluster.
+        Cluster = "cluster"
+    }
+}
+
+words! {
+    /// How a shared store keeps what it has acknowledged.
+    RedisKeeping, "fsync, everysec or memory", {
+        /// Flushed to disk before it is acknowledged.
+        Fsync = "fsync",
+        /// Flushed every second.
+        EverySecond = "everysec",
+        /// Not kept on disk.
+        Memory = "memory"
+    }
+}
+
+/// The addresses of servers, `HOST:PORT`, at least one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Servers(pub Vec<(String, u16)>);
+
+impl SettingValue for Servers {
+    const EXPECTED: &'static str = "addresses such as redis-1:6379,redis-2:6379";
+    fn parse(text: &str) -> Option<Self> {
+        let server = |part: &str| {
+            let (host, port) = part.trim().rsplit_once(':')?;
+            let host = host.trim_start_matches('[').trim_end_matches(']');
+            let named = !host.is_empty() && !host.contains(['/', '@', ' ']);
+            named.then_some(())?;
+            Some((host.to_owned(), port.parse().ok().filter(|port| *port > 0)?))
+        };
+        text.split(',').map(server).collect::<Option<Vec<_>>>().map(Servers)
+    }
+    fn show(&self) -> String {
+        let server = |(host, port): &(String, u16)| match host.contains(':') {
+            true => format!("[{host}]:{port}"),
+            false => format!("{host}:{port}"),
+        };
+        self.0.iter().map(server).collect::<Vec<_>>().join(",")
+    }
+}
+
+/// Labels of a node, `KEY=VALUE`, by key.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Labels(pub BTreeMap<String, String>);
+
+impl SettingValue for Labels {
+    const EXPECTED: &'static str = "labels such as rack=3,zone=a, or none";
+    fn parse(text: &str) -> Option<Self> {
+        if text == NONE {
+            return Some(Labels::default());
+        }
+        let label = |part: &str| {
+            let (key, value) = part.trim().split_once('=')?;
+            Some((Name::parse(key)?.0, Name::parse(value)?.0))
+        };
+        text.split(',').map(label).collect::<Option<BTreeMap<_, _>>>().map(Labels)
+    }
+    fn show(&self) -> String {
+        if self.0.is_empty() {
+            return NONE.to_owned();
+        }
+        self.0.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(",")
+    }
+}
+
+/// The word for a setting that is not set.
+const NONE: &str = "none";
+
+/// A setting that may be absent; the word for that is `none`.
+macro_rules! optional {
+    ($($Type:ty: $expected:literal),*) => { $(
+        impl SettingValue for Option<$Type> {
+            const EXPECTED: &'static str = $expected;
+            fn parse(text: &str) -> Option<Self> {
+                if text == NONE { Some(None) } else { <$Type>::parse(text).map(Some) }
+            }
+            fn show(&self) -> String {
+                self.as_ref().map_or_else(|| NONE.to_owned(), SettingValue::show)
+            }
+        }
+    )* };
+}
+optional!(PathBuf: "a path, or none", Name: "a name of letters, digits, '-', '_' or '.', or none", Url: "an address such as http://node-1:4747, or none");
+
+/// The address at which others reach something over HTTP.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Url(String);
+
+impl Url {
+    /// The address, without a slash at its end.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl SettingValue for Url {
+    const EXPECTED: &'static str = "an address such as http://node-1:4747";
+    fn parse(text: &str) -> Option<Self> {
+        let rest = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"))?;
+        let plain = !rest.is_empty() && !rest.contains(['@', ' ', '?', '#']);
+        plain.then(|| Url(text.trim_end_matches('/').to_owned()))
+    }
+    fn show(&self) -> String {
+        self.0.clone()
     }
 }
 

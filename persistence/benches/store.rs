@@ -130,7 +130,7 @@ fn row(number: usize) -> Row {
 
 async fn claim(store: &EmbeddedStore) -> impresario_persistence::Epoch {
     let owner = Owner { node: "bench".to_owned(), incarnation: "1".to_owned() };
-    store.claim(ShardId(0), owner).await.unwrap().epoch
+    store.claim(ShardId(0), owner, impresario_persistence::Epoch(0)).await.unwrap().epoch
 }
 
 async fn checkpoints(new: bool) -> f64 {

@@ -6,6 +6,12 @@ pub enum StoreError {
     /// The queue of the writer is full: refuse the sender, or wait and try again.
     #[error("the store is busy: its queue of writes is full")]
     Busy,
+    /// The store does not answer at the moment: refuse the sender, or wait and try again. Nothing was written.
+    #[error("the store cannot be reached: {0}")]
+    Away(String),
+    /// The log has lost entries that were acknowledged, and what can be has been put back: start the shard again.
+    #[error("the store came back without entries that it had acknowledged: {0}")]
+    Behind(String),
     /// There is no space: refuse the sender; nothing was written.
     #[error("no space left for the store: {0}")]
     Full(String),
@@ -37,4 +43,11 @@ pub enum StoreError {
     /// The store failed in a way that leaves the outcome of the write unknown: stop the node.
     #[error("the store failed: {0}")]
     Failed(String),
+}
+
+impl StoreError {
+    /// Whether nothing was written and the same may succeed a little later.
+    pub fn passes(&self) -> bool {
+        matches!(self, StoreError::Busy | StoreError::Away(_) | StoreError::Full(_))
+    }
 }

@@ -12,8 +12,8 @@ use futures_util::future::{BoxFuture, ready};
 use tokio::sync::{oneshot, watch};
 
 use crate::port::{
-    Append, Checkpoint, Claim, Epoch, ListQuery, Offset, Owner, Record, Result, Row, Setting, ShardId, Store,
-    Tier,
+    Append, Checkpoint, Claim, Epoch, ListQuery, Offset, Owner, Ownership, Record, Result, Row, Setting,
+    ShardId, Store, Tier,
 };
 use crate::sync::lock;
 use crate::{Clock, MemoryStore, StoreError, system_clock};
@@ -278,12 +278,16 @@ impl Store for LossyStore {
         self.look(|store| store.read(shard, after, max_entries, max_bytes))
     }
 
-    fn claim(&self, shard: ShardId, owner: Owner) -> BoxFuture<'static, Result<Claim>> {
-        self.change(Write::Other, |store| store.claim(shard, owner))
+    fn claim(&self, shard: ShardId, owner: Owner, seen: Epoch) -> BoxFuture<'static, Result<Claim>> {
+        self.change(Write::Other, |store| store.claim(shard, owner, seen))
     }
 
-    fn release(&self, shard: ShardId, epoch: Epoch) -> BoxFuture<'static, Result<()>> {
-        self.change(Write::Other, |store| store.release(shard, epoch))
+    fn release(&self, shard: ShardId, epoch: Epoch, next: Option<String>) -> BoxFuture<'static, Result<()>> {
+        self.change(Write::Other, |store| store.release(shard, epoch, next))
+    }
+
+    fn owners(&self) -> BoxFuture<'static, Result<Vec<Ownership>>> {
+        self.look(|store| store.owners())
     }
 
     fn checkpoint(

@@ -13,6 +13,7 @@ use futures_util::future::BoxFuture;
 use tokio::sync::watch;
 
 use crate::error::StoreError;
+use crate::{Clock, system_clock};
 
 /// The result of every store operation.
 pub type Result<T> = std::result::Result<T, StoreError>;
@@ -63,21 +64,46 @@ impl fmt::Display for Offset {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Epoch(pub u64);
 
-/// What a store promises of an acknowledged append.
+/// What a store promises of an acknowledged append: how it is kept by the store that took it, and by how many
+/// copies besides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Tier {
-    /// Kept in this process's memory only: lost with it.
+pub struct Tier {
+    /// How the store itself keeps it.
+    pub keeping: Keeping,
+    /// How many replicas had it too when it was acknowledged.
+    pub replicas: u8,
+}
+
+impl Tier {
+    /// Kept in memory, lost with the process that holds it.
+    pub const MEMORY: Tier = Tier { keeping: Keeping::Memory, replicas: 0 };
+    /// Flushed to disk.
+    pub const FSYNC: Tier = Tier { keeping: Keeping::Fsync, replicas: 0 };
+}
+
+/// How a store keeps what it has acknowledged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Keeping {
+    /// In memory: lost with the process that holds it.
     Memory,
-    /// Flushed to this machine's disk.
+    /// Handed to the operating system at once and flushed every second: survives the end of the process, and loses up
+    /// to two seconds when the machine loses power.
+    EverySecond,
+    /// Flushed to disk.
     Fsync,
 }
 
 impl fmt::Display for Tier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Tier::Memory => "memory",
-            Tier::Fsync => "fsync",
-        })
+        f.write_str(match self.keeping {
+            Keeping::Memory => "memory",
+            Keeping::EverySecond => "everysec",
+            Keeping::Fsync => "fsync",
+        })?;
+        match self.replicas {
+            0 => Ok(()),
+            replicas => write!(f, "+replicated({replicas})"),
+        }
     }
 }
 
@@ -109,6 +135,28 @@ pub struct Owner {
     pub node: String,
     /// Fresh at every start of the node.
     pub incarnation: String,
+}
+
+/// How a shard is owned at a moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ownership {
+    /// Which shard.
+    pub shard: ShardId,
+    /// The newest epoch; 0 if nobody ever owned it.
+    pub epoch: Epoch,
+    /// Who owns it; nobody if it was never claimed, or given up in good order.
+    pub owner: Option<Owner>,
+    /// The incarnation that the last owner gave it up for, while nobody owns it.
+    pub offered: Option<String>,
+}
+
+/// Whether a store answers at the moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It does.
+    Up,
+    /// It does not, for this reason, in words for an operator.
+    Away(String),
 }
 
 /// What a successful claim tells the new owner.
@@ -208,8 +256,10 @@ pub trait Store: Send + Sync + 'static {
     /// of a batch become durable or, on an error, none does.
     ///
     /// # Errors
-    /// [`StoreError::Busy`] at once when the queue of the writer is full; [`StoreError::Full`] when there is no
-    /// space; [`StoreError::TooLarge`] for an entry over [`MAX_ENTRY_BYTES`]. None of these leaves a trace.
+    /// [`StoreError::Busy`] at once when the queue of the writer is full; [`StoreError::Away`] at once while the store
+    /// does not answer; [`StoreError::Full`] when there is no space; [`StoreError::TooLarge`] for an entry over
+    /// [`MAX_ENTRY_BYTES`]. None of these leaves a trace. What was taken before a store went away stays in the
+    /// writer's queue, and its future resolves when the store is back.
     fn append(&self, batch: Vec<Append>) -> BoxFuture<'static, Result<Vec<Offset>>>;
 
     /// Like [`Store::append`] for one shard, but only while `epoch` is the shard's newest.
@@ -233,11 +283,17 @@ pub trait Store: Send + Sync + 'static {
         max_bytes: usize,
     ) -> BoxFuture<'static, Result<Vec<Record>>>;
 
-    /// Takes a shard over: raises its epoch by one, durably. Only the answer authorises.
-    fn claim(&self, shard: ShardId, owner: Owner) -> BoxFuture<'static, Result<Claim>>;
+    /// Takes a shard over, if its newest epoch still is `seen`: raises it by one, durably. Only the answer authorises.
+    ///
+    /// # Errors
+    /// [`StoreError::Fenced`] when somebody else took it since, or is older news than `seen`.
+    fn claim(&self, shard: ShardId, owner: Owner, seen: Epoch) -> BoxFuture<'static, Result<Claim>>;
 
-    /// Gives a shard up in good order.
-    fn release(&self, shard: ShardId, epoch: Epoch) -> BoxFuture<'static, Result<()>>;
+    /// Gives a shard up in good order, in favour of the incarnation `next` if there is one.
+    fn release(&self, shard: ShardId, epoch: Epoch, next: Option<String>) -> BoxFuture<'static, Result<()>>;
+
+    /// How every shard is owned, by shard.
+    fn owners(&self) -> BoxFuture<'static, Result<Vec<Ownership>>>;
 
     /// Stores the snapshots of changed actors and the mark in one atomic step, then trims the log behind it.
     fn checkpoint(
@@ -299,4 +355,19 @@ pub trait Store: Send + Sync + 'static {
 
     /// All settings whose key starts with `prefix`, by key.
     fn settings(&self, prefix: String) -> BoxFuture<'static, Result<Vec<(String, Setting)>>>;
+
+    /// The clock that stamps the entries: all timers of the environment go by it.
+    fn clock(&self) -> Clock {
+        system_clock()
+    }
+
+    /// Whether the store answers at the moment, kept up to date. A store in this process always does.
+    fn standing(&self) -> watch::Receiver<Standing> {
+        watch::channel(Standing::Up).1
+    }
+
+    /// What an operator has to know of the store and has not been told: what it has lost, in words. Bounded.
+    fn alarms(&self) -> Vec<String> {
+        Vec::new()
+    }
 }

@@ -3,7 +3,9 @@
 
 use bytes::Bytes;
 use impresario_persistence::lossy::{CrashPoint, Side, Write};
-use impresario_persistence::{Append, Checkpoint, LossyStore, Offset, Owner, ShardId, Store, StoreError};
+use impresario_persistence::{
+    Append, Checkpoint, Epoch, LossyStore, Offset, Owner, ShardId, Store, StoreError,
+};
 
 const A: ShardId = ShardId(0);
 
@@ -48,7 +50,7 @@ async fn a_checkpoint_is_all_or_nothing() {
     for (side, left) in [(Side::Before, 2), (Side::After, 1)] {
         let store = LossyStore::new(1);
         let owner = Owner { node: "n".into(), incarnation: "1".into() };
-        let epoch = store.claim(A, owner).await.unwrap().epoch;
+        let epoch = store.claim(A, owner, Epoch(0)).await.unwrap().epoch;
         let mark = store.append(entry("1".into())).await.unwrap()[0];
         store.append(entry("2".into())).await.unwrap();
         store.crash_at(CrashPoint { write: Some(Write::Checkpoint), nth: 1, side });

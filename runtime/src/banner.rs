@@ -35,6 +35,11 @@ pub async fn when_ready(
         StoreKind::Embedded => {
             format!("  store    embedded in {}, every acknowledged event fsynced", config.data.display())
         }
+        StoreKind::Redis => {
+            let servers = config.redis.servers.0.iter().map(|(host, port)| format!("{host}:{port}"));
+            let tier = local.health().durability;
+            format!("  store    redis at {} ({tier})", servers.collect::<Vec<_>>().join(", "))
+        }
         StoreKind::Memory => "  store    memory: everything is forgotten at exit".to_owned(),
     };
     lines.push(store);

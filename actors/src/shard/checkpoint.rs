@@ -167,7 +167,7 @@ impl Shard {
                 }
                 Ok(())
             }
-            Err(error @ (StoreError::Busy | StoreError::Full(_))) => {
+            Err(error) if error.passes() => {
                 tracing::warn!(shard = self.id().0, %error, "a checkpoint was not written; trying again");
                 let rows = flushing.rows.into_iter();
                 for (actor, row) in rows.filter(|(actor, _)| !self.remove.contains(actor)) {
@@ -190,7 +190,8 @@ impl Shard {
         self.last_groom = now;
         let before = now.saturating_sub(self.with.settings.retention.as_millis() as u64);
         match self.store.groom(self.id(), self.epoch, before, GROOM_LIMIT).await {
-            Ok(_) | Err(StoreError::Busy | StoreError::Full(_)) => Ok(()),
+            Ok(_) => Ok(()),
+            Err(error) if error.passes() => Ok(()),
             Err(error) => Err(error),
         }
     }
@@ -217,6 +218,6 @@ impl Shard {
         let mut put: Vec<Row> = rows.into_values().collect();
         put.push(meta_row);
         self.store.checkpoint(self.id(), self.epoch, Checkpoint { mark: self.cursor, put, remove }).await?;
-        self.store.release(self.id(), self.epoch).await
+        self.store.release(self.id(), self.epoch, None).await
     }
 }

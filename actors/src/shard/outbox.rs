@@ -158,7 +158,7 @@ impl Shard {
 
     fn later(&self, error: StoreError) -> Result<bool, StoreError> {
         match error {
-            StoreError::Busy | StoreError::Full(_) => {
+            error if error.passes() => {
                 tracing::warn!(shard = self.id().0, %error, "the store takes nothing at the moment; trying again");
                 Ok(false)
             }

@@ -8,7 +8,7 @@ use impresario_model::encoding;
 use impresario_model::entry::ActivityOutcome;
 use impresario_model::ids::ActorId;
 use impresario_model::instance::Unsettled;
-use impresario_persistence::{Row, StoreError};
+use impresario_persistence::{Epoch, Row, Store, StoreError};
 use ractor::ActorRef;
 use tokio::sync::oneshot;
 
@@ -26,6 +26,14 @@ pub(super) fn meta_row_name(shard: u16) -> String {
     format!("shard/{shard}")
 }
 
+/// The epoch on which the claim of a shard is to build.
+async fn seen(store: &Arc<dyn Store>, with: &ShardArguments) -> Result<Epoch, StoreError> {
+    let owners = store.owners().await?;
+    let owned = owners.into_iter().find(|owned| owned.shard == with.shard);
+    let owned = owned.ok_or_else(|| StoreError::Refused(format!("shard {} does not exist", with.shard.0)))?;
+    Ok(owned.epoch)
+}
+
 impl Shard {
     /// Claims the shard and loads what a checkpoint left of it.
     pub(super) async fn claim(
@@ -34,7 +42,8 @@ impl Shard {
     ) -> Result<Self, StoreError> {
         let store = Arc::clone(with.post.store());
         let head = store.head(with.shard);
-        let claim = store.claim(with.shard, with.owner.clone()).await?;
+        let seen = seen(&store, &with).await?;
+        let claim = store.claim(with.shard, with.owner.clone(), seen).await?;
         let meta = match store.row(with.shard, meta_row_name(with.shard.0)).await? {
             None => ShardMeta::default(),
             Some(row) => encoding::decode(&row.snapshot).map_err(|error| {

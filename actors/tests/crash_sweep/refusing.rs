@@ -7,8 +7,8 @@ use bytes::Bytes;
 use futures_util::future::{BoxFuture, ready};
 use impresario_persistence::lossy::LossyStore;
 use impresario_persistence::{
-    Append, Checkpoint, Claim, Epoch, ListQuery, Offset, Owner, Record, Result, Row, Setting, ShardId, Store,
-    StoreError, Tier,
+    Append, Checkpoint, Claim, Epoch, ListQuery, Offset, Owner, Ownership, Record, Result, Row, Setting,
+    ShardId, Store, StoreError, Tier,
 };
 use tokio::sync::watch;
 
@@ -103,11 +103,14 @@ impl Store for Refusing {
     ) -> BoxFuture<'static, Result<Vec<Record>>> {
         self.inner.read(shard, after, max_entries, max_bytes)
     }
-    fn claim(&self, shard: ShardId, owner: Owner) -> BoxFuture<'static, Result<Claim>> {
-        self.inner.claim(shard, owner)
+    fn claim(&self, shard: ShardId, owner: Owner, seen: Epoch) -> BoxFuture<'static, Result<Claim>> {
+        self.inner.claim(shard, owner, seen)
     }
-    fn release(&self, shard: ShardId, epoch: Epoch) -> BoxFuture<'static, Result<()>> {
-        self.inner.release(shard, epoch)
+    fn release(&self, shard: ShardId, epoch: Epoch, next: Option<String>) -> BoxFuture<'static, Result<()>> {
+        self.inner.release(shard, epoch, next)
+    }
+    fn owners(&self) -> BoxFuture<'static, Result<Vec<Ownership>>> {
+        self.inner.owners()
     }
     fn checkpoint(
         &self,

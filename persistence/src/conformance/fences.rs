@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::{A, B, append, claim, ok, owner, read_all, row, texts};
 use crate::StoreError;
-use crate::port::{Checkpoint, Epoch, Offset, Store};
+use crate::port::{Checkpoint, Epoch, Offset, Ownership, ShardId, Store};
 
 pub(super) async fn run<S: Store + ?Sized>(make: &impl AsyncFn() -> Arc<S>) {
     a_claim_raises_the_epoch(&*make().await).await;
@@ -16,7 +16,8 @@ pub(super) async fn run<S: Store + ?Sized>(make: &impl AsyncFn() -> Arc<S>) {
     a_released_shard_has_no_owner(&*make().await).await;
     fences_hold_per_shard(&*make().await).await;
     anyone_may_append_without_a_fence(&*make().await).await;
-    one_of_two_claims_is_newer(&*make().await).await;
+    one_of_two_claims_wins(&*make().await).await;
+    owners_are_known_by_shard(&*make().await).await;
 }
 
 async fn a_claim_raises_the_epoch<S: Store + ?Sized>(store: &S) {
@@ -61,7 +62,7 @@ async fn an_old_epoch_is_refused_everything<S: Store + ?Sized>(store: &S) {
         assert_eq!(refused, Err(StoreError::Fenced), "checkpoint under {epoch:?}");
         let refused = store.groom(A, epoch, u64::MAX >> 1, 10).await;
         assert_eq!(refused, Err(StoreError::Fenced), "groom under {epoch:?}");
-        let refused = store.release(A, epoch).await;
+        let refused = store.release(A, epoch, None).await;
         assert_eq!(refused, Err(StoreError::Fenced), "release under {epoch:?}");
     }
     assert_eq!(texts(&read_all(store, A).await), ["1"], "nothing was appended or trimmed");
@@ -77,16 +78,16 @@ async fn nobody_owns_a_fresh_shard<S: Store + ?Sized>(store: &S) {
     let batch = vec![Bytes::from_static(b"1")];
     assert_eq!(store.append_fenced(A, Epoch(0), batch).await, Err(StoreError::Fenced));
     assert_eq!(store.checkpoint(A, Epoch(0), Checkpoint::default()).await, Err(StoreError::Fenced));
-    assert_eq!(store.release(A, Epoch(0)).await, Err(StoreError::Fenced));
+    assert_eq!(store.release(A, Epoch(0), None).await, Err(StoreError::Fenced));
 }
 
 async fn a_released_shard_has_no_owner<S: Store + ?Sized>(store: &S) {
     let epoch = claim(store, A, "one").await.epoch;
-    ok(store.release(A, epoch).await, "release");
+    ok(store.release(A, epoch, None).await, "release");
     let batch = vec![Bytes::from_static(b"1")];
     assert_eq!(store.append_fenced(A, epoch, batch).await, Err(StoreError::Fenced));
     assert_eq!(store.checkpoint(A, epoch, Checkpoint::default()).await, Err(StoreError::Fenced));
-    assert_eq!(store.release(A, epoch).await, Err(StoreError::Fenced));
+    assert_eq!(store.release(A, epoch, None).await, Err(StoreError::Fenced));
     let next = claim(store, A, "two").await;
     assert_eq!(next.previous, None, "nobody owned it");
     assert_eq!(next.epoch, Epoch(epoch.0 + 1), "an epoch is never used twice");
@@ -97,25 +98,46 @@ async fn fences_hold_per_shard<S: Store + ?Sized>(store: &S) {
     claim(store, B, "one").await;
     claim(store, B, "two").await;
     ok(store.append_fenced(A, a, vec![Bytes::from_static(b"1")]).await, "append");
-    assert_eq!(store.release(B, a).await, Err(StoreError::Fenced));
+    assert_eq!(store.release(B, a, None).await, Err(StoreError::Fenced));
 }
 
 async fn anyone_may_append_without_a_fence<S: Store + ?Sized>(store: &S) {
     append(store, A, "1").await;
     let epoch = claim(store, A, "one").await.epoch;
     append(store, A, "2").await;
-    ok(store.release(A, epoch).await, "release");
+    ok(store.release(A, epoch, None).await, "release");
     append(store, A, "3").await;
     assert_eq!(texts(&read_all(store, A).await), ["1", "2", "3"]);
 }
 
-async fn one_of_two_claims_is_newer<S: Store + ?Sized>(store: &S) {
-    let (one, two) = (store.claim(A, owner("one")), store.claim(A, owner("two")));
+async fn one_of_two_claims_wins<S: Store + ?Sized>(store: &S) {
+    let seen = claim(store, A, "before").await.epoch;
+    let (one, two) = (store.claim(A, owner("one"), seen), store.claim(A, owner("two"), seen));
     let (one, two) = futures_util::future::join(one, two).await;
-    let (one, two) = (ok(one, "claim"), ok(two, "claim"));
-    assert_ne!(one.epoch, two.epoch);
-    let (old, new) = if one.epoch < two.epoch { (one, two) } else { (two, one) };
-    let batch = || vec![Bytes::from_static(b"1")];
-    assert_eq!(store.append_fenced(A, old.epoch, batch()).await, Err(StoreError::Fenced));
-    ok(store.append_fenced(A, new.epoch, batch()).await, "append");
+    let (won, lost, name) = if one.is_ok() { (one, two, "one") } else { (two, one, "two") };
+    let won = ok(won, "one of the claims");
+    assert_eq!(won.epoch, Epoch(seen.0 + 1));
+    assert_eq!(won.previous, Some(owner("before")));
+    assert_eq!(lost, Err(StoreError::Fenced), "a claim on what was seen before");
+    assert_eq!(store.claim(A, owner("early"), Epoch(won.epoch.0 + 1)).await, Err(StoreError::Fenced));
+    let owned = &ok(store.owners().await, "owners")[0];
+    assert_eq!((owned.epoch, &owned.owner), (won.epoch, &Some(owner(name))));
+    ok(store.append_fenced(A, won.epoch, vec![Bytes::from_static(b"1")]).await, "append");
+}
+
+async fn owners_are_known_by_shard<S: Store + ?Sized>(store: &S) {
+    let fresh = ok(store.owners().await, "owners");
+    assert_eq!(fresh.len(), usize::from(store.shards()));
+    for (number, owned) in (0..).zip(&fresh) {
+        let nobody = Ownership { shard: ShardId(number), epoch: Epoch(0), owner: None, offered: None };
+        assert_eq!(*owned, nobody);
+    }
+    let epoch = claim(store, B, "one").await.epoch;
+    let owned = ok(store.owners().await, "owners");
+    let expected = Ownership { shard: B, epoch, owner: Some(owner("one")), offered: None };
+    assert_eq!(owned[usize::from(B.0)], expected);
+    assert_eq!(owned[0], fresh[0], "the others are as they were");
+    ok(store.release(B, epoch, None).await, "release");
+    let owned = ok(store.owners().await, "owners");
+    assert_eq!(owned[usize::from(B.0)], Ownership { owner: None, ..expected });
 }

@@ -166,7 +166,7 @@ async fn shards_that_do_not_exist_are_refused<S: Store + ?Sized>(store: &S) {
     let batch = vec![entry(A, "1"), entry(beyond, "2")];
     assert!(store.append(batch).await.is_err(), "an append");
     assert!(read_all(store, A).await.is_empty(), "all of the batch or nothing");
-    assert!(store.claim(beyond, super::owner("n")).await.is_err(), "a claim");
+    assert!(store.claim(beyond, super::owner("n"), crate::Epoch(0)).await.is_err(), "a claim");
     assert!(store.read(beyond, Offset::ZERO, 1, 1).await.is_err(), "a read");
     assert_eq!(*store.head(beyond).borrow(), Offset::ZERO, "its head never moves");
 }

@@ -88,7 +88,13 @@ async fn append<S: Store + ?Sized>(store: &S, shard: ShardId, text: &str) -> Off
 }
 
 async fn claim<S: Store + ?Sized>(store: &S, shard: ShardId, node: &str) -> Claim {
-    ok(store.claim(shard, owner(node)).await, "claim")
+    let seen = seen(store, shard).await;
+    ok(store.claim(shard, owner(node), seen).await, "claim")
+}
+
+/// The newest epoch of a shard.
+async fn seen<S: Store + ?Sized>(store: &S, shard: ShardId) -> Epoch {
+    ok(store.owners().await, "owners")[usize::from(shard.0)].epoch
 }
 
 async fn read_all<S: Store + ?Sized>(store: &S, shard: ShardId) -> Vec<Record> {

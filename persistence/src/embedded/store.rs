@@ -19,8 +19,8 @@ use super::state::{
 };
 use crate::StoreError;
 use crate::port::{
-    Append, Checkpoint, Claim, Epoch, ListQuery, Offset, Owner, Record, Result, Row, Setting, ShardId, Store,
-    Tier,
+    Append, Checkpoint, Claim, Epoch, ListQuery, Offset, Owner, Ownership, Record, Result, Row, Setting,
+    ShardId, Store, Tier,
 };
 
 /// Positions in a segment are kept in 32 bits; this leaves room for the largest group behind a full one.
@@ -169,7 +169,7 @@ impl fmt::Debug for EmbeddedStore {
 
 impl Store for EmbeddedStore {
     fn tier(&self) -> Tier {
-        Tier::Fsync
+        Tier::FSYNC
     }
 
     fn shards(&self) -> u16 {
@@ -213,15 +213,20 @@ impl Store for EmbeddedStore {
         }
     }
 
-    fn claim(&self, shard: ShardId, owner: Owner) -> BoxFuture<'static, Result<Claim>> {
+    fn claim(&self, shard: ShardId, owner: Owner, seen: Epoch) -> BoxFuture<'static, Result<Claim>> {
         if let Err(error) = self.log.check_shard(shard) {
             return Box::pin(ready(Err(error)));
         }
-        self.state.submit(ClaimChange { shard, owner }, 0)
+        self.state.submit(ClaimChange { shard, owner, seen }, 0)
     }
 
-    fn release(&self, shard: ShardId, epoch: Epoch) -> BoxFuture<'static, Result<()>> {
+    fn release(&self, shard: ShardId, epoch: Epoch, _next: Option<String>) -> BoxFuture<'static, Result<()>> {
+        // There is nobody to give it to: another process cannot open the folder.
         self.state.submit(ReleaseChange { shard, epoch }, 0)
+    }
+
+    fn owners(&self) -> BoxFuture<'static, Result<Vec<Ownership>>> {
+        self.read_rows(None, state::owners)
     }
 
     fn checkpoint(

@@ -1,7 +1,7 @@
 //! The memory store: the whole environment in this process's memory, lost with it.
 //!
 //! Every operation takes effect when it is called, under one lock; its future is ready at once. What is
-//! appended is "durable" from that moment, under [`crate::Tier::Memory`].
+//! appended is "durable" from that moment, under [`crate::Tier::MEMORY`].
 
 mod rows;
 mod state;

@@ -6,8 +6,8 @@ use bytes::Bytes;
 
 use super::rows::Rows;
 use crate::port::{
-    Append, Checkpoint, Claim, Epoch, ListQuery, MAX_ENTRY_BYTES, Offset, Owner, Record, Result, Row,
-    Setting, ShardId,
+    Append, Checkpoint, Claim, Epoch, ListQuery, MAX_ENTRY_BYTES, Offset, Owner, Ownership, Record, Result,
+    Row, Setting, ShardId,
 };
 use crate::{Clock, StoreError};
 
@@ -19,6 +19,7 @@ struct Shard {
     mark: Offset,
     epoch: Epoch,
     owner: Option<Owner>,
+    offered: Option<String>,
     rows: Rows,
 }
 
@@ -127,18 +128,37 @@ impl State {
         Ok(records)
     }
 
-    pub(super) fn claim(&mut self, shard: ShardId, owner: Owner) -> Result<Claim> {
+    pub(super) fn claim(&mut self, shard: ShardId, owner: Owner, seen: Epoch) -> Result<Claim> {
         let shard = self.shard_mut(shard)?;
+        if shard.epoch != seen {
+            return Err(StoreError::Fenced);
+        }
         shard.epoch = Epoch(shard.epoch.0 + 1);
+        shard.offered = None;
         let previous = shard.owner.replace(owner);
         Ok(Claim { epoch: shard.epoch, mark: shard.mark, head: shard.head, previous })
     }
 
-    pub(super) fn release(&mut self, shard: ShardId, epoch: Epoch) -> Result<()> {
+    pub(super) fn release(&mut self, shard: ShardId, epoch: Epoch, next: Option<String>) -> Result<()> {
         let shard = self.shard_mut(shard)?;
         shard.check(epoch)?;
         shard.owner = None;
+        shard.offered = next;
         Ok(())
+    }
+
+    pub(super) fn owners(&self) -> Vec<Ownership> {
+        let owned = |(number, shard): (u16, &Shard)| Ownership {
+            shard: ShardId(number),
+            epoch: shard.epoch,
+            owner: shard.owner.clone(),
+            offered: shard.offered.clone(),
+        };
+        (0..).zip(&self.shards).map(owned).collect()
+    }
+
+    pub(super) fn clock(&self) -> Clock {
+        self.clock.clone()
     }
 
     pub(super) fn checkpoint(&mut self, shard: ShardId, epoch: Epoch, checkpoint: Checkpoint) -> Result<()> {

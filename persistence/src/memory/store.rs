@@ -9,8 +9,8 @@ use tokio::sync::watch;
 
 use super::state::State;
 use crate::port::{
-    Append, Checkpoint, Claim, Epoch, ListQuery, Offset, Owner, Record, Result, Row, Setting, ShardId, Store,
-    Tier,
+    Append, Checkpoint, Claim, Epoch, ListQuery, Offset, Owner, Ownership, Record, Result, Row, Setting,
+    ShardId, Store, Tier,
 };
 use crate::sync::lock;
 use crate::{Clock, system_clock};
@@ -81,7 +81,7 @@ impl MemoryStore {
 
 impl Store for MemoryStore {
     fn tier(&self) -> Tier {
-        Tier::Memory
+        Tier::MEMORY
     }
 
     fn shards(&self) -> u16 {
@@ -119,12 +119,16 @@ impl Store for MemoryStore {
         self.answer(|state| state.read(shard, after, max_entries, max_bytes))
     }
 
-    fn claim(&self, shard: ShardId, owner: Owner) -> BoxFuture<'static, Result<Claim>> {
-        self.answer(|state| state.claim(shard, owner))
+    fn claim(&self, shard: ShardId, owner: Owner, seen: Epoch) -> BoxFuture<'static, Result<Claim>> {
+        self.answer(|state| state.claim(shard, owner, seen))
     }
 
-    fn release(&self, shard: ShardId, epoch: Epoch) -> BoxFuture<'static, Result<()>> {
-        self.answer(|state| state.release(shard, epoch))
+    fn release(&self, shard: ShardId, epoch: Epoch, next: Option<String>) -> BoxFuture<'static, Result<()>> {
+        self.answer(|state| state.release(shard, epoch, next))
+    }
+
+    fn owners(&self) -> BoxFuture<'static, Result<Vec<Ownership>>> {
+        self.answer(|state| Ok(state.owners()))
     }
 
     fn checkpoint(
@@ -192,5 +196,9 @@ impl Store for MemoryStore {
 
     fn settings(&self, prefix: String) -> BoxFuture<'static, Result<Vec<(String, Setting)>>> {
         self.answer(|state| Ok(state.settings(&prefix)))
+    }
+
+    fn clock(&self) -> Clock {
+        lock(&self.state).clock()
     }
 }

@@ -192,6 +192,7 @@ async fn open_store(config: &Config) -> Result<Arc<dyn Store>, NodeError> {
     let folder = store_folder(config);
     let open = move || -> Result<Arc<dyn Store>, NodeError> {
         match store.kind {
+            StoreKind::Redis => Err(NodeError::System("the shared store is not served yet".to_owned())),
             StoreKind::Memory => Ok(Arc::new(MemoryStore::new(store.shards))),
             StoreKind::Embedded => {
                 let config = EmbeddedConfig {

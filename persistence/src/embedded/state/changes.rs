@@ -70,6 +70,7 @@ fn owns(db: &Connection, shard: ShardId, epoch: Epoch) -> rusqlite::Result<bool>
 pub(in crate::embedded) struct ClaimChange {
     pub(in crate::embedded) shard: ShardId,
     pub(in crate::embedded) owner: Owner,
+    pub(in crate::embedded) seen: Epoch,
 }
 
 impl Change for ClaimChange {
@@ -87,6 +88,9 @@ impl Change for ClaimChange {
                     previous: owner.map(|(node, incarnation)| Owner { node, incarnation }),
                 })
             })?;
+        if claim.epoch.0 != self.seen.0 + 1 {
+            return Ok(Err(StoreError::Fenced));
+        }
         db.prepare_cached("UPDATE shards SET epoch = ?2, node = ?3, incarnation = ?4 WHERE shard = ?1")?
             .execute(params![self.shard.0, to_sql(claim.epoch.0), self.owner.node, self.owner.incarnation])?;
         Ok(Ok(claim))

@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension, Row as SqlRow, params, params_from
 
 use super::sql::{after_prefix, checksum_of, explain, from_sql, limit, to_sql};
 use crate::StoreError;
-use crate::port::{ListQuery, Result, Row, RowIndex, Setting, ShardId};
+use crate::port::{Epoch, ListQuery, Owner, Ownership, Result, Row, RowIndex, Setting, ShardId};
 
 const COLUMNS: &str = "actor, due, attention, status, grp, started, ended";
 
@@ -232,4 +232,22 @@ pub(in crate::embedded) fn settings(
             .collect::<rusqlite::Result<Vec<_>>>()
     };
     read().map_err(|error: rusqlite::Error| explain(&error, path))
+}
+
+/// How every shard is owned.
+pub(in crate::embedded) fn owners(db: &Connection, path: &Path) -> Result<Vec<Ownership>> {
+    let read = || {
+        db.prepare_cached("SELECT shard, epoch, node, incarnation FROM shards ORDER BY shard")?
+            .query_map([], |row| {
+                let owner = row.get::<_, Option<String>>(2)?.zip(row.get(3)?);
+                Ok(Ownership {
+                    shard: ShardId(row.get(0)?),
+                    epoch: Epoch(from_sql(row.get(1)?)),
+                    owner: owner.map(|(node, incarnation)| Owner { node, incarnation }),
+                    offered: None,
+                })
+            })?
+            .collect::<rusqlite::Result<Vec<_>>>()
+    };
+    read().map_err(|error| explain(&error, path))
 }

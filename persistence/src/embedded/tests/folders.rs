@@ -27,7 +27,7 @@ async fn everything_survives_a_restart() {
         assert_eq!(store.row(A, "process/1".into()).await.unwrap(), Some(row("process/1")));
         assert_eq!(store.setting("key".into()).await.unwrap().unwrap().version, 1);
         let owner = Owner { node: "m".into(), incarnation: "2".into() };
-        let next = store.claim(A, owner).await.unwrap();
+        let next = store.claim(A, owner, epoch).await.unwrap();
         assert_eq!((next.epoch, next.mark), (Epoch(epoch.0 + 1), first));
         let refused = store.append_fenced(A, epoch, vec!["stale".into()]).await;
         assert_eq!(refused, Err(StoreError::Fenced), "the fence survives");

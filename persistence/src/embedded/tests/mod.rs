@@ -76,7 +76,7 @@ async fn texts(store: &EmbeddedStore, shard: ShardId) -> Vec<String> {
 
 async fn claim(store: &EmbeddedStore, shard: ShardId) -> Epoch {
     let owner = Owner { node: "n".into(), incarnation: "1".into() };
-    store.claim(shard, owner).await.unwrap().epoch
+    store.claim(shard, owner, store.owners().await.unwrap()[usize::from(shard.0)].epoch).await.unwrap().epoch
 }
 
 fn row(actor: &str) -> Row {

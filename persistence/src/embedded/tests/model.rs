@@ -123,12 +123,13 @@ impl Pair {
             }
             Action::Claim(shard) => {
                 let owner = Owner { node: "n".into(), incarnation: "1".into() };
-                let claim = self.both(async |s| s.claim(ShardId(shard), owner.clone()).await).await;
+                let seen = Epoch(self.epochs[usize::from(shard)]);
+                let claim = self.both(async |s| s.claim(ShardId(shard), owner.clone(), seen).await).await;
                 self.epochs[usize::from(shard)] = claim.unwrap().epoch.0;
             }
             Action::Release { shard, behind } => {
                 let epoch = self.epoch(shard, behind);
-                let _ = self.both(async |s| s.release(ShardId(shard), epoch).await).await;
+                let _ = self.both(async |s| s.release(ShardId(shard), epoch, None).await).await;
             }
             Action::Checkpoint { shard, behind, upto, put, remove } => {
                 let epoch = self.epoch(shard, behind);
