@@ -14,7 +14,7 @@ use impresario_actors::shard::{NotRun, Runner, ShardSettings};
 use impresario_model::entry::{Body, Entry, RouterEvent};
 use impresario_model::ids::ActorId;
 use impresario_model::router::Window;
-use impresario_persistence::{MemoryStore, Owner, ShardId, Store};
+use impresario_persistence::{Epoch, MemoryStore, Owner, ShardId, Store};
 
 struct NoHosts;
 

@@ -2,6 +2,7 @@
 
 pub mod banner;
 pub mod cli;
+pub mod cluster;
 pub mod diagnostics;
 pub mod endpoint;
 pub mod hints;
