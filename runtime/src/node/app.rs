@@ -14,14 +14,16 @@ use impresario_actors::post::Post;
 use impresario_actors::shard::ShardSettings;
 use impresario_config::{Config, StoreKind};
 use impresario_model::router::Window;
-use impresario_persistence::{EmbeddedConfig, EmbeddedStore, MemoryStore, Owner, Store};
+use impresario_persistence::{EmbeddedConfig, EmbeddedStore, MemoryMembership, MemoryStore, Owner, Store};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot, watch};
 use uuid::Uuid;
 
 use super::deploy::{self, Deployment};
-use super::local::Local;
+use super::local::{Local, LocalArguments};
+use super::peers::Peers;
 use super::{NodeError, deploy::arm, store_folder};
+use crate::cluster::{ClusterView, NodeRecord, NodeView};
 use crate::endpoint::Endpoint;
 use crate::http::{Door, TokenKeeper};
 
@@ -40,6 +42,8 @@ pub struct App {
     keeper: Arc<TokenKeeper>,
     deployment: Deployment,
     stopping: Arc<AtomicBool>,
+    /// Told when a client asks this node to leave.
+    leave: mpsc::Receiver<()>,
     began: std::time::Instant,
 }
 
@@ -68,8 +72,9 @@ impl App {
             count: config.engine.dedup_limit,
         };
         let node = config.node.name.as_str().to_owned();
+        let incarnation = Uuid::new_v4().to_string();
         let arguments = EngineArguments {
-            owner: Owner { node: node.clone(), incarnation: Uuid::new_v4().to_string() },
+            owner: Owner { node: node.clone(), incarnation: incarnation.clone() },
             post: post.clone(),
             kinds: Arc::new(BuiltinKinds::new(Arc::clone(&definitions), window)),
             runner: Arc::new(HostRunner::new(hosts.clone(), Arc::clone(&stopping))),
@@ -79,15 +84,28 @@ impl App {
         };
         let engine = Engine::start(arguments, None).await?;
         let deployment = arm(&post, &definitions).await?;
-        let local = Local::new(engine.clone(), hosts.clone(), definitions, &node);
-        Ok(App { config, engine, hosts, local, door, keeper: Arc::new(keeper), deployment, stopping, began })
+        let record = NodeRecord { url: door.url(), ..NodeRecord::default() };
+        let me = NodeView { name: node.clone(), incarnation, alive: true, record };
+        let (drain, leave) = mpsc::channel(1);
+        let local = Local::new(LocalArguments {
+            node,
+            engine: engine.clone(),
+            hosts: hosts.clone(),
+            definitions,
+            view: watch::channel(ClusterView::alone(me, store.shards())).1,
+            peers: Peers::new(keeper.token().unwrap_or_default())?,
+            membership: Arc::new(MemoryMembership::new(store.clock())),
+            drain,
+        });
+        let keeper = Arc::new(keeper);
+        Ok(App { config, engine, hosts, local, door, keeper, deployment, stopping, leave, began })
     }
 
     /// Serves until the process is asked to stop, or cannot go on.
     ///
     /// # Errors
     /// [`NodeError::Escalated`].
-    pub async fn run(self) -> Result<(), NodeError> {
+    pub async fn run(mut self) -> Result<(), NodeError> {
         let url = self.door.url();
         let endpoint = Endpoint {
             url: url.clone(),
@@ -118,6 +136,7 @@ impl App {
             tokio::select! {
                 () = &mut door => break None,
                 () = &mut ready, if !told => told = true,
+                Some(()) = self.leave.recv() => break None,
                 result = &mut stop => match result {
                     Ok(()) => break None,
                     Err(error) => break Some(format!("signals cannot be received: {error}")),

@@ -2,8 +2,13 @@
 
 mod app;
 mod deploy;
+mod instances;
 mod local;
 mod mask;
+mod members;
+mod peers;
+mod reach;
+mod refusal;
 mod tree;
 mod views;
 mod write_check;
@@ -18,7 +23,8 @@ use impresario_persistence::StoreError;
 
 pub use self::app::App;
 pub use self::deploy::{Deployment, builtin_catalog};
-pub use self::local::Local;
+pub use self::local::{Local, LocalArguments};
+pub use self::peers::Peers;
 pub use self::views::unsupported;
 use crate::http::{DoorError, TokenError};
 
