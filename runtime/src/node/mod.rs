@@ -22,7 +22,7 @@ use impresario_config::Config;
 use impresario_persistence::StoreError;
 
 pub use self::app::App;
-pub use self::deploy::{Deployment, builtin_catalog};
+pub use self::deploy::{Deployment, builtin_catalog, refresh as refresh_definitions};
 pub use self::local::{Local, LocalArguments};
 pub use self::peers::Peers;
 pub use self::views::unsupported;
