@@ -15,6 +15,7 @@ use impresario_model::instance::{Effect, Instance, Moment, Unsettled};
 use impresario_model::router::{RouterSnapshot, Window};
 use impresario_model::trigger::Trigger;
 use impresario_persistence::{Row, RowIndex};
+use serde::{Deserialize, Serialize};
 
 pub use self::process::{ProcessBehaviour, group_of};
 pub use self::router::RouterBehaviour;
@@ -37,7 +38,7 @@ pub struct RowChanges {
 }
 
 /// A copy of what an actor holds, for people.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Inspection {
     /// Of a process.
     Process(Box<Instance>),
