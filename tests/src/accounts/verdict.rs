@@ -1,93 +1,119 @@
-//! Whether the ledger, the node and the clients tell the same story.
+//! Whether the ledger, the nodes and the clients tell the same story.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use impresario::orchestrator::{ActivityDetail, InstanceDetail};
 
 use super::ledger::{Ledger, Work};
-use super::{CONCURRENCY, Nemesis, Placed, Plan, Tally, pack};
+use super::{Harm, Placed, Placements, pack};
 
-/// What was found in good order, or everything that was not.
-pub(super) fn judge(
-    plan: &Plan,
-    placed: &BTreeMap<String, Placed>,
-    instances: &[InstanceDetail],
-    ledger: &Ledger,
-) -> Result<Tally, Vec<String>> {
-    let mut wrong = Vec::new();
-    let by_order = one_instance_each(placed, instances, &mut wrong);
-    let mut tally = Tally { activities: ledger.len(), ..Tally::default() };
+/// What was found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Account {
+    /// Instances that completed.
+    pub completed: usize,
+    /// Instances that faulted because an activity was interrupted, and say so.
+    pub interrupted: usize,
+    /// Activities in the ledger.
+    pub activities: usize,
+    /// Of these, restartable ones that were started more than once.
+    pub repeated: usize,
+    /// Acknowledged orders of which nothing came.
+    pub lost: usize,
+    /// Orders with more than one instance, and activities that ran twice and must not.
+    pub duplicated: usize,
+    /// Everything that is not in good order, in words; the lost and the duplicated too.
+    pub wrong: Vec<String>,
+}
+
+impl fmt::Display for Account {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} instances completed, {} interrupted; {} activities ran, {} of them more than once",
+            self.completed, self.interrupted, self.activities, self.repeated
+        )
+    }
+}
+
+/// Compares the accounts.
+pub fn judge(harm: Harm, placed: &Placements, instances: &[InstanceDetail], ledger: &Ledger) -> Account {
+    let mut account = Account { activities: ledger.len(), ..Account::default() };
+    let by_order = one_instance_each(placed, instances, &mut account);
     for (order, instance) in &by_order {
         let mut findings = Vec::new();
-        ending(plan, instance, &mut tally, &mut findings);
+        ending(instance, &mut account, &mut findings);
         for (task, restartable) in pack::TASKS {
             let work = ledger.get(&((*order).to_owned(), task.to_owned())).cloned().unwrap_or_default();
             let activity = instance.activities.iter().find(|activity| activity.task == task);
             judge_activity(task, restartable, activity, &work, &mut findings);
-            if restartable && work.begun.len() > 1 {
-                tally.repeated += 1;
-                if plan.nemesis == Nemesis::Terminate {
-                    findings
-                        .push(format!("{task} ran {} times in spite of friendly stops", work.begun.len()));
-                }
+            match (work.begun.len() > 1, restartable) {
+                (true, true) => account.repeated += 1,
+                (true, false) => account.duplicated += 1,
+                (false, _) => {}
             }
         }
-        wrong.extend(
-            findings.into_iter().map(|finding| format!("{order} ({}): {finding}", instance.summary.id)),
-        );
+        let name = |finding| format!("{order} ({}): {finding}", instance.summary.id);
+        account.wrong.extend(findings.into_iter().map(name));
     }
-    let in_doubt = plan.ends as usize * CONCURRENCY;
-    if tally.interrupted > in_doubt {
-        wrong.push(format!(
-            "{} instances were interrupted, and at most {in_doubt} activities can have been at work",
-            tally.interrupted
-        ));
+    let orphans = ledger.keys().filter(|(order, _)| !by_order.contains_key(order.as_str()));
+    account.wrong.extend(orphans.map(|key| format!("{key:?} is in the ledger, ordered by nobody")));
+    limits(harm, &mut account);
+    account
+}
+
+/// No more may be interrupted or repeated than was at work when something was broken.
+fn limits(harm: Harm, account: &mut Account) {
+    let most = match harm {
+        Harm::None => 0,
+        Harm::InDoubt(most) => most,
+    };
+    for (count, what) in [(account.interrupted, "interrupted"), (account.repeated, "repeated")] {
+        if count > most {
+            account
+                .wrong
+                .push(format!("{count} activities were {what}, and at most {most} can have been at work"));
+        }
     }
-    let known = |order: &String| by_order.contains_key(order.as_str());
-    wrong.extend(
-        ledger
-            .keys()
-            .filter(|(order, _)| !known(order))
-            .map(|key| format!("{key:?} is in the ledger, ordered by nobody")),
-    );
-    if wrong.is_empty() { Ok(tally) } else { Err(wrong) }
 }
 
 /// Every acknowledged order has exactly one instance, and nothing else has any.
 fn one_instance_each<'a>(
-    placed: &'a BTreeMap<String, Placed>,
+    placed: &'a Placements,
     instances: &'a [InstanceDetail],
-    wrong: &mut Vec<String>,
+    account: &mut Account,
 ) -> BTreeMap<&'a str, &'a InstanceDetail> {
     let mut by_order = BTreeMap::new();
     for instance in instances {
         let input = if instance.input.is_array() { &instance.input[0]["data"] } else { &instance.input };
-        let order = input["order"].as_str().unwrap_or_default();
+        let (id, order) = (&instance.summary.id, input["order"].as_str().unwrap_or_default());
         if let Some(other) = by_order.insert(order, instance) {
-            wrong.push(format!(
-                "{order} started two instances: {} and {}",
-                instance.summary.id, other.summary.id
-            ));
+            account.duplicated += 1;
+            let other = &other.summary.id;
+            account.wrong.push(format!("{order} started two instances: {id} and {other}"));
         }
         match placed.get(order) {
-            None => wrong.push(format!("{} was ordered by nobody: {}", instance.summary.id, instance.input)),
-            Some(Placed::Start(id)) if *id != instance.summary.id => {
-                wrong.push(format!("{order} was acknowledged as {id}, found as {}", instance.summary.id));
+            None => account.wrong.push(format!("{id} was ordered by nobody: {}", instance.input)),
+            Some(Placed::Start(told)) if told != id => {
+                account.wrong.push(format!("{order} was acknowledged as {told}, found as {id}"));
             }
             Some(Placed::Start(_) | Placed::Event) => {}
         }
     }
-    let missing = placed.keys().filter(|order| !by_order.contains_key(order.as_str()));
-    wrong.extend(missing.map(|order| format!("{order} was acknowledged and started nothing")));
+    for order in placed.keys().filter(|order| !by_order.contains_key(order.as_str())) {
+        account.lost += 1;
+        account.wrong.push(format!("{order} was acknowledged and started nothing"));
+    }
     by_order
 }
 
 /// An instance completes with all its activities, or says which of them was interrupted.
-fn ending(plan: &Plan, instance: &InstanceDetail, tally: &mut Tally, findings: &mut Vec<String>) {
+fn ending(instance: &InstanceDetail, account: &mut Account, findings: &mut Vec<String>) {
     let interrupted = instance.activities.iter().filter(|activity| activity.status == "interrupted").count();
     match instance.summary.status.as_str() {
         "completed" => {
-            tally.completed += 1;
+            account.completed += 1;
             let done: Vec<&str> = instance.activities.iter().map(|activity| activity.task.as_str()).collect();
             let expected: Vec<&str> = pack::TASKS.iter().map(|(task, _)| *task).collect();
             if done != expected || instance.activities.iter().any(|activity| activity.status != "completed") {
@@ -95,14 +121,11 @@ fn ending(plan: &Plan, instance: &InstanceDetail, tally: &mut Tally, findings: &
             }
         }
         "faulted" => {
-            tally.interrupted += 1;
+            account.interrupted += 1;
             let title = instance.error.as_ref().map(|error| error["title"].clone()).unwrap_or_default();
             let last = instance.activities.last().map(|activity| activity.status.as_str());
             if title != "interrupted" || interrupted != 1 || last != Some("interrupted") {
                 findings.push(format!("faulted, and not by an interruption: {:?}", instance.error));
-            }
-            if plan.nemesis == Nemesis::Terminate {
-                findings.push("was interrupted by a friendly stop".to_owned());
             }
         }
         other => findings.push(format!("ended as {other}")),
