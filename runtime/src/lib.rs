@@ -10,4 +10,5 @@ pub mod http;
 pub mod node;
 pub mod orchestrator;
 pub mod pack;
+pub mod question;
 pub mod telemetry;

@@ -1,9 +1,13 @@
 //! What the doors ask of the engine. The doors own this port and know no actor; the node implements it.
 
+use std::collections::BTreeMap;
+
 use futures_util::future::BoxFuture;
 use impresario_model::event::CloudEvent;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+
+use crate::question::{Question, Reply};
 
 /// Why the engine refuses a request, by what the sender does about it.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
@@ -25,9 +29,28 @@ pub enum Refusal {
         /// When to try again, in milliseconds.
         retry_after_ms: u64,
     },
-    /// The store takes no writes at the moment (no space, or it failed): try again later.
-    #[error("{0}")]
-    Unavailable(String),
+    /// It cannot be done now (the store does not answer or has no space, or a shard moves to another node): try again
+    /// after `retry_after_ms`.
+    #[error("{reason}")]
+    Unavailable {
+        /// What stands in the way.
+        reason: String,
+        /// When to try again, in milliseconds.
+        retry_after_ms: u64,
+    },
+    /// A node asked this one for a shard that another node has: look again who owns it.
+    #[error("the shard is not with this node")]
+    NotMine,
+}
+
+/// When to try again if nothing better is known, in milliseconds.
+const RETRY_AFTER_MS: u64 = 1000;
+
+impl Refusal {
+    /// It cannot be done now, and may soon.
+    pub fn later(reason: impl Into<String>) -> Refusal {
+        Refusal::Unavailable { reason: reason.into(), retry_after_ms: RETRY_AFTER_MS }
+    }
 }
 
 /// An instance to start.
@@ -53,7 +76,7 @@ pub struct Started {
     pub definition: String,
     /// False when the key had started this instance before.
     pub created: bool,
-    /// The tier under which it is durable: `memory` or `fsync`.
+    /// The tier under which it is durable, such as `fsync` or `everysec+replicated(1)`.
     pub durability: String,
 }
 
@@ -108,6 +131,9 @@ pub struct InstancePage {
     /// The cursor of the next page, if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,
+    /// The shards whose owner did not answer: of their instances the page has what was stored last.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unheard: Vec<u16>,
 }
 
 /// One instance, whole.
@@ -224,6 +250,37 @@ fn is_zero(count: &usize) -> bool {
     *count == 0
 }
 
+/// A node of the cluster, as the node that is asked sees it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct NodeSummary {
+    /// Its name.
+    pub name: String,
+    /// This start of it: the first characters of its incarnation.
+    pub incarnation: String,
+    /// `alive`, `draining` or `gone`.
+    pub state: String,
+    /// Whether it is the node that answers.
+    pub me: bool,
+    /// Where its HTTP door is.
+    pub url: String,
+    /// Where it stands, if that was said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub site: Option<String>,
+    /// Its labels.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+    /// The program's version.
+    pub version: String,
+    /// Since when it runs: RFC 3339, UTC.
+    pub started: String,
+    /// How many shards it owns.
+    pub shards: usize,
+    /// How many actors it has in memory.
+    pub live: u64,
+    /// How many activities it runs.
+    pub running: u64,
+}
+
 /// How the node is.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Health {
@@ -237,6 +294,13 @@ pub struct Health {
     pub problems: Vec<String>,
     /// The tier of the store.
     pub durability: String,
+    /// `up`, or why the store does not answer.
+    pub store: String,
+    /// How many shards the node owns.
+    pub shards: usize,
+    /// What somebody has to look into, though the node works: what the store has lost.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub alarms: Vec<String>,
 }
 
 /// The result of an operation of the engine.
@@ -258,8 +322,16 @@ pub trait Orchestrator: Send + Sync + 'static {
     fn definitions(&self) -> Answer<Vec<DefinitionSummary>>;
     /// Lists the trigger monitors.
     fn triggers(&self) -> Answer<Vec<TriggerSummary>>;
-    /// The live actor tree.
+    /// The live actor tree: of this node if it is alone, else of all nodes.
     fn tree(&self) -> Answer<TreeNode>;
+    /// The nodes of the cluster, by name.
+    fn nodes(&self) -> Answer<Vec<NodeSummary>>;
+    /// Asks a node to finish what it does, hand its shards over and leave.
+    fn drain(&self, node: String) -> Answer<()>;
+    /// Forgets a node that is gone, and its token with it.
+    fn remove_node(&self, node: String) -> Answer<()>;
+    /// Answers another node from what this one owns; never asks a third.
+    fn answer(&self, question: Question) -> Answer<Reply>;
     /// How the node is; cheap.
     fn health(&self) -> Health;
 }

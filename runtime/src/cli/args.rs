@@ -78,6 +78,10 @@ pub(super) enum Command {
     },
     /// Draw the live tree of actors.
     Tree(Folder),
+    /// List the nodes of the cluster, or remove one that is gone.
+    Nodes(Nodes),
+    /// Have a node finish what it does, hand its work over and leave.
+    Drain(Drain),
     /// List the definitions.
     Definitions(Folder),
     /// List the trigger monitors.
@@ -115,16 +119,58 @@ impl Command {
             | Command::Show { folder, .. }
             | Command::Cancel { folder, .. }
             | Command::Config { folder, .. }
+            | Command::Drain(Drain { folder, .. })
             | Command::Tree(folder)
             | Command::Definitions(folder)
             | Command::Triggers(folder)
             | Command::Repair(folder) => Some(folder),
+            Command::Nodes(nodes) => Some(nodes.folder()),
             Command::Check { .. }
             | Command::Send(_)
             | Command::Completions { .. }
             | Command::AdapterHost { .. } => None,
         }
     }
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Nodes {
+    #[command(subcommand)]
+    pub(super) command: Option<NodesCommand>,
+    #[command(flatten)]
+    pub(super) folder: Folder,
+}
+
+impl Nodes {
+    /// The data folder, before or after the word that follows.
+    fn folder(&self) -> &Folder {
+        match &self.command {
+            Some(NodesCommand::Remove { folder, .. }) if folder.data.is_some() => folder,
+            _ => &self.folder,
+        }
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum NodesCommand {
+    /// Forget a node that is gone, and its token with it.
+    Remove {
+        /// The node.
+        name: String,
+        #[command(flatten)]
+        folder: Folder,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Drain {
+    /// The node; by default the one that is asked.
+    pub(super) node: Option<String>,
+    /// Do not wait until it has left.
+    #[arg(long)]
+    pub(super) no_wait: bool,
+    #[command(flatten)]
+    pub(super) folder: Folder,
 }
 
 #[derive(Debug, Args)]

@@ -85,9 +85,7 @@ impl Client {
         path: &str,
         query: &[(&str, String)],
     ) -> Result<T, CliError> {
-        let mut url = reqwest::Url::parse(&format!("{}{path}", self.url)).map_err(|error| {
-            CliError::Usage(format!("--url: expected a URL, found '{}': {error}", self.url))
-        })?;
+        let mut url = self.parsed(path)?;
         url.query_pairs_mut().extend_pairs(query);
         self.answer(self.http.get(url).bearer_auth(&self.token)).await
     }
@@ -105,6 +103,27 @@ impl Client {
     /// Asks with POST, where the answer is empty.
     pub(super) async fn tell(&self, path: &str, body: &impl Serialize) -> Result<(), CliError> {
         self.send(self.with_body(path, "application/json", body)?).await.map(drop)
+    }
+
+    /// Asks with POST or DELETE and no body, where the answer is empty.
+    pub(super) async fn order(&self, method: Method, path: &[&str]) -> Result<(), CliError> {
+        let mut url = self.parsed("")?;
+        if let Ok(mut segments) = url.path_segments_mut() {
+            // Names may have any character: each is one segment.
+            segments.pop_if_empty().extend(path);
+        }
+        self.send(self.http.request(method, url).bearer_auth(&self.token)).await.map(drop)
+    }
+
+    /// Whether nobody listens at the address.
+    pub(super) async fn is_gone(&self) -> bool {
+        let probe = self.http.get(format!("{}/health/live", self.url)).send().await;
+        probe.is_err_and(|error| error.is_connect())
+    }
+
+    fn parsed(&self, path: &str) -> Result<reqwest::Url, CliError> {
+        reqwest::Url::parse(&format!("{}{path}", self.url))
+            .map_err(|error| CliError::Usage(format!("--url: expected a URL, found '{}': {error}", self.url)))
     }
 
     fn with_body(

@@ -8,7 +8,7 @@ use serde_json::json;
 use super::args::{Global, Ps, Start};
 use super::client::Client;
 use super::error::CliError;
-use super::style::{ACTIVE, FAINT, GOOD, of_status};
+use super::style::{ACTIVE, FAINT, GOOD, PAUSED, of_status};
 use super::table::{Cell, table};
 use super::{input, page, show};
 use crate::http::CancelRequest;
@@ -69,9 +69,6 @@ pub(super) async fn list(global: &Global, client: &Client, ps: Ps) -> Result<Exi
 
 /// The page of `ps`.
 pub fn render_list(list: &InstancePage, now: SystemTime) -> String {
-    if list.items.is_empty() {
-        return "no instances\n".to_owned();
-    }
     let rows = list.items.iter().map(|item| {
         let took = page::between(&item.started_at, item.ended_at.as_deref());
         [
@@ -82,7 +79,18 @@ pub fn render_list(list: &InstancePage, now: SystemTime) -> String {
             Cell::styled(took.unwrap_or_default(), FAINT),
         ]
     });
-    let mut text = table(["INSTANCE", "DEFINITION", "STATUS", "AGE", "TOOK"], rows);
+    let mut text = match list.items.is_empty() {
+        true => "no instances\n".to_owned(),
+        false => table(["INSTANCE", "DEFINITION", "STATUS", "AGE", "TOOK"], rows),
+    };
+    if !list.unheard.is_empty() {
+        let shards: Vec<String> = list.unheard.iter().map(u16::to_string).collect();
+        let word = if shards.len() == 1 { "shard" } else { "shards" };
+        text.push_str(&format!(
+            "{PAUSED}{word} {} did not answer: what is new there is missing{PAUSED:#}\n",
+            shards.join(", ")
+        ));
+    }
     if let Some(next) = &list.next {
         text.push_str(&format!("{FAINT}more: --cursor {next}{FAINT:#}\n"));
     }

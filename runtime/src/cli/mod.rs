@@ -11,6 +11,7 @@ mod input;
 mod instances;
 mod lists;
 mod local;
+mod nodes;
 mod page;
 mod send;
 mod show;
@@ -23,13 +24,14 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use self::args::{Cli, Command, Global};
+use self::args::{Cli, Command, Global, Nodes, NodesCommand};
 use self::client::Client;
 use self::error::CliError;
 
 /// Renders pages of the command line, for tests and other front ends.
 pub mod render {
     pub use super::instances::render_list;
+    pub use super::nodes::render_nodes;
     pub use super::show::render_instance;
     pub use super::tree::render_tree;
 }
@@ -85,6 +87,11 @@ fn ask(global: &Global, command: Command) -> Result<ExitCode, CliError> {
             Command::Show { id, .. } => show::show(global, &client, &id).await,
             Command::Cancel { id, reason, .. } => instances::cancel(global, &client, &id, reason).await,
             Command::Tree(_) => tree::tree(global, &client).await,
+            Command::Nodes(Nodes { command: None, .. }) => nodes::list(global, &client).await,
+            Command::Nodes(Nodes { command: Some(NodesCommand::Remove { name, .. }), .. }) => {
+                nodes::remove(global, &client, &name).await
+            }
+            Command::Drain(drain) => nodes::drain(global, &client, drain).await,
             Command::Triggers(_) => lists::triggers(global, &client).await,
             Command::Definitions(_) => lists::definitions(global, &client).await,
             Command::Serve(_)

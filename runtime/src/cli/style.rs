@@ -17,13 +17,13 @@ pub const HEADING: Style = Style::new().bold();
 /// What to do.
 pub const HINT: Style = AnsiColor::Green.on_default().bold();
 
-/// The colour of a status of an instance, an activity or an actor.
+/// The colour of a status of an instance, an activity, an actor or a node.
 pub(super) fn of_status(status: &str) -> Style {
     match status {
-        "completed" | "ready" => GOOD,
-        "faulted" | "failed" | "quarantined" | "interrupted" => BAD,
+        "completed" | "ready" | "alive" => GOOD,
+        "faulted" | "failed" | "quarantined" | "interrupted" | "gone" | "no answer" | "not ready" => BAD,
         "running" | "waiting" | "pending" | "requested" => ACTIVE,
-        "cancelled" | "suspended" | "restarting" => PAUSED,
+        "cancelled" | "suspended" | "restarting" | "draining" | "catching up" => PAUSED,
         _ => Style::new(),
     }
 }

@@ -7,7 +7,7 @@ use axum::http::{HeaderMap, header};
 use super::problem::Problem;
 use super::token::{TokenKeeper, Verdict};
 
-/// Lets a request with the node's token pass.
+/// Lets a request pass with the token of the node, or of one that it shares its store with.
 pub(super) async fn check(keeper: &Arc<TokenKeeper>, headers: &HeaderMap) -> Result<(), Problem> {
     let found = match presented(headers) {
         Ok(token) => match keeper.verify(token).await {

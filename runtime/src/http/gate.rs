@@ -10,7 +10,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::Request;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 use futures_util::FutureExt;
 use hyper::service::Service;
 use hyper_util::service::TowerToHyperService;
@@ -21,8 +21,9 @@ use tracing::error;
 
 use super::problem::Problem;
 use super::token::TokenKeeper;
-use super::{api, auth, events, health};
+use super::{api, auth, events, health, nodes};
 use crate::orchestrator::{Answer, Orchestrator};
+use crate::question;
 
 /// What the handlers share.
 pub(super) struct Shared {
@@ -111,6 +112,10 @@ fn routes() -> Router<Arc<Shared>> {
         .route("/api/v1/definitions", get(api::definitions))
         .route("/api/v1/triggers", get(api::triggers))
         .route("/api/v1/tree", get(api::tree))
+        .route("/api/v1/nodes", get(nodes::list))
+        .route("/api/v1/nodes/{name}", delete(nodes::remove))
+        .route("/api/v1/nodes/{name}/drain", post(nodes::drain))
+        .route(question::PATH, post(nodes::ask))
         .route(health::LIVE, get(health::live))
         .route(health::READY, get(health::ready))
         .fallback(no_such_path)

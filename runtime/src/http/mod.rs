@@ -1,4 +1,5 @@
-//! The HTTP door: CloudEvents in at `/events`, the API under `/api/v1`, health for probes.
+//! The HTTP door: CloudEvents in at `/events`, the API under `/api/v1`, questions of other nodes under `/internal/v1`,
+//! health for probes.
 //!
 //! The door owns nothing but sockets: it asks the engine through [`crate::orchestrator::Orchestrator`] and turns
 //! refusals into status codes in one place, `problem.rs`. Every request but the health probes carries the node's
@@ -11,8 +12,10 @@ mod door;
 mod events;
 mod gate;
 mod health;
+mod nodes;
 pub mod problem;
 pub mod token;
+mod token_file;
 
 pub(crate) use self::api::CancelRequest;
 pub use self::door::{Door, DoorError};

@@ -47,6 +47,7 @@ enum Kind {
     Conflict,
     BodyTooLarge,
     UnsupportedMediaType,
+    NotMine,
     Busy,
     Internal,
     Unavailable,
@@ -70,6 +71,9 @@ impl Kind {
                 "unsupported-media-type",
                 "The media type is not one of ours",
             ),
+            Kind::NotMine => {
+                (StatusCode::MISDIRECTED_REQUEST, "not-mine", "Another node has what was asked for")
+            }
             Kind::Busy => (StatusCode::TOO_MANY_REQUESTS, "busy", "Too much is waiting already"),
             Kind::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal", "The node made a mistake"),
             Kind::Unavailable => {
@@ -174,10 +178,22 @@ impl From<Refusal> for Problem {
             Refusal::Busy { reason, retry_after_ms } => {
                 Problem::new(Kind::Busy, reason).later(Duration::from_millis(retry_after_ms))
             }
-            Refusal::Unavailable(detail) => {
-                Problem::new(Kind::Unavailable, detail).later(Duration::from_secs(5))
+            Refusal::Unavailable { reason, retry_after_ms } => {
+                Problem::new(Kind::Unavailable, reason).later(Duration::from_millis(retry_after_ms))
             }
+            Refusal::NotMine => Problem::new(Kind::NotMine, refusal.to_string()),
         }
+    }
+}
+
+/// What the answer of another node's door means for the node that asked: the way back of the conversion above.
+pub(crate) fn refusal_of(status: StatusCode, detail: String) -> Refusal {
+    match status {
+        StatusCode::MISDIRECTED_REQUEST => Refusal::NotMine,
+        StatusCode::BAD_REQUEST => Refusal::Invalid(detail),
+        StatusCode::NOT_FOUND => Refusal::NotFound(detail),
+        StatusCode::CONFLICT => Refusal::Conflict(detail),
+        _ => Refusal::later(detail),
     }
 }
 

@@ -1,63 +1,36 @@
-//! The node's bearer token: made at the first start, kept as an argon2id hash, verified once per token.
+//! Verifies the bearer tokens of requests: the token of this node, and those of the nodes that it shares a store with.
 //!
-//! `DATA/token` holds the token for those who may read the folder; only `DATA/token.hash` is needed to verify, so
-//! the file may be moved away. A verified token is remembered by its SHA-256, so that the slow hash runs once;
+//! Every node registers the hash of its token in the environment, so that a client's token is good at every node, and
+//! nodes can call each other. A verified token is remembered by a salted digest, so that the slow hash runs once;
 //! unknown tokens are verified one at a time, so that guessing costs the guesser and not the node.
 
 use std::collections::VecDeque;
-use std::fs::{self, OpenOptions};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 
 use argon2::password_hash::phc::PasswordHash;
-use argon2::password_hash::{PasswordHasher, PasswordVerifier};
-use argon2::{Argon2, Params};
-use base64::Engine;
-use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use bytes::Bytes;
+use impresario_persistence::{Store, StoreError};
 use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 
-/// Random bytes of a token.
-const TOKEN_BYTES: usize = 32;
-/// Files and presented tokens beyond this are none of ours.
-const LENGTH_LIMIT: usize = 1024;
+use super::token_file::{LENGTH_LIMIT, OwnToken, parse_hash, verifies};
+pub use super::token_file::{TokenError, token_file};
+
+/// Where the environment keeps the hashes, each under the name of its node.
+const PREFIX: &str = "token/";
 /// How many wrong tokens are remembered: enough for senders that were set up wrongly and keep trying.
 const WRONG_LIMIT: usize = 64;
-/// The costs that a stored hash may ask for: 256 MiB, 10 passes, 8 lanes.
-const COST_LIMITS: (u32, u32, u32) = (256 * 1024, 10, 8);
+/// How many hashes of others count: each costs an unknown token one verification.
+const OTHERS_LIMIT: usize = 256;
+/// How often an unknown token has the hashes read again at most, and how long that may take.
+const REFRESH: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(2));
+/// How often a setting that somebody else changes is tried.
+const TRIES: usize = 16;
 
-/// Where the token of a data folder is.
-pub fn token_file(data: &Path) -> PathBuf {
-    data.join("token")
-}
-
-/// Why there is no token.
-#[derive(Debug, thiserror::Error)]
-pub enum TokenError {
-    /// A file cannot be read or written.
-    #[error("expected to read or write {}, found: {source}", .path.display())]
-    Io {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// A file holds something else.
-    #[error("expected {expected} in {}, found {found}", .path.display())]
-    Content {
-        /// The file.
-        path: PathBuf,
-        /// What it should hold, and what to do.
-        expected: &'static str,
-        /// What it holds.
-        found: String,
-    },
-    /// The system gives no random bytes, or the hash failed.
-    #[error("expected to make a token, found: {0}")]
-    Make(String),
-}
+type TokenDigest = [u8; 32];
 
 /// What became of a presented token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,14 +41,31 @@ pub(super) enum Verdict {
     Busy,
 }
 
-/// Verifies tokens against the stored hash.
+/// Verifies tokens.
 pub struct TokenKeeper {
-    file: PathBuf,
-    hash: PasswordHash,
-    /// The digest of the right token, once it was seen.
-    right: OnceLock<[u8; 32]>,
-    wrong: Mutex<VecDeque<[u8; 32]>>,
+    own: OwnToken,
+    /// Of the digests: they are worth nothing to whoever sees the memory of another process.
+    salt: [u8; 32],
+    store: OnceLock<Arc<dyn Store>>,
+    known: Mutex<Known>,
     verifying: Semaphore,
+}
+
+#[derive(Default)]
+struct Known {
+    /// The hashes of the other nodes, as the environment has them.
+    others: Arc<[Other]>,
+    /// Tokens that were verified, with the hash that they belong to.
+    right: Vec<(TokenDigest, String)>,
+    wrong: VecDeque<TokenDigest>,
+    /// When the hashes were read last.
+    read: Option<Instant>,
+}
+
+#[derive(Clone)]
+struct Other {
+    text: String,
+    hash: PasswordHash,
 }
 
 impl TokenKeeper {
@@ -86,54 +76,111 @@ impl TokenKeeper {
     /// # Errors
     /// When the files cannot be read or written, or do not belong together.
     pub fn open(data: &Path) -> Result<TokenKeeper, TokenError> {
-        let file = fs::canonicalize(data).map(|data| token_file(&data)).unwrap_or_else(|_| token_file(data));
-        let hash_file = file.with_extension("hash");
-        let token = read_limited(&file)?;
-        let stored = read_limited(&hash_file)?;
-        let token = match (token, &stored) {
-            (None, None) => Some(make_token(&file)?),
-            (Some(token), _) if token.is_empty() => return Err(content(&file, "a token", "nothing")),
-            (token, _) => token,
-        };
-        let hash = match (&stored, &token) {
-            (Some(stored), _) => parse_hash(&hash_file, stored)?,
-            (None, Some(token)) => make_hash(&hash_file, token)?,
-            (None, None) => return Err(content(&file, "a token", "nothing")),
-        };
-        let keeper = TokenKeeper {
-            file,
-            hash,
-            right: OnceLock::new(),
-            wrong: Mutex::default(),
-            verifying: Semaphore::new(1),
-        };
-        if let Some(token) = token
-            && !keeper.learn(token.as_bytes(), digest(&token))
-        {
-            let expected =
-                "the token whose hash is in token.hash beside it (to set a new token, delete token.hash)";
-            return Err(content(&keeper.file, expected, "another one"));
+        let own = OwnToken::open(data)?;
+        let mut salt = [0; 32];
+        getrandom::fill(&mut salt).map_err(|error| TokenError::Make(error.to_string()))?;
+        let mut known = Known::default();
+        if let Some(token) = &own.token {
+            known.right.push((digest(&salt, token), own.hash.to_string()));
         }
-        Ok(keeper)
+        Ok(TokenKeeper {
+            own,
+            salt,
+            store: OnceLock::new(),
+            known: Mutex::new(known),
+            verifying: Semaphore::new(1),
+        })
     }
 
     /// The file that holds, or held, the token.
     pub fn file(&self) -> &Path {
-        &self.file
+        &self.own.file
     }
 
-    /// Whether the token is ours.
+    /// The token of this node, with which it calls the others.
+    ///
+    /// # Errors
+    /// When its file was moved away.
+    pub fn token(&self) -> Result<&str, TokenError> {
+        self.own.token.as_deref().ok_or_else(|| TokenError::Content {
+            path: self.own.file.clone(),
+            expected: "the token of this node, with which it calls the nodes that share its store (put it back, or \
+                       delete token.hash beside it to have a new one made)",
+            found: "no file".to_owned(),
+        })
+    }
+
+    /// Lets the tokens of all nodes of a store in, and has them let the one of this node in.
+    ///
+    /// # Errors
+    /// When the store cannot be read or written.
+    pub async fn share(&self, store: Arc<dyn Store>, node: &str) -> Result<(), StoreError> {
+        put(&store, node, Bytes::from(self.own.hash.to_string())).await?;
+        // Only ever set once, by the one that puts the node together.
+        let _ = self.store.set(Arc::clone(&store));
+        self.refresh().await
+    }
+
+    /// Reads anew whose tokens count. To be called when settings of the environment have changed; does nothing
+    /// unless [`TokenKeeper::share`] was called.
+    ///
+    /// # Errors
+    /// When the store does not answer; then those that counted before still do.
+    pub async fn refresh(&self) -> Result<(), StoreError> {
+        let Some(store) = self.store.get() else { return Ok(()) };
+        self.lock().read = Some(Instant::now());
+        let own = self.own.hash.to_string();
+        let mut others = Vec::new();
+        for (key, setting) in store.settings(PREFIX.to_owned()).await? {
+            // A node that was removed leaves an empty setting.
+            let text = String::from_utf8_lossy(&setting.bytes).into_owned();
+            if text.is_empty() || text == own || others.len() == OTHERS_LIMIT {
+                continue;
+            }
+            match parse_hash(&text) {
+                Ok(hash) => others.push(Other { text, hash }),
+                Err(found) => {
+                    tracing::warn!(
+                        key,
+                        found,
+                        "expected an argon2id hash in a setting; its token does not count"
+                    );
+                }
+            }
+        }
+        let mut known = self.lock();
+        if !known.others.iter().map(|other| &other.text).eq(others.iter().map(|other| &other.text)) {
+            known.right.retain(|(_, text)| *text == own || others.iter().any(|other| other.text == *text));
+            known.wrong.clear();
+            known.others = others.into();
+        }
+        Ok(())
+    }
+
+    /// Whether a token is ours, or of a node that shares the store.
     pub(super) async fn verify(self: &Arc<Self>, token: &str) -> Verdict {
-        let digest = digest(token);
-        if self.right.get() == Some(&digest) {
-            return Verdict::Right;
-        }
-        if token.len() > LENGTH_LIMIT || self.is_known_wrong(&digest) {
-            return Verdict::Wrong;
-        }
+        let digest = digest(&self.salt, token);
+        let due = {
+            let known = self.lock();
+            if known.right.iter().any(|(right, _)| *right == digest) {
+                return Verdict::Right;
+            }
+            let due = self.store.get().is_some() && known.read.is_none_or(|read| read.elapsed() >= REFRESH.0);
+            if token.len() > LENGTH_LIMIT || (known.wrong.contains(&digest) && !due) {
+                return Verdict::Wrong;
+            }
+            due
+        };
         let Ok(_turn) = self.verifying.try_acquire() else { return Verdict::Busy };
+        if due {
+            // A node may have come since. A store that does not answer leaves it at those that are known.
+            let _ = tokio::time::timeout(REFRESH.1, self.refresh()).await;
+            if self.lock().wrong.contains(&digest) {
+                return Verdict::Wrong;
+            }
+        }
         let (keeper, token) = (Arc::clone(self), token.to_owned());
-        match tokio::task::spawn_blocking(move || keeper.learn(token.as_bytes(), digest)).await {
+        match tokio::task::spawn_blocking(move || keeper.learn(&token, digest)).await {
             Ok(true) => Verdict::Right,
             Ok(false) => Verdict::Wrong,
             // The runtime is going down.
@@ -142,89 +189,65 @@ impl TokenKeeper {
     }
 
     /// Verifies the slow way, and remembers the outcome.
-    fn learn(&self, token: &[u8], digest: [u8; 32]) -> bool {
-        let right = Argon2::default().verify_password(token, &self.hash).is_ok();
-        if right {
-            // Only ever set to the one digest that verifies.
-            let _ = self.right.set(digest);
-        } else {
-            let mut wrong = self.wrong.lock().unwrap_or_else(PoisonError::into_inner);
-            wrong.truncate(WRONG_LIMIT - 1);
-            wrong.push_front(digest);
+    fn learn(&self, token: &str, digest: TokenDigest) -> bool {
+        let others = Arc::clone(&self.lock().others);
+        let found = match verifies(token, &self.own.hash) {
+            true => Some(self.own.hash.to_string()),
+            false => others.iter().find(|other| verifies(token, &other.hash)).map(|other| other.text.clone()),
+        };
+        let mut known = self.lock();
+        // What was compared with hashes that are out of date by now is not remembered.
+        if !Arc::ptr_eq(&others, &known.others) {
+            return found.is_some_and(|text| {
+                text == self.own.hash.to_string() || known.others.iter().any(|other| other.text == text)
+            });
         }
-        right
+        match found {
+            Some(text) => {
+                // One token belongs to a hash, so there are no more of these than hashes.
+                known.right.push((digest, text));
+                true
+            }
+            None => {
+                known.wrong.truncate(WRONG_LIMIT - 1);
+                known.wrong.push_front(digest);
+                false
+            }
+        }
     }
 
-    fn is_known_wrong(&self, digest: &[u8; 32]) -> bool {
-        self.wrong.lock().unwrap_or_else(PoisonError::into_inner).contains(digest)
+    fn lock(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn digest(token: &str) -> [u8; 32] {
-    Sha256::digest(token.as_bytes()).into()
+/// Takes the token of a node that was removed away; false when it had none.
+///
+/// # Errors
+/// When the store cannot be read or written.
+pub async fn withdraw(store: &Arc<dyn Store>, node: &str) -> Result<bool, StoreError> {
+    put(store, node, Bytes::new()).await
 }
 
-fn content(path: &Path, expected: &'static str, found: impl Into<String>) -> TokenError {
-    TokenError::Content { path: path.to_owned(), expected, found: found.into() }
-}
-
-/// The trimmed text of a file, if it is there.
-fn read_limited(path: &Path) -> Result<Option<String>, TokenError> {
-    let failed = |source| TokenError::Io { path: path.to_owned(), source };
-    let file = match fs::File::open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(failed(error)),
-    };
-    let mut text = String::new();
-    file.take(LENGTH_LIMIT as u64 + 1).read_to_string(&mut text).map_err(failed)?;
-    if text.len() > LENGTH_LIMIT {
-        return Err(content(path, "at most 1024 bytes", "more"));
+/// Sets the hash of a node, empty for none; false if it was so already.
+async fn put(store: &Arc<dyn Store>, node: &str, hash: Bytes) -> Result<bool, StoreError> {
+    let key = format!("{PREFIX}{node}");
+    let mut last = StoreError::Busy;
+    for _ in 0..TRIES {
+        let found = store.setting(key.clone()).await?;
+        if found.as_ref().map_or(hash.is_empty(), |setting| setting.bytes == hash) {
+            return Ok(false);
+        }
+        let version = found.map_or(0, |setting| setting.version);
+        match store.put_setting(key.clone(), version, hash.clone()).await {
+            Ok(_) => return Ok(true),
+            Err(error @ StoreError::Conflict { .. }) => last = error,
+            Err(error) => return Err(error),
+        }
     }
-    Ok(Some(text.trim().to_owned()))
+    Err(last)
 }
 
-fn make_token(path: &Path) -> Result<String, TokenError> {
-    let mut random = [0; TOKEN_BYTES];
-    getrandom::fill(&mut random).map_err(|error| TokenError::Make(error.to_string()))?;
-    let token = BASE64_URL_SAFE_NO_PAD.encode(random);
-    write_private(path, &token)?;
-    Ok(token)
-}
-
-fn make_hash(path: &Path, token: &str) -> Result<PasswordHash, TokenError> {
-    let hashed: Result<PasswordHash, _> = Argon2::default().hash_password(token.as_bytes());
-    let hash = hashed.map_err(|error| TokenError::Make(error.to_string()))?;
-    write_private(path, &hash.to_string())?;
-    Ok(hash)
-}
-
-/// A hash with costs that this machine can pay: they are the file's, and a foreign file could ask for any.
-fn parse_hash(path: &Path, text: &str) -> Result<PasswordHash, TokenError> {
-    let expected = "an argon2id hash (if it is lost, delete the file: the token file then counts)";
-    let hash = PasswordHash::new(text).map_err(|error| content(path, expected, error.to_string()))?;
-    let costs = Params::try_from(&hash).map_err(|error| content(path, expected, error.to_string()))?;
-    let (memory, passes, lanes) = COST_LIMITS;
-    if hash.algorithm.as_str() != "argon2id"
-        || costs.m_cost() > memory
-        || costs.t_cost() > passes
-        || costs.p_cost() > lanes
-    {
-        return Err(content(
-            path,
-            expected,
-            "another algorithm, or costs beyond 256 MiB, 10 passes and 8 lanes",
-        ));
-    }
-    Ok(hash)
-}
-
-/// Writes a file that only its owner may read. Whole or not at all: a start may be cut off.
-fn write_private(path: &Path, text: &str) -> Result<(), TokenError> {
-    let failed = |source| TokenError::Io { path: path.to_owned(), source };
-    let half = path.with_extension("new");
-    let mut file =
-        OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&half).map_err(failed)?;
-    writeln!(file, "{text}").and_then(|()| file.sync_all()).map_err(failed)?;
-    fs::rename(&half, path).map_err(failed)
+fn digest(salt: &[u8; 32], token: &str) -> TokenDigest {
+    Sha256::new().chain_update(salt).chain_update(token.as_bytes()).finalize().into()
 }

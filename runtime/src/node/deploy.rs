@@ -12,24 +12,31 @@ use impresario_model::definition::{Definition, DefinitionId, TriggerSpec, Watch}
 use impresario_model::entry::{Body, Entry, Route, RouterEvent, TriggerEvent};
 use impresario_model::ids::ActorId;
 use impresario_model::language::{AdapterFunction, Catalog};
-use impresario_persistence::{Store, StoreError};
+use impresario_persistence::{Setting, Store, StoreError};
 use serde::{Deserialize, Serialize};
 
 use super::NodeError;
 use crate::pack::{self, Pack};
 
+/// Where the environment keeps the definitions, each under its id.
+const DEFINITIONS: &str = "definition/";
+/// Where it keeps the names of the triggers that are armed.
+const TRIGGERS: &str = "triggers";
+/// How often a setting that other nodes change at the same time is tried: with each conflict one of them is done.
+const TRIES: usize = 64;
+
 /// The version of this program, as instances see it.
 const RUNTIME: &str = env!("CARGO_PKG_VERSION");
 
 /// A definition as the environment keeps it: its text, and the text of the functions of its pack.
-#[derive(Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct StoredDefinition {
     source: String,
     functions: BTreeMap<String, String>,
 }
 
 /// Which definitions a pack has brought last.
-#[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct StoredPack {
     version: String,
     definitions: BTreeSet<DefinitionId>,
@@ -64,23 +71,69 @@ pub fn builtin_catalog() -> Catalog {
     catalog
 }
 
-/// Loads every definition that the environment knows.
+/// Loads every definition that the environment knows, and this node does not.
+///
+/// # Errors
+/// When the store does not answer, or this version does not understand one of them.
 pub async fn load_stored(store: &Arc<dyn Store>, definitions: &Definitions) -> Result<(), NodeError> {
-    for (key, setting) in store.settings("definition/".to_owned()).await? {
-        let stored: StoredDefinition = read(&key, &setting.bytes)?;
-        let catalog = Catalog { task_functions: stored.functions, ..builtin_catalog() };
-        match impresario_model::language::compile(&stored.source, &catalog) {
-            Ok(definition) => drop(definitions.add(definition)),
-            Err(diagnostics) => {
-                // It was valid when it was stored, so this program understands less than the one before.
-                let first = diagnostics.first().map(ToString::to_string).unwrap_or_default();
-                return Err(NodeError::Deploy(format!(
-                    "'{key}' was stored by another version, and this one does not understand it: {first}"
-                )));
+    for (key, setting) in unknown(store, definitions).await? {
+        definitions.add(stored_definition(&key, &setting.bytes)?);
+    }
+    Ok(())
+}
+
+/// Loads the definitions that other nodes have deployed since. One that this version does not understand is left out,
+/// and told once: it is noted in `skipped`. The node goes on with all others.
+///
+/// # Errors
+/// When the store does not answer.
+pub async fn refresh(
+    store: &Arc<dyn Store>,
+    definitions: &Definitions,
+    skipped: &mut BTreeSet<String>,
+) -> Result<(), NodeError> {
+    for (key, setting) in unknown(store, definitions).await? {
+        if skipped.contains(&key) {
+            continue;
+        }
+        match stored_definition(&key, &setting.bytes) {
+            Ok(definition) => {
+                tracing::info!(definition = %definition.id, "another node has deployed a definition");
+                definitions.add(definition);
+            }
+            Err(error) => {
+                tracing::error!(%error, "a definition is left out at this node: upgrade it");
+                skipped.insert(key);
             }
         }
     }
     Ok(())
+}
+
+/// The stored definitions that this node does not know. A stored one never changes, so a known one is not read again.
+async fn unknown(
+    store: &Arc<dyn Store>,
+    definitions: &Definitions,
+) -> Result<Vec<(String, Setting)>, StoreError> {
+    let mut stored = store.settings(DEFINITIONS.to_owned()).await?;
+    stored.retain(|(key, _)| {
+        let id = key.trim_start_matches(DEFINITIONS).parse::<DefinitionId>();
+        !id.is_ok_and(|id| definitions.get(&id).is_some())
+    });
+    Ok(stored)
+}
+
+/// A definition as the environment keeps it. It was valid when it was stored, so if it does not compile, this program
+/// understands less than the one that stored it.
+fn stored_definition(key: &str, bytes: &[u8]) -> Result<Definition, NodeError> {
+    let stored: StoredDefinition = read(key, bytes)?;
+    let catalog = Catalog { task_functions: stored.functions, ..builtin_catalog() };
+    impresario_model::language::compile(&stored.source, &catalog).map_err(|diagnostics| {
+        let first = diagnostics.first().map(ToString::to_string).unwrap_or_default();
+        NodeError::Deploy(format!(
+            "'{key}' was stored by another version, and this one does not understand it: {first}"
+        ))
+    })
 }
 
 /// Stores the definitions of packs, and takes them up.
@@ -98,7 +151,8 @@ pub async fn load_packs(
             stored.definitions.insert(definition.id.clone());
             definitions.add(definition);
         }
-        put(store, &format!("pack/{}", pack.name), &stored).await?;
+        let key = format!("pack/{}", pack.name);
+        update(store, &key, |_: Option<StoredPack>| Ok(Some(stored.clone()))).await?;
     }
     Ok(())
 }
@@ -116,20 +170,52 @@ async fn store_definition(
     id: &DefinitionId,
     source: &str,
 ) -> Result<(), NodeError> {
-    let key = format!("definition/{id}");
     let new = StoredDefinition { source: source.to_owned(), functions: pack.functions.clone() };
-    match store.setting(key.clone()).await? {
-        None => put(store, &key, &new).await,
-        Some(setting) if read::<StoredDefinition>(&key, &setting.bytes)? == new => Ok(()),
+    let key = format!("{DEFINITIONS}{id}");
+    update(store, &key, |before: Option<StoredDefinition>| match before {
+        None => Ok(Some(new.clone())),
+        Some(before) if before == new => Ok(None),
         Some(_) => Err(NodeError::Deploy(format!(
             "definition {id} is deployed already with other content, and instances may be running it: raise \
              document.version (or use another data folder to start over)"
         ))),
-    }
+    })
+    .await
 }
 
 /// Arms the triggers of the newest active definitions, disarms those that are gone, and tells the routers.
+///
+/// Several nodes may do so at the same time, each with what it had read. So whoever finds that another was faster does
+/// it again with what that one has deployed, and what comes last holds for all.
+///
+/// # Errors
+/// When the store does not answer, or does not take the entries.
 pub async fn arm(post: &Post, definitions: &Definitions) -> Result<Deployment, NodeError> {
+    let store = post.store();
+    for _ in 0..TRIES {
+        let before = store.setting(TRIGGERS.to_owned()).await?;
+        let version = before.as_ref().map_or(0, |setting| setting.version);
+        let before: BTreeSet<String> =
+            before.map_or(Ok(BTreeSet::new()), |setting| read(TRIGGERS, &setting.bytes))?;
+        // What was deployed before that version was written is seen from here on.
+        load_stored(store, definitions).await?;
+        let deployment = arm_once(post, definitions, &before).await?;
+        let armed: BTreeSet<&String> = deployment.triggers.iter().collect();
+        match store.put_setting(TRIGGERS.to_owned(), version, write(TRIGGERS, &armed)?).await {
+            Ok(_) => return Ok(deployment),
+            Err(StoreError::Conflict { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Err(contended(TRIGGERS))
+}
+
+/// Arms and disarms with what is stored now; `before` are the triggers that were armed.
+async fn arm_once(
+    post: &Post,
+    definitions: &Definitions,
+    before: &BTreeSet<String>,
+) -> Result<Deployment, NodeError> {
     let store = post.store();
     let mut deployment = Deployment::default();
     let mut active = BTreeSet::new();
@@ -154,10 +240,6 @@ pub async fn arm(post: &Post, definitions: &Definitions) -> Result<Deployment, N
             routes.extend(route(trigger));
         }
     }
-    let before: BTreeSet<String> = match store.setting("triggers".to_owned()).await? {
-        None => BTreeSet::new(),
-        Some(setting) => read("triggers", &setting.bytes)?,
-    };
     entries.extend(before.difference(&armed).map(|gone| trigger_entry(gone, TriggerEvent::Disarm)));
     // Triggers first: an event must not reach one that is not armed.
     post.accept(&entries).await?;
@@ -168,7 +250,6 @@ pub async fn arm(post: &Post, definitions: &Definitions) -> Result<Deployment, N
     };
     let routers: Vec<Entry> = (0..store.shards()).map(route_entry).collect();
     post.accept(&routers).await?;
-    put(store, "triggers", &armed).await?;
     deployment.triggers = armed.into_iter().collect();
     Ok(deployment)
 }
@@ -191,16 +272,35 @@ fn read<T: serde::de::DeserializeOwned>(key: &str, bytes: &[u8]) -> Result<T, No
     })
 }
 
-/// Stores a setting, whatever its version is; nobody else writes it while this node owns the folder.
-async fn put<T: Serialize>(store: &Arc<dyn Store>, key: &str, value: &T) -> Result<(), NodeError> {
-    let bytes = serde_json::to_vec(value)
-        .map_err(|error| NodeError::Deploy(format!("the setting '{key}' cannot be written: {error}")))?;
-    let expected = store.setting(key.to_owned()).await?.map_or(0, |setting| setting.version);
-    match store.put_setting(key.to_owned(), expected, Bytes::from(bytes)).await {
-        Ok(_) => Ok(()),
-        Err(StoreError::Conflict { .. }) => Err(NodeError::Deploy(format!(
-            "the setting '{key}' was changed by another node at the same time: try again"
-        ))),
-        Err(error) => Err(error.into()),
+fn write<T: Serialize>(key: &str, value: &T) -> Result<Bytes, NodeError> {
+    let bytes = serde_json::to_vec(value);
+    bytes
+        .map(Bytes::from)
+        .map_err(|error| NodeError::Deploy(format!("the setting '{key}' cannot be written: {error}")))
+}
+
+/// Changes a setting into what `change` makes of its value, if anything; again if another node was faster.
+async fn update<T: Serialize + serde::de::DeserializeOwned>(
+    store: &Arc<dyn Store>,
+    key: &str,
+    change: impl Fn(Option<T>) -> Result<Option<T>, NodeError>,
+) -> Result<(), NodeError> {
+    for _ in 0..TRIES {
+        let setting = store.setting(key.to_owned()).await?;
+        let version = setting.as_ref().map_or(0, |setting| setting.version);
+        let before = setting.map(|setting| read(key, &setting.bytes)).transpose()?;
+        let Some(after) = change(before)? else { return Ok(()) };
+        match store.put_setting(key.to_owned(), version, write(key, &after)?).await {
+            Ok(_) => return Ok(()),
+            Err(StoreError::Conflict { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
     }
+    Err(contended(key))
+}
+
+fn contended(key: &str) -> NodeError {
+    NodeError::Deploy(format!(
+        "the setting '{key}' of the environment was changed by other nodes {TRIES} times meanwhile: start again"
+    ))
 }

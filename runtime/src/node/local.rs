@@ -1,321 +1,179 @@
-//! The engine of this node as the doors see it.
+//! The node behind the doors: what is done here, and what it knows of itself.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
+use futures_util::{StreamExt, TryStreamExt, stream};
 use impresario_actors::behaviour::Inspection;
 use impresario_actors::definitions::Definitions;
-use impresario_actors::engine::{Engine, EngineError};
+use impresario_actors::engine::Engine;
 use impresario_actors::hosts::Hosts;
-use impresario_actors::post::PostError;
-use impresario_actors::shard::ActorFacts;
 use impresario_model::definition::Definition;
-use impresario_model::entry::{Body, Entry, ProcessEvent, RouterEvent, StartEvent};
+use impresario_model::entry::{Body, Entry, RouterEvent};
 use impresario_model::event::CloudEvent;
-use impresario_model::ids::{self, ActorId, MAX_KEY_BYTES};
-use impresario_model::instance::Instance;
+use impresario_model::ids::{self, ActorId};
 use impresario_model::trigger::describe;
-use impresario_persistence::{ListQuery, StoreError};
-use uuid::Uuid;
+use impresario_persistence::{Membership, Standing};
+use tokio::sync::{mpsc, watch};
+use tokio::time::timeout;
 
+use super::peers::Peers;
+use super::refusal::refusal;
 use super::write_check::WriteCheck;
 use super::{tree, views};
+use crate::cluster::ClusterView;
 use crate::orchestrator::{
-    Accepted, Answer, DefinitionSummary, Health, InstanceDetail, InstancePage, InstanceQuery,
-    InstanceSummary, Orchestrator, Refusal, StartRequest, Started, TreeNode, TriggerSummary,
+    Accepted, Answer, DefinitionSummary, Health, InstanceDetail, InstancePage, InstanceQuery, NodeSummary,
+    Orchestrator, Refusal, StartRequest, Started, TreeNode, TriggerSummary,
 };
+use crate::question::{Question, Reply};
 
-/// How many instances a page has if nothing else is said, and at most.
-const PAGE: (usize, usize) = (50, 1000);
-/// What lists can be asked for.
-const STATUSES: [&str; 8] =
-    ["pending", "running", "waiting", "suspended", "cancelled", "faulted", "completed", "quarantined"];
-/// When a sender that was refused should try again, in milliseconds.
-const RETRY_AFTER_MS: u64 = 500;
-/// The shortest prefix of an instance id that is looked for.
-const PREFIX_MIN: usize = 8;
+/// How long a door waits for the store to confirm a write.
+const DURABLE: Duration = Duration::from_secs(5);
+/// How many triggers are asked for at once.
+const ASKED_AT_ONCE: usize = 32;
+
+/// What a node's doors work with.
+pub struct LocalArguments {
+    /// The node's name.
+    pub node: String,
+    /// Its shards.
+    pub engine: Engine,
+    /// Its adapter hosts.
+    pub hosts: Hosts,
+    /// The definitions that it knows.
+    pub definitions: Arc<Definitions>,
+    /// Who is there and who owns what, kept up to date.
+    pub view: watch::Receiver<Arc<ClusterView>>,
+    /// Asks the other nodes.
+    pub peers: Peers,
+    /// Forgets nodes that are gone.
+    pub membership: Arc<dyn Membership>,
+    /// Told when this node is to finish what it does and leave; has room for one message.
+    pub drain: mpsc::Sender<()>,
+}
 
 /// The node behind the doors. Cheap to clone.
 #[derive(Clone)]
 pub struct Local {
+    pub(super) node: Arc<str>,
     pub(super) engine: Engine,
     pub(super) hosts: Hosts,
     pub(super) definitions: Arc<Definitions>,
-    pub(super) node: Arc<str>,
+    pub(super) view: watch::Receiver<Arc<ClusterView>>,
+    pub(super) peers: Peers,
+    pub(super) membership: Arc<dyn Membership>,
+    pub(super) drain: mpsc::Sender<()>,
+    /// The last offset that was appended here, by shard.
+    appended: Arc<[AtomicU64]>,
     writes: WriteCheck,
 }
 
 impl Local {
-    /// The engine and the hosts of a node of that name.
-    pub fn new(engine: Engine, hosts: Hosts, definitions: Arc<Definitions>, node: &str) -> Self {
+    /// A node behind its doors.
+    pub fn new(arguments: LocalArguments) -> Self {
+        let LocalArguments { node, engine, hosts, definitions, view, peers, membership, drain } = arguments;
+        let appended = (0..engine.store().shards()).map(|_| AtomicU64::new(0)).collect();
         let writes = WriteCheck::new(engine.post().clone());
-        Local { engine, hosts, definitions, node: node.into(), writes }
+        Local {
+            node: node.into(),
+            engine,
+            hosts,
+            definitions,
+            view,
+            peers,
+            membership,
+            drain,
+            appended,
+            writes,
+        }
     }
 
-    fn tier(&self) -> String {
+    pub(super) fn tier(&self) -> String {
         self.engine.store().tier().to_string()
     }
 
+    pub(super) fn shards(&self) -> u16 {
+        self.engine.store().shards()
+    }
+
+    /// What is known of the cluster now.
+    pub(super) fn view(&self) -> Arc<ClusterView> {
+        Arc::clone(&self.view.borrow())
+    }
+
+    /// The shards that this node owns, as far as is known.
+    pub(super) fn mine(&self) -> Vec<u16> {
+        let view = self.view();
+        (0..self.shards()).filter(|shard| view.is_mine(*shard)).collect()
+    }
+
+    /// The last offset of a shard that was appended through these doors.
+    pub(super) fn appended(&self, shard: u16) -> u64 {
+        self.appended.get(usize::from(shard)).map_or(0, |offset| offset.load(Ordering::Relaxed))
+    }
+
     /// Makes entries durable.
-    async fn post(&self, entries: Vec<Entry>) -> Result<(), Refusal> {
-        let result = self.engine.post().accept(&entries).await;
+    pub(super) async fn post(&self, entries: Vec<Entry>) -> Result<(), Refusal> {
+        let Ok(result) = timeout(DURABLE, self.engine.post().accept(&entries)).await else {
+            return Err(Refusal::later(format!(
+                "the store has not confirmed it within {}, and may still do so: send it again with the same event id \
+                 or idempotency key, which changes nothing if it was taken",
+                humantime::format_duration(DURABLE)
+            )));
+        };
         self.writes.note(&result);
-        result.map(drop).map_err(refusal)
-    }
-
-    async fn inspect(&self, actor: &ActorId) -> Result<Inspection, Refusal> {
-        self.engine.inspect(actor).await.map_err(unanswered)
-    }
-
-    async fn find_instance(&self, id: &str) -> Result<Instance, Refusal> {
-        if let Inspection::Process(instance) = self.inspect(&ActorId::process(id)).await? {
-            return Ok(*instance);
-        }
-        let not_found =
-            || Refusal::NotFound(format!("expected the id of an instance, found '{id}', which names none"));
-        if id.len() < PREFIX_MIN || id.len() >= 36 {
-            return Err(not_found());
-        }
-        match self.ids_with_prefix(id).await?.as_slice() {
-            [] => Err(not_found()),
-            [only] => match self.inspect(&ActorId::process(only)).await? {
-                Inspection::Process(instance) => Ok(*instance),
-                _ => Err(not_found()),
-            },
-            [first, second, ..] => Err(Refusal::Invalid(format!(
-                "expected a prefix of one instance's id, found '{id}', which several begin with: {first}, {second}"
-            ))),
-        }
-    }
-
-    async fn ids_with_prefix(&self, prefix: &str) -> Result<Vec<String>, Refusal> {
-        let prefix = format!("process/{prefix}");
-        let query = ListQuery { prefix: prefix.clone(), limit: 2, ..ListQuery::default() };
-        let stored = self.engine.store().list(query).await.map_err(|error| refusal(error.into()))?;
-        let mut ids: Vec<String> = stored.into_iter().map(|row| row.actor).collect();
-        let facts = self.engine.facts().await.map_err(unanswered)?;
-        ids.extend(facts.into_iter().flat_map(|(_, facts)| facts).map(|fact| fact.actor));
-        ids.retain(|actor| actor.starts_with(&prefix));
-        ids.sort();
-        ids.dedup();
-        Ok(ids.into_iter().map(|actor| actor.trim_start_matches("process/").to_owned()).collect())
-    }
-
-    async fn aside(&self, actor: &ActorId) -> Result<Option<String>, Refusal> {
-        let facts = self.engine.facts_of(actor).await.map_err(unanswered)?;
-        Ok(facts.into_iter().find(|fact| fact.actor == actor.as_str()).and_then(|fact| fact.aside))
-    }
-
-    fn definition(&self, name: &str) -> Result<Arc<Definition>, Refusal> {
-        self.definitions.find(name).ok_or_else(|| {
-            let known: Vec<String> =
-                self.definitions.newest().iter().map(|definition| definition.id.to_string()).collect();
-            let known = if known.is_empty() { "there are none".to_owned() } else { known.join(", ") };
-            Refusal::NotFound(format!("expected a definition, found '{name}'; known: {known}"))
-        })
-    }
-
-    async fn start_instance(&self, request: StartRequest) -> Result<Started, Refusal> {
-        let definition = self.definition(&request.definition)?;
-        let input = views::input_or_default(request.input);
-        if let Some(schema) = &definition.input.schema {
-            schema.check(&input).map_err(|violations| {
-                Refusal::Invalid(format!("expected an input as {} declares it: {violations}", definition.id))
-            })?;
-        }
-        let (id, known) = match &request.key {
-            None => (Uuid::now_v7().to_string(), None),
-            Some(key) => self.instance_of_key(&definition, key).await?,
-        };
-        let started = |created| Started {
-            id: id.clone(),
-            definition: definition.id.to_string(),
-            created,
-            durability: self.tier(),
-        };
-        if let Some(known) = known {
-            if known.input != input {
-                return Err(Refusal::Conflict(format!(
-                    "the key '{}' has started instance {} with another input: use another key",
-                    request.key.unwrap_or_default(),
-                    known.id
-                )));
-            }
-            return Ok(Started { definition: known.definition.to_string(), ..started(false) });
-        }
-        let start = StartEvent {
-            definition: definition.id.clone(),
-            input,
-            started_by: "api".to_owned(),
-            key: request.key.clone(),
-            runtime: env!("CARGO_PKG_VERSION").to_owned(),
-        };
-        let entry = Entry {
-            to: ActorId::process(&id),
-            origin: None,
-            body: Body::Process(ProcessEvent::Start(Box::new(start))),
-        };
-        self.post(vec![entry]).await?;
-        Ok(started(true))
-    }
-
-    /// The id that a key stands for, and the instance that it has started before.
-    async fn instance_of_key(
-        &self,
-        definition: &Definition,
-        key: &str,
-    ) -> Result<(String, Option<Box<Instance>>), Refusal> {
-        if key.is_empty() || key.len() > MAX_KEY_BYTES {
-            return Err(Refusal::Invalid(format!(
-                "expected an idempotency key of 1 to {MAX_KEY_BYTES} bytes, found {}",
-                key.len()
-            )));
-        }
-        let name = format!("{}/{}", definition.id.namespace, definition.id.name);
-        let id = ids::instance_of_key(&name, key);
-        match self.inspect(&ActorId::process(&id)).await? {
-            Inspection::Process(instance) => Ok((id, Some(instance))),
-            _ => Ok((id, None)),
-        }
-    }
-
-    async fn list(&self, query: InstanceQuery) -> Result<InstancePage, Refusal> {
-        let limit = query.limit.unwrap_or(PAGE.0);
-        if limit == 0 || limit > PAGE.1 {
-            return Err(Refusal::Invalid(format!("expected a limit from 1 to {}, found {limit}", PAGE.1)));
-        }
-        if let Some(status) = query.status.as_ref().filter(|status| !STATUSES.contains(&status.as_str())) {
-            return Err(Refusal::Invalid(format!(
-                "expected a status of {}, found '{status}'",
-                STATUSES.join(", ")
-            )));
-        }
-        let after = query.cursor.as_deref().map(parse_cursor).transpose()?;
-        let group = query.definition.map(|name| if name.contains(':') { name } else { format!("{name}:") });
-        let newer = self.newer_instances().await?;
-        let matches = |summary: &InstanceSummary, started: u64| {
-            query.status.as_ref().is_none_or(|status| *status == summary.status)
-                && group.as_ref().is_none_or(|group| in_group(&summary.definition, group))
-                && after.as_ref().is_none_or(|after| is_after((started, &summary.id), after))
-        };
-        let mut found: Vec<(u64, InstanceSummary)> = newer
-            .values()
-            .map(|fact| (fact.index.started, views::summary(&fact.actor, &fact.index, fact.aside.is_some())))
-            .filter(|(started, summary)| matches(summary, *started))
-            .collect();
-        let mut position = after.clone().map(|(started, id)| (started, format!("process/{id}")));
-        let mut stored = 0;
-        while stored <= limit {
-            let page = ListQuery {
-                prefix: "process/".to_owned(),
-                status: query.status.clone(),
-                group: group.clone(),
-                after: position,
-                limit: limit + 1,
-            };
-            let rows = self.engine.store().list(page).await.map_err(|error| refusal(error.into()))?;
-            let last_page = rows.len() <= limit;
-            position = rows.last().map(|row| (row.index.started, row.actor.clone()));
-            for row in rows.into_iter().filter(|row| !newer.contains_key(&row.actor)) {
-                stored += 1;
-                found.push((row.index.started, views::summary(&row.actor, &row.index, false)));
-            }
-            if last_page {
-                break;
+        for (entry, offset) in entries.iter().zip(result.map_err(refusal)?) {
+            if let Some(last) = self.appended.get(usize::from(entry.to.shard(self.shards()))) {
+                last.fetch_max(offset.0, Ordering::Relaxed);
             }
         }
-        found
-            .sort_by(|(a_started, a), (b_started, b)| b_started.cmp(a_started).then_with(|| b.id.cmp(&a.id)));
-        let more = found.len() > limit;
-        found.truncate(limit);
-        let next = found.last().filter(|_| more).map(|(started, last)| format!("{started}.{}", last.id));
-        Ok(InstancePage { items: found.into_iter().map(|(_, summary)| summary).collect(), next })
-    }
-
-    /// Instances of which a shard knows more than the store.
-    async fn newer_instances(&self) -> Result<BTreeMap<String, ActorFacts>, Refusal> {
-        let facts = self.engine.facts().await.map_err(unanswered)?;
-        let all = facts.into_iter().flat_map(|(_, facts)| facts);
-        let processes = all.filter(|fact| fact.actor.starts_with("process/") && fact.index.started > 0);
-        Ok(processes.map(|fact| (fact.actor.clone(), fact)).collect())
-    }
-
-    async fn cancel_instance(&self, id: String, reason: Option<String>) -> Result<(), Refusal> {
-        let instance = self.find_instance(&id).await?;
-        if instance.status.ended() {
-            return Err(Refusal::Conflict(format!(
-                "instance {} has ended already: it is {}",
-                instance.id,
-                instance.status.word()
-            )));
-        }
-        let event = ProcessEvent::Cancel { reason };
-        let to = ActorId::process(&instance.id);
-        self.post(vec![Entry { to, origin: None, body: Body::Process(event) }]).await
+        Ok(())
     }
 
     async fn list_triggers(&self) -> Result<Vec<TriggerSummary>, Refusal> {
-        let mut triggers = Vec::new();
-        for definition in self.definitions.newest() {
-            for spec in &definition.triggers {
-                if let Inspection::Trigger(trigger) = self.inspect(&ActorId::trigger(&spec.name)).await? {
-                    triggers.push(views::trigger(&trigger));
-                }
+        let newest = self.definitions.newest();
+        let names = newest.iter().flat_map(|definition| &definition.triggers).map(|spec| spec.name.clone());
+        let asked = stream::iter(names.collect::<Vec<_>>()).map(|name| async move {
+            match self.inspect(&ActorId::trigger(&name)).await? {
+                Inspection::Trigger(trigger) => Ok(Some(views::trigger(&trigger))),
+                _ => Ok(None),
             }
-        }
-        Ok(triggers)
+        });
+        asked.buffered(ASKED_AT_ONCE).try_filter_map(|trigger| async { Ok(trigger) }).try_collect().await
     }
 
     fn state(&self) -> Health {
+        let store = self.engine.store();
         let mut problems = Vec::new();
-        let lagging: Vec<String> = tree::lagging(&self.engine);
+        let standing = match &*store.standing().borrow() {
+            Standing::Up => "up".to_owned(),
+            Standing::Away(reason) => {
+                problems.push(format!("the store does not answer: {reason}"));
+                format!("away: {reason}")
+            }
+        };
+        let mine = self.mine();
+        let lagging: Vec<String> = tree::lagging(&self.engine, &mine);
         if !lagging.is_empty() {
             problems.push(format!("not caught up yet: {}", lagging.join(", ")));
         }
         problems.extend(self.writes.problem());
+        let view = self.view();
+        if view.nodes.iter().any(|node| node.incarnation == view.me && node.record.draining) {
+            problems.push("draining: it hands its work over and leaves".to_owned());
+        }
         Health {
             ready: problems.is_empty(),
             node: self.node.to_string(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             problems,
             durability: self.tier(),
+            store: standing,
+            shards: mine.len(),
+            alarms: store.alarms(),
         }
-    }
-}
-
-fn in_group(definition: &str, group: &str) -> bool {
-    if group.ends_with(':') { definition.starts_with(group) } else { definition == group }
-}
-
-/// Newest first, then by id, backwards: the order in which stores list rows.
-fn is_after(place: (u64, &str), after: &(u64, String)) -> bool {
-    place.0 < after.0 || (place.0 == after.0 && place.1 < after.1.as_str())
-}
-
-fn parse_cursor(cursor: &str) -> Result<(u64, String), Refusal> {
-    let parsed =
-        cursor.split_once('.').and_then(|(started, id)| Some((started.parse().ok()?, id.to_owned())));
-    parsed
-        .ok_or_else(|| Refusal::Invalid(format!("expected the 'next' of a page as cursor, found '{cursor}'")))
-}
-
-/// What the sender is told when an entry is not taken.
-fn refusal(error: PostError) -> Refusal {
-    match error {
-        PostError::Overloaded { .. } | PostError::Store(StoreError::Busy) => {
-            Refusal::Busy { reason: error.to_string(), retry_after_ms: RETRY_AFTER_MS }
-        }
-        PostError::Store(StoreError::TooLarge { .. }) | PostError::Encode(_) => {
-            Refusal::Invalid(error.to_string())
-        }
-        PostError::Store(error) => Refusal::Unavailable(error.to_string()),
-    }
-}
-
-fn unanswered(error: EngineError) -> Refusal {
-    match error {
-        EngineError::NoAnswer(_) => Refusal::Unavailable(error.to_string()),
-        EngineError::Refused(reason) => Refusal::Invalid(reason),
     }
 }
 
@@ -378,7 +236,27 @@ impl Orchestrator for Local {
 
     fn tree(&self) -> Answer<TreeNode> {
         let node = self.clone();
-        Box::pin(async move { tree::tree(&node).await.map_err(unanswered) })
+        Box::pin(async move { Ok(node.whole_tree().await) })
+    }
+
+    fn nodes(&self) -> Answer<Vec<NodeSummary>> {
+        let nodes = self.list_nodes();
+        Box::pin(async move { Ok(nodes) })
+    }
+
+    fn drain(&self, name: String) -> Answer<()> {
+        let node = self.clone();
+        Box::pin(async move { node.drain_node(&name).await })
+    }
+
+    fn remove_node(&self, name: String) -> Answer<()> {
+        let node = self.clone();
+        Box::pin(async move { node.forget_node(&name).await })
+    }
+
+    fn answer(&self, question: Question) -> Answer<Reply> {
+        let node = self.clone();
+        Box::pin(async move { node.answer_here(&question).await })
     }
 
     fn health(&self) -> Health {

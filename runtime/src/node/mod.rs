@@ -1,9 +1,16 @@
 //! The node: parse, build, run, drain.
 
 mod app;
+mod cluster;
 mod deploy;
+mod instances;
 mod local;
 mod mask;
+mod members;
+mod peers;
+mod reach;
+mod refusal;
+mod stores;
 mod tree;
 mod views;
 mod write_check;
@@ -17,8 +24,9 @@ use impresario_config::Config;
 use impresario_persistence::StoreError;
 
 pub use self::app::App;
-pub use self::deploy::{Deployment, builtin_catalog};
-pub use self::local::Local;
+pub use self::deploy::{Deployment, builtin_catalog, refresh as refresh_definitions};
+pub use self::local::{Local, LocalArguments};
+pub use self::peers::Peers;
 pub use self::views::unsupported;
 use crate::http::{DoorError, TokenError};
 

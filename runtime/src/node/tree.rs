@@ -1,45 +1,48 @@
 //! The live actor tree, as people see it.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 
-use impresario_actors::engine::{Engine, EngineError};
+use impresario_actors::engine::Engine;
 use impresario_actors::hosts::{HostState, HostStatus};
 use impresario_actors::shard::ActorFacts;
 use impresario_model::instance::rfc3339;
 
 use super::local::Local;
-use crate::orchestrator::TreeNode;
+use crate::orchestrator::{Orchestrator, TreeNode};
 
 /// How many actors of one shard are listed.
 const ACTORS_SHOWN: usize = 50;
 
-/// The shards that have not caught up, by name.
-pub fn lagging(engine: &Engine) -> Vec<String> {
-    let gauges = engine.post().gauges().iter().enumerate();
-    gauges
-        .filter(|(_, gauge)| !gauge.ready.load(Ordering::Relaxed))
-        .map(|(number, _)| format!("shard {number}"))
-        .collect()
+/// Those of some shards that have not caught up, by name.
+pub fn lagging(engine: &Engine, shards: &[u16]) -> Vec<String> {
+    let gauges = engine.post().gauges();
+    let lags = |number: &&u16| {
+        gauges.get(usize::from(**number)).is_some_and(|gauge| !gauge.ready.load(Ordering::Relaxed))
+    };
+    shards.iter().filter(lags).map(|number| format!("shard {number}")).collect()
 }
 
-/// The whole tree of a node.
-pub async fn tree(node: &Local) -> Result<TreeNode, EngineError> {
-    let facts = node.engine.facts().await?;
-    let shards = facts.into_iter().map(|(number, facts)| shard(&node.engine, number, facts)).collect();
+/// The whole tree of a node, with what its shards have said.
+pub fn tree(node: &Local, mut facts: BTreeMap<u16, Vec<ActorFacts>>) -> TreeNode {
+    let mine = node.mine().into_iter();
+    let shards = mine.map(|number| shard(&node.engine, number, facts.remove(&number))).collect();
     let hosts = node.hosts.status().iter().map(host).collect();
-    Ok(TreeNode {
+    let health = node.health();
+    TreeNode {
         name: format!("node {}", node.node),
-        state: "running".to_owned(),
+        state: if health.ready { "running" } else { "not ready" }.to_owned(),
+        facts: health.problems,
         children: vec![group("shards", shards), group("hosts", hosts)],
         ..TreeNode::default()
-    })
+    }
 }
 
 fn group(name: &str, children: Vec<TreeNode>) -> TreeNode {
     TreeNode { name: name.to_owned(), state: "running".to_owned(), children, ..TreeNode::default() }
 }
 
-fn shard(engine: &Engine, number: u16, mut facts: Vec<ActorFacts>) -> TreeNode {
+fn shard(engine: &Engine, number: u16, facts: Option<Vec<ActorFacts>>) -> TreeNode {
     let mut node = TreeNode { name: format!("shard {number}"), ..TreeNode::default() };
     if let Some(gauge) = engine.post().gauges().get(usize::from(number)) {
         let ready = gauge.ready.load(Ordering::Relaxed);
@@ -55,6 +58,10 @@ fn shard(engine: &Engine, number: u16, mut facts: Vec<ActorFacts>) -> TreeNode {
             node.facts.push(format!("{waiting} activities wait for room"));
         }
     }
+    let Some(mut facts) = facts else {
+        node.state = "no answer".to_owned();
+        return node;
+    };
     // What an operator looks for comes first: set aside, then live; what has just ended is no actor any more.
     facts.retain(|fact| fact.live || fact.aside.is_some());
     facts.sort_by(|a, b| (a.aside.is_none(), &a.actor).cmp(&(b.aside.is_none(), &b.actor)));

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use crate::support::{TestDoor, summary};
-use impresario::orchestrator::Refusal;
+use impresario::orchestrator::{NodeSummary, Refusal};
 use serde_json::{Value, json};
 
 /// What a command did.
@@ -95,6 +95,36 @@ async fn start_show_ps_and_cancel() {
     let ran = run(&door, &["cancel", "01900000", "--reason", "wrong host"], "").await;
     assert!(ran.out.starts_with("cancelling 01900000"), "{ran:?}");
     assert_eq!(door.mock.cancels.lock().unwrap()[0].1.as_deref(), Some("wrong host"));
+}
+
+#[tokio::test]
+async fn nodes_drain_and_remove() {
+    let door = TestDoor::open(|_| ()).await;
+    let node = |name: &str, me| NodeSummary {
+        name: name.to_owned(),
+        me,
+        state: "alive".to_owned(),
+        started: "2026-01-31T08:30:00Z".to_owned(),
+        shards: 8,
+        ..NodeSummary::default()
+    };
+    *door.mock.nodes.lock().unwrap() = vec![node("a", true), node("b c", false)];
+    let ran = run(&door, &["nodes"], "").await;
+    assert!(ran.code == 0 && ran.out.contains("a (asked)  alive  8"), "{ran:?}");
+    let ran = run(&door, &["nodes", "--json"], "").await;
+    assert_eq!(serde_json::from_str::<Value>(&ran.out).unwrap()[1]["name"], "b c", "{ran:?}");
+
+    let ran = run(&door, &["drain", "b c"], "").await;
+    assert_eq!((ran.code, ran.out.as_str()), (0, "left b c\n"), "{ran:?}");
+    let ran = run(&door, &["drain", "--no-wait"], "").await;
+    assert!(ran.code == 0 && ran.out.starts_with("draining a: `impresario nodes`"), "{ran:?}");
+    let ran = run(&door, &["nodes", "remove", "b c"], "").await;
+    assert!(ran.code == 0 && ran.out.starts_with("removed b c"), "{ran:?}");
+    assert_eq!(*door.mock.orders.lock().unwrap(), ["drain b c", "drain a", "remove b c"]);
+
+    *door.mock.refusal.lock().unwrap() = Some(Refusal::Conflict("the node 'a' is alive".to_owned()));
+    let ran = run(&door, &["nodes", "remove", "a"], "").await;
+    assert!(ran.code == 2 && ran.err.contains("the node 'a' is alive"), "{ran:?}");
 }
 
 #[tokio::test]

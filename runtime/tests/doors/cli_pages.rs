@@ -2,8 +2,10 @@
 
 use std::time::{Duration, SystemTime};
 
-use impresario::cli::render::{render_instance, render_list, render_tree};
-use impresario::orchestrator::{ActivityDetail, InstanceDetail, InstancePage, InstanceSummary, TreeNode};
+use impresario::cli::render::{render_instance, render_list, render_nodes, render_tree};
+use impresario::orchestrator::{
+    ActivityDetail, InstanceDetail, InstancePage, InstanceSummary, NodeSummary, TreeNode,
+};
 use serde_json::json;
 
 fn plain(page: &str) -> String {
@@ -31,24 +33,34 @@ fn a_list_is_aligned_and_has_ages() {
         summary("22", "faulted", Some("2026-01-31T08:31:05.250Z")),
         summary("333", "completed", Some("2026-01-31T08:30:00.040Z")),
     ];
-    let page = render_list(&InstancePage { items, next: Some("c7".to_owned()) }, at("2026-01-31T10:32:03Z"));
+    let page = render_list(
+        &InstancePage { items, next: Some("c7".to_owned()), unheard: vec![3, 12] },
+        at("2026-01-31T10:32:03Z"),
+    );
     let expected = "\
 INSTANCE  DEFINITION       STATUS     AGE    TOOK
 1         ops/clean:1.0.0  running    2h 2m  
 22        ops/clean:1.0.0  faulted    2h 2m  1m 5s
 333       ops/clean:1.0.0  completed  2h 2m  40ms
+shards 3, 12 did not answer: what is new there is missing
 more: --cursor c7
 ";
     assert_eq!(plain(&page), expected);
     assert!(page.contains("\u{1b}[31m") && page.contains("\u{1b}[32m"), "faulted is red, completed is green");
-    assert_eq!(render_list(&InstancePage { items: vec![], next: None }, SystemTime::now()), "no instances\n");
+    assert_eq!(
+        render_list(&InstancePage { items: vec![], next: None, unheard: vec![] }, SystemTime::now()),
+        "no instances\n"
+    );
 }
 
 #[test]
 fn a_clock_that_is_behind_makes_no_negative_age() {
     let items = vec![summary("1", "running", None)];
     let now = at("2026-01-31T08:30:00Z") - Duration::from_secs(5);
-    assert!(plain(&render_list(&InstancePage { items, next: None }, now)).contains("running  0s"));
+    assert!(
+        plain(&render_list(&InstancePage { items, next: None, unheard: vec![] }, now))
+            .contains("running  0s")
+    );
 }
 
 #[test]
@@ -130,4 +142,39 @@ node  running
    └─ adapter http  quarantined
 ";
     assert_eq!(plain(&render_tree(&tree)), expected);
+}
+
+#[test]
+fn nodes_are_a_table() {
+    let node = |name: &str, state: &str| NodeSummary {
+        name: name.to_owned(),
+        incarnation: "0190aaaa".to_owned(),
+        state: state.to_owned(),
+        url: format!("http://{name}:4747"),
+        version: "0.1.0".to_owned(),
+        started: "2026-01-31T08:30:00Z".to_owned(),
+        shards: 8,
+        live: 5,
+        running: 2,
+        ..NodeSummary::default()
+    };
+    let labels = [("rack".to_owned(), "7".to_owned()), ("zone".to_owned(), "x".to_owned())];
+    let nodes = [
+        NodeSummary { me: true, site: Some("north".to_owned()), labels: labels.into(), ..node("a", "alive") },
+        node("b", "draining"),
+        node("c", "gone"),
+    ];
+    let page = render_nodes(&nodes, at("2026-01-31T10:32:03Z"));
+    let expected = "\
+NODE       STATE     SHARDS  LIVE  RUNNING  UP     SITE   LABELS         VERSION  URL            START
+a (asked)  alive     8       5     2        2h 2m  north  rack=7,zone=x  0.1.0    http://a:4747  0190aaaa
+b          draining  8       5     2        2h 2m                        0.1.0    http://b:4747  0190aaaa
+c          gone      8                                                   0.1.0    http://c:4747  0190aaaa
+";
+    assert_eq!(plain(&page), expected);
+    for (state, colour) in
+        [("alive", "\u{1b}[32m"), ("draining", "\u{1b}[33m"), ("gone", "\u{1b}[1m\u{1b}[31m")]
+    {
+        assert!(page.contains(&format!("{colour}{state}")), "{page:?}");
+    }
 }

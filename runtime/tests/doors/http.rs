@@ -5,9 +5,12 @@ use std::time::Duration;
 
 use crate::support::{TestDoor, summary};
 use impresario::http::problem::ProblemDocument;
-use impresario::http::token::{TokenKeeper, token_file};
-use impresario::orchestrator::{InstanceQuery, Refusal};
+use impresario::http::token::{self, TokenKeeper, token_file};
+use impresario::orchestrator::{InstanceQuery, NodeSummary, Refusal};
+use impresario::question::{self, Question, Reply};
 use impresario_config::ByteSize;
+use impresario_model::encoding;
+use impresario_persistence::{MemoryStore, Store};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -85,7 +88,14 @@ async fn a_refusal_of_the_engine_has_its_status() {
         (Refusal::Conflict("c".to_owned()), 409, "conflict", None),
         (Refusal::Busy { reason: "b".to_owned(), retry_after_ms: 1_001 }, 429, "busy", Some("2")),
         (Refusal::Busy { reason: "b".to_owned(), retry_after_ms: 0 }, 429, "busy", Some("1")),
-        (Refusal::Unavailable("u".to_owned()), 503, "unavailable", Some("5")),
+        (
+            Refusal::Unavailable { reason: "u".to_owned(), retry_after_ms: 4_001 },
+            503,
+            "unavailable",
+            Some("5"),
+        ),
+        (Refusal::later("l"), 503, "unavailable", Some("1")),
+        (Refusal::NotMine, 421, "not-mine", None),
     ];
     for (refusal, status, kind, retry_after) in table {
         *door.mock.refusal.lock().unwrap() = Some(refusal.clone());
@@ -300,4 +310,99 @@ async fn a_port_that_is_taken_is_told() {
     let settings = impresario_config::Http { listen: taken, ..settings };
     let error = impresario::http::Door::bind(settings).await.err().unwrap().to_string();
     assert!(error.contains("(setting http.listen)") && error.contains("another node or program"), "{error}");
+}
+
+#[tokio::test]
+async fn nodes_are_listed_drained_and_removed() {
+    let door = TestDoor::open(|_| ()).await;
+    let node = NodeSummary { name: "b".to_owned(), state: "alive".to_owned(), ..NodeSummary::default() };
+    door.mock.nodes.lock().unwrap().push(node.clone());
+    let listed = door.request("GET", "/api/v1/nodes").send().await.unwrap();
+    assert_eq!(listed.json::<Vec<NodeSummary>>().await.unwrap(), [node]);
+    assert_eq!(door.request("POST", "/api/v1/nodes/b/drain").send().await.unwrap().status(), 202);
+    assert_eq!(door.request("DELETE", "/api/v1/nodes/a%20b%2F").send().await.unwrap().status(), 204);
+    assert_eq!(*door.mock.orders.lock().unwrap(), ["drain b", "remove a b/"]);
+    let long = format!("/api/v1/nodes/{}", "n".repeat(257));
+    problem(door.request("DELETE", &long), 400, "invalid", "more than 256 bytes").await;
+    *door.mock.refusal.lock().unwrap() = Some(Refusal::Conflict("it is alive".to_owned()));
+    problem(door.request("DELETE", "/api/v1/nodes/b"), 409, "conflict", "it is alive").await;
+}
+
+#[tokio::test]
+async fn questions_of_nodes_need_the_token_and_their_own_form() {
+    let door = TestDoor::open(|_| ()).await;
+    let body = || encoding::encode(&Question::Facts { prefix: "process/".to_owned() }).unwrap();
+    let ask = |body: Vec<u8>| {
+        door.request("POST", question::PATH).header("content-type", question::MEDIA_TYPE).body(body)
+    };
+    let answer = ask(body()).send().await.unwrap();
+    assert_eq!(
+        (answer.status().as_u16(), &answer.headers()["content-type"]),
+        (200, &question::MEDIA_TYPE.parse().unwrap())
+    );
+    let reply: Reply = encoding::decode(&answer.bytes().await.unwrap()).unwrap();
+    assert!(matches!(reply, Reply::Draining), "{reply:?}");
+    assert_eq!(*door.mock.orders.lock().unwrap(), ["Facts { prefix: \"process/\" }"]);
+
+    let without = door.client.post(format!("{}{}", door.url, question::PATH)).body(body());
+    problem(without, 401, "unauthorized", "found no Authorization header").await;
+    problem(ask(b"\x01nonsense".to_vec()), 400, "invalid", "not readable").await;
+    let newer = [&[9], &body()[1..]].concat();
+    problem(ask(newer), 400, "invalid", "newer version").await;
+    problem(door.request("POST", question::PATH).json(&1), 415, "unsupported-media-type", "msgpack").await;
+    *door.mock.refusal.lock().unwrap() = Some(Refusal::NotMine);
+    problem(ask(body()), 421, "not-mine", "not with this node").await;
+}
+
+#[tokio::test]
+async fn nodes_of_a_store_take_each_others_tokens() {
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::new(1));
+    let a = TestDoor::open(|_| ()).await;
+    let b = TestDoor::open(|_| ()).await;
+    let status = async |door: &TestDoor, token: &str| {
+        let request = door.client.get(format!("{}/api/v1/triggers", door.url)).bearer_auth(token);
+        request.send().await.unwrap().status().as_u16()
+    };
+    assert_eq!(status(&a, &b.token).await, 401, "nothing is shared yet");
+    a.keeper.share(Arc::clone(&store), "a").await.unwrap();
+    b.keeper.share(Arc::clone(&store), "b").await.unwrap();
+    a.keeper.refresh().await.unwrap();
+    for door in [&a, &b] {
+        for token in [&a.token, &b.token] {
+            assert_eq!(status(door, token).await, 200);
+        }
+        assert_eq!(status(door, "another").await, 401);
+    }
+    for (key, setting) in store.settings(String::new()).await.unwrap() {
+        let text = String::from_utf8(setting.bytes.to_vec()).unwrap();
+        assert!(text.starts_with("$argon2id$"), "no token lies in the store: {key} {text}");
+        assert!(!text.contains(&a.token) && !text.contains(&b.token));
+    }
+
+    // Nothing is written when nothing has changed: every write has all nodes read.
+    let version = || async { store.setting("token/b".to_owned()).await.unwrap().unwrap().version };
+    b.keeper.share(Arc::clone(&store), "b").await.unwrap();
+    assert_eq!(version().await, 1);
+
+    assert!(token::withdraw(&store, "b").await.unwrap());
+    assert!(!token::withdraw(&store, "b").await.unwrap(), "it has none by now");
+    a.keeper.refresh().await.unwrap();
+    assert_eq!(status(&a, &b.token).await, 401, "a node that was removed is let in nowhere");
+    assert_eq!(status(&a, &a.token).await, 200);
+    assert_eq!(status(&b, &b.token).await, 200, "its own token is always its own");
+}
+
+#[tokio::test]
+async fn hashes_of_others_that_cost_too_much_do_not_count() {
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::new(1));
+    let costly =
+        "$argon2id$v=19$m=4194304,t=2,p=1$c29tZXNhbHRzb21l$uMcmEIlyrjWqyFHyMcGAtK4XkJDNuBZhfrhSCWhqYJc";
+    for (node, hash) in [("costly", costly), ("broken", "nonsense")] {
+        store.put_setting(format!("token/{node}"), 0, hash.into()).await.unwrap();
+    }
+    let door = TestDoor::open(|_| ()).await;
+    door.keeper.share(store, "a").await.unwrap();
+    assert_eq!(door.request("GET", "/api/v1/triggers").send().await.unwrap().status(), 200);
+    let guess = door.client.get(format!("{}/api/v1/triggers", door.url)).bearer_auth("guess");
+    assert_eq!(guess.send().await.unwrap().status(), 401);
 }

@@ -8,8 +8,9 @@ use impresario::http::Door;
 use impresario::http::token::TokenKeeper;
 use impresario::orchestrator::{
     Accepted, ActivityDetail, Answer, DefinitionSummary, Health, InstanceDetail, InstancePage, InstanceQuery,
-    InstanceSummary, Orchestrator, Refusal, StartRequest, Started, TreeNode, TriggerSummary,
+    InstanceSummary, NodeSummary, Orchestrator, Refusal, StartRequest, Started, TreeNode, TriggerSummary,
 };
+use impresario::question::{Question, Reply};
 use impresario_config::{ByteSize, Http, Sources};
 use impresario_model::event::CloudEvent;
 use serde_json::json;
@@ -28,6 +29,10 @@ pub struct Mock {
     pub queries: Mutex<Vec<InstanceQuery>>,
     /// The cancels it was asked for.
     pub cancels: Mutex<Vec<(String, Option<String>)>>,
+    /// The nodes that it knows.
+    pub nodes: Mutex<Vec<NodeSummary>>,
+    /// What it was told to do with nodes, and asked by nodes, in words.
+    pub orders: Mutex<Vec<String>>,
     /// What it answers instead, as long as it is set.
     pub refusal: Mutex<Option<Refusal>>,
     /// Whether it says that it is ready.
@@ -107,7 +112,7 @@ impl Orchestrator for Handle {
 
     fn instances(&self, query: InstanceQuery) -> Answer<InstancePage> {
         self.0.queries.lock().unwrap().push(query);
-        self.0.answer(InstancePage { items: vec![summary()], next: None })
+        self.0.answer(InstancePage { items: vec![summary()], next: None, unheard: vec![] })
     }
 
     fn instance(&self, id: String) -> Answer<InstanceDetail> {
@@ -140,6 +145,27 @@ impl Orchestrator for Handle {
         .boxed()
     }
 
+    fn nodes(&self) -> Answer<Vec<NodeSummary>> {
+        self.0.answer(self.0.nodes.lock().unwrap().clone())
+    }
+
+    fn drain(&self, node: String) -> Answer<()> {
+        self.0.orders.lock().unwrap().push(format!("drain {node}"));
+        // It has left by the time that anybody looks.
+        self.0.nodes.lock().unwrap().retain(|known| known.name != node);
+        self.0.answer(())
+    }
+
+    fn remove_node(&self, node: String) -> Answer<()> {
+        self.0.orders.lock().unwrap().push(format!("remove {node}"));
+        self.0.answer(())
+    }
+
+    fn answer(&self, question: Question) -> Answer<Reply> {
+        self.0.orders.lock().unwrap().push(format!("{question:?}"));
+        self.0.answer(Reply::Draining)
+    }
+
     fn health(&self) -> Health {
         let unready = *self.0.unready.lock().unwrap();
         Health {
@@ -148,6 +174,9 @@ impl Orchestrator for Handle {
             version: "0".to_owned(),
             problems: if unready { vec!["shard 3 makes no progress".to_owned()] } else { vec![] },
             durability: "memory".to_owned(),
+            store: "up".to_owned(),
+            shards: 16,
+            alarms: vec![],
         }
     }
 }
@@ -162,6 +191,8 @@ pub struct TestDoor {
     pub token: String,
     /// Its data folder.
     pub data: TempDir,
+    /// What verifies its tokens.
+    pub keeper: Arc<TokenKeeper>,
     /// Without the token.
     pub client: reqwest::Client,
     shutdown: oneshot::Sender<()>,
@@ -196,13 +227,14 @@ impl TestDoor {
         let url = door.url();
         let (shutdown, asked) = oneshot::channel::<()>();
         let engine = Arc::new(Handle(Arc::clone(&mock)));
+        let kept = Arc::clone(&keeper);
         let serving = tokio::spawn(async move {
             let shutdown = async {
                 let _ = asked.await;
             };
             door.serve(engine, keeper, shutdown).await;
         });
-        TestDoor { mock, url, token, data, client: reqwest::Client::new(), shutdown, serving }
+        TestDoor { mock, url, token, data, keeper: kept, client: reqwest::Client::new(), shutdown, serving }
     }
 
     /// A request with the token.

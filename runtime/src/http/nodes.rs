@@ -1,0 +1,70 @@
+//! `/api/v1/nodes`, and the questions of other nodes under `/internal/v1`.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, State};
+use axum::http::{Request, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use impresario_model::encoding;
+
+use super::body;
+use super::gate::Shared;
+use super::problem::Problem;
+use crate::orchestrator::NodeSummary;
+use crate::question::MEDIA_TYPE;
+
+/// The longest name of a node that is looked for.
+const NAME_LIMIT: usize = 256;
+
+type Shares = State<Arc<Shared>>;
+type Name = Result<Path<String>, PathRejection>;
+
+fn name(path: Name) -> Result<String, Problem> {
+    match path {
+        Ok(Path(name)) if name.len() <= NAME_LIMIT => Ok(name),
+        Ok(_) => Err(Problem::invalid(format!("expected a node's name, found more than {NAME_LIMIT} bytes"))),
+        Err(error) => Err(Problem::invalid(format!("expected a node's name, found: {error}"))),
+    }
+}
+
+/// `GET nodes`.
+pub(super) async fn list(State(shared): Shares) -> Result<Json<Vec<NodeSummary>>, Problem> {
+    shared.ask(shared.deadline(), shared.orchestrator.nodes()).await.map(Json)
+}
+
+/// `POST nodes/{name}/drain`: 202, as the node leaves in its own time.
+pub(super) async fn drain(State(shared): Shares, path: Name) -> Result<StatusCode, Problem> {
+    shared.ask(shared.deadline(), shared.orchestrator.drain(name(path)?)).await?;
+    Ok(StatusCode::ACCEPTED)
+}
+
+/// `DELETE nodes/{name}`: 204 once nothing is known of it any more.
+pub(super) async fn remove(State(shared): Shares, path: Name) -> Result<StatusCode, Problem> {
+    shared.ask(shared.deadline(), shared.orchestrator.remove_node(name(path)?)).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// `POST /internal/v1/ask`: answers another node from what this one owns.
+pub(super) async fn ask(State(shared): Shares, request: Request<Body>) -> Result<Response, Problem> {
+    let deadline = shared.deadline();
+    let (head, body) = request.into_parts();
+    match body::media_type(&head.headers).as_deref() {
+        Some(MEDIA_TYPE) => {}
+        found => return Err(Problem::media_type("Content-Type application/msgpack", found)),
+    }
+    let body = body::read(&shared, &head.headers, body, deadline).await?;
+    let question = encoding::decode(&body).map_err(|error| {
+        Problem::invalid(format!("expected a question of a node, found one that is {error}"))
+    })?;
+    let reply = shared.ask(deadline, shared.orchestrator.answer(question)).await?;
+    match encoding::encode(&reply) {
+        Ok(bytes) => Ok(([(header::CONTENT_TYPE, MEDIA_TYPE)], bytes).into_response()),
+        Err(error) => {
+            tracing::error!(%error, "the answer to another node cannot be written");
+            Err(Problem::internal())
+        }
+    }
+}

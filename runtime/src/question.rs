@@ -1,0 +1,99 @@
+//! What nodes ask each other: live state that only the owner of a shard has.
+//!
+//! The body of `POST /internal/v1/ask` and of its answer, in the stored form of entries (MessagePack with named fields,
+//! so that an older node passes over what it does not know).
+
+use impresario_actors::behaviour::Inspection;
+use impresario_actors::shard::ActorFacts;
+use impresario_persistence::RowIndex;
+use serde::{Deserialize, Serialize};
+
+use crate::orchestrator::TreeNode;
+
+/// Where questions are asked.
+pub const PATH: &str = "/internal/v1/ask";
+/// The media type of questions and replies.
+pub const MEDIA_TYPE: &str = "application/msgpack";
+
+/// A question of one node to another.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Question {
+    /// Show an actor of a shard that you own, once you have seen its log up to an offset: what the asking node has
+    /// appended, so that its clients read their own writes.
+    Inspect {
+        /// The actor id.
+        actor: String,
+        /// The offset.
+        after: u64,
+    },
+    /// Why is an actor of a shard that you own set aside, if it is?
+    Aside {
+        /// The actor id.
+        actor: String,
+    },
+    /// What do your shards know of actors that the store does not know yet?
+    Facts {
+        /// What the actor ids begin with.
+        prefix: String,
+    },
+    /// Your tree of actors.
+    Tree,
+    /// Finish what you do, hand your shards over, and leave.
+    Drain,
+}
+
+/// The answer to a [`Question`].
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum Reply {
+    /// To [`Question::Inspect`].
+    Inspection(Inspection),
+    /// To [`Question::Aside`].
+    Aside(Option<String>),
+    /// To [`Question::Facts`], by shard; a shard that is missing has not answered.
+    Facts(Vec<(u16, Vec<Fact>)>),
+    /// To [`Question::Tree`].
+    Tree(TreeNode),
+    /// To [`Question::Drain`].
+    Draining,
+}
+
+/// What a list shows of an actor that the store may not know yet: [`ActorFacts`] on the wire.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Fact {
+    /// The actor id.
+    pub actor: String,
+    /// Whether it is in memory.
+    pub live: bool,
+    /// Why it was set aside, if it was.
+    #[serde(default)]
+    pub aside: Option<String>,
+    /// When a timer of it is due next, in milliseconds since the Unix epoch.
+    #[serde(default)]
+    pub due: Option<u64>,
+    /// Whether it has work in flight.
+    pub attention: bool,
+    /// A word for its state.
+    pub status: String,
+    /// What it is listed under.
+    pub group: String,
+    /// When it began, in milliseconds since the Unix epoch.
+    pub started: u64,
+    /// When it ended, in milliseconds since the Unix epoch.
+    #[serde(default)]
+    pub ended: Option<u64>,
+}
+
+impl From<ActorFacts> for Fact {
+    fn from(facts: ActorFacts) -> Fact {
+        let ActorFacts { actor, live, aside, index } = facts;
+        let RowIndex { due, attention, status, group, started, ended } = index;
+        Fact { actor, live, aside, due, attention, status, group, started, ended }
+    }
+}
+
+impl From<Fact> for ActorFacts {
+    fn from(fact: Fact) -> ActorFacts {
+        let Fact { actor, live, aside, due, attention, status, group, started, ended } = fact;
+        ActorFacts { actor, live, aside, index: RowIndex { due, attention, status, group, started, ended } }
+    }
+}
