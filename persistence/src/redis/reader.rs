@@ -219,7 +219,7 @@ async fn fetch(lane: &Lane, live: &Live, shard: ShardId) -> std::result::Result<
     let page = ask(lane, live, shard, after, PAGE_ENTRIES).await?;
     let (offset, count) = page.end;
     // What this node appended meanwhile was seen without being fetched.
-    let gap = page.entries.first().is_none_or(|first| first.number > number + 1);
+    let gap = page.entries.first().map_or(count > number, |first| first.number > number + 1);
     if gap && lane.logs.seen(shard) == Some((after, number)) {
         if page.mark <= after {
             return Err(Trouble::Refused(damaged(shard, &format!("entry {} is missing", number + 1))));
