@@ -124,6 +124,11 @@ impl Api {
         self.get("/api/v1/triggers").await
     }
 
+    /// The nodes of the cluster, as this one sees them.
+    pub async fn nodes(&self) -> Result<Vec<Value>, Failure> {
+        self.get("/api/v1/nodes").await
+    }
+
     /// The tree of actors.
     pub async fn tree(&self) -> Result<TreeNode, Failure> {
         self.get("/api/v1/tree").await

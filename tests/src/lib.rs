@@ -16,6 +16,8 @@ pub mod chance;
 pub mod cli;
 pub mod cluster;
 pub mod disk;
+pub mod failover;
+pub mod machine;
 pub mod node;
 pub mod poll;
 pub mod sweep;

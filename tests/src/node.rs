@@ -64,9 +64,14 @@ impl Place {
 
     /// Nodes deploy this definition.
     pub fn define(mut self, name: &str, source: &str) -> Self {
+        self.deploy(name, source);
+        self
+    }
+
+    /// Nodes that are started from now on deploy this definition.
+    pub fn deploy(&mut self, name: &str, source: &str) {
         let path = self.write(&format!("{name}.yaml"), source);
         self.packs.push(path);
-        self
     }
 
     /// Nodes keep their data on this disk.

@@ -168,3 +168,130 @@ fn judge_activity(
         _ => finding("is left in between"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    const ORDER: &str = "start-1";
+
+    /// One instance that completed, what its activities wrote, and its acknowledgement.
+    fn in_good_order() -> (Placements, Vec<Value>, Ledger) {
+        let activity = |(number, (task, restartable)): (usize, &(&str, bool))| {
+            json!({
+                "number": number + 1, "task": task, "pointer": "", "function": "command/shell",
+                "status": "completed", "key": format!("i.{number}"), "attempts": 1, "restartable": restartable,
+                "input": {}, "started_at": "",
+            })
+        };
+        let activities: Vec<Value> = pack::TASKS.iter().enumerate().map(activity).collect();
+        let instance = json!({
+            "id": "i", "definition": "d", "status": "completed", "started_at": "", "ended_at": "",
+            "started_by": "api", "input": { "order": ORDER }, "waits_for": [], "activities": activities,
+            "activities_dropped": 0,
+        });
+        let work = |(number, (task, _)): (usize, &(&str, bool))| {
+            let token = vec![format!("i.{number}.1")];
+            let work = Work { keys: vec![format!("i.{number}")], begun: token.clone(), ended: token };
+            ((ORDER.to_owned(), (*task).to_owned()), work)
+        };
+        let ledger = pack::TASKS.iter().enumerate().map(work).collect();
+        (Placements::from([(ORDER.to_owned(), Placed::Start("i".to_owned()))]), vec![instance], ledger)
+    }
+
+    fn judged(harm: Harm, placed: &Placements, instances: &[Value], ledger: &Ledger) -> Account {
+        let instances: Vec<InstanceDetail> = instances
+            .iter()
+            .map(|instance| serde_json::from_value(instance.clone()).expect("an instance"))
+            .collect();
+        judge(harm, placed, &instances, ledger)
+    }
+
+    /// What is found once something is changed.
+    fn after(change: impl FnOnce(&mut Placements, &mut Vec<Value>, &mut Ledger)) -> Account {
+        let (mut placed, mut instances, mut ledger) = in_good_order();
+        change(&mut placed, &mut instances, &mut ledger);
+        judged(Harm::InDoubt(1), &placed, &instances, &ledger)
+    }
+
+    fn work<'a>(ledger: &'a mut Ledger, task: &str) -> &'a mut Work {
+        ledger.get_mut(&(ORDER.to_owned(), task.to_owned())).expect("a task of the pack")
+    }
+
+    #[test]
+    fn accounts_that_agree_are_in_good_order() {
+        let (placed, instances, ledger) = in_good_order();
+        let account = judged(Harm::None, &placed, &instances, &ledger);
+        assert_eq!(account, Account { completed: 1, activities: 5, ..Account::default() });
+    }
+
+    #[test]
+    fn what_was_acknowledged_and_started_nothing_is_lost() {
+        let account = after(|placed, _, _| {
+            placed.insert("event-2".to_owned(), Placed::Event);
+        });
+        assert_eq!((account.lost, account.wrong.len()), (1, 1), "{account:?}");
+    }
+
+    #[test]
+    fn what_started_two_instances_is_duplicated() {
+        let account = after(|_, instances, _| {
+            let mut second = instances[0].clone();
+            second["id"] = "j".into();
+            instances.push(second);
+        });
+        assert_eq!(account.duplicated, 1, "{account:?}");
+        assert!(account.wrong.iter().any(|wrong| wrong.contains("acknowledged as i, found as j")));
+    }
+
+    #[test]
+    fn what_ran_twice_is_duplicated_unless_it_is_restartable() {
+        let account = after(|_, _, ledger| work(ledger, "charge").begun.push("i.1.2".to_owned()));
+        assert_eq!((account.duplicated, account.wrong.len()), (1, 1), "{account:?}");
+        let account = after(|_, _, ledger| work(ledger, "pack").begun.push("i.2.2".to_owned()));
+        assert_eq!((account.repeated, account.wrong.len()), (1, 0), "{account:?}");
+        let account = after(|_, _, ledger| work(ledger, "pack").begun.push("i.2.1".to_owned()));
+        assert_eq!(account.wrong.len(), 1, "the same attempt twice: {account:?}");
+    }
+
+    #[test]
+    fn nothing_is_interrupted_or_repeated_unless_something_was_broken() {
+        let (placed, mut instances, mut ledger) = in_good_order();
+        instances[0]["status"] = "faulted".into();
+        instances[0]["error"] = json!({ "title": "interrupted" });
+        instances[0]["activities"].as_array_mut().expect("a list").truncate(4);
+        instances[0]["activities"][3]["status"] = "interrupted".into();
+        ledger.remove(&(ORDER.to_owned(), "report".to_owned()));
+        let broken = judged(Harm::InDoubt(1), &placed, &instances, &ledger);
+        assert_eq!((broken.interrupted, broken.wrong.len()), (1, 0), "{broken:?}");
+        let calm = judged(Harm::None, &placed, &instances, &ledger);
+        assert_eq!(calm.wrong.len(), 1, "{calm:?}");
+        work(&mut ledger, "reserve").begun.push("i.0.2".to_owned());
+        let calm = judged(Harm::None, &placed, &instances, &ledger);
+        assert_eq!((calm.repeated, calm.wrong.len()), (1, 2), "{calm:?}");
+    }
+
+    #[test]
+    fn what_the_accounts_tell_differently_is_found() {
+        type Change = fn(&mut Vec<Value>, &mut Ledger);
+        let findings: [(&str, Change); 6] = [
+            ("ordered by nobody", |instances, _| instances[0]["input"]["order"] = "start-2".into()),
+            ("ended as running", |instances, _| instances[0]["status"] = "running".into()),
+            ("did not run to its end", |_, ledger| work(ledger, "ship").ended.clear()),
+            ("another idempotency key", |_, ledger| work(ledger, "ship").keys = vec!["other".to_owned()]),
+            ("knows nothing of it", |instances, _| {
+                instances[0]["activities"].as_array_mut().expect("a list").truncate(4);
+            }),
+            ("not by an interruption", |instances, _| instances[0]["status"] = "faulted".into()),
+        ];
+        for (words, change) in findings {
+            let account = after(|_, instances, ledger| change(instances, ledger));
+            assert!(
+                account.wrong.iter().any(|wrong| wrong.contains(words)),
+                "expected '{words}': {account:?}"
+            );
+        }
+    }
+}

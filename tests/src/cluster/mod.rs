@@ -20,7 +20,7 @@ use tokio::sync::watch;
 pub use self::nemesis::Nemesis;
 pub use self::report::write as write_report;
 pub use self::store::{Store, StoreKind};
-pub use self::trial::{Outcome, Trial, run};
+pub use self::trial::{Outcome, Progress, Trial, audit, orders, run};
 use crate::accounts::{Books, CONCURRENCY};
 use crate::api::Api;
 use crate::node::{Node, Place};
@@ -140,6 +140,7 @@ impl Cluster {
                 *servers = own.address();
                 proxy = Some(own);
             }
+            // What is set later has the last word.
             let mut place = Place::new()
                 .set("node.name", &name)
                 .set("adapters.concurrency", &CONCURRENCY.to_string())
@@ -159,6 +160,11 @@ impl Cluster {
             members.push(Member { name, place, proxy, node: None });
         }
         Cluster { members, store, books, doors: watch::Sender::default(), folder: Some(folder) }
+    }
+
+    /// A node deploys one more definition when it starts.
+    pub fn define(&mut self, number: usize, name: &str, source: &str) {
+        self.members[number].place.deploy(name, source);
     }
 
     /// The nodes, running or not.
@@ -220,6 +226,11 @@ impl Cluster {
     /// Lets it go on.
     pub fn thaw(&self, number: usize) {
         self.member(number).node().process.signal(Signal::CONT);
+    }
+
+    /// Whether the process of a node is there.
+    pub fn runs(&mut self, number: usize) -> bool {
+        self.members[number].node.as_mut().is_some_and(|node| node.process.runs())
     }
 
     /// Starts every node that does not run, such as one that ended itself because it was not its own master any more.

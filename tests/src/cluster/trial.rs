@@ -8,7 +8,8 @@ use tokio::sync::watch;
 
 use super::{Cluster, Nemesis};
 use crate::accounts::{
-    Account, Clients, Orders, Placements, all_ended, judge, nothing_starts_again, place, probe_name, read,
+    Account, Clients, Harm, Orders, Placed, Placements, all_ended, judge, nothing_starts_again, place,
+    probe_name, read,
 };
 use crate::api::{Api, Failure};
 use crate::chance::Chance;
@@ -82,22 +83,28 @@ impl fmt::Display for Outcome {
 
 /// Whether work gets done, and how soon.
 #[derive(Debug)]
-pub(super) struct Progress {
+pub struct Progress {
     orders: Orders,
-    placed: Placements,
+    /// What was ordered to see it.
+    pub placed: Placements,
     take_overs: Vec<Duration>,
     heals: Vec<Duration>,
 }
 
 impl Progress {
+    /// Orders like these.
+    pub fn new(orders: Orders) -> Self {
+        Progress { orders, placed: Placements::new(), take_overs: Vec::new(), heals: Vec::new() }
+    }
+
     /// The nodes that are left have taken over: new work through each of these doors gets done.
-    pub(super) async fn taken_over(&mut self, since: Instant, doors: &[Api]) {
+    pub async fn taken_over(&mut self, since: Instant, doors: &[Api]) {
         self.work_is_done(doors).await;
         self.take_overs.push(since.elapsed());
     }
 
     /// All is whole again: new work through each of these doors gets done.
-    pub(super) async fn whole(&mut self, since: Instant, doors: &[Api]) {
+    pub async fn whole(&mut self, since: Instant, doors: &[Api]) {
         self.work_is_done(doors).await;
         self.heals.push(since.elapsed());
     }
@@ -120,7 +127,7 @@ impl Progress {
                     Err(other) => panic!("order {order}: {other:?}"),
                 })
                 .await;
-                let crate::accounts::Placed::Start(id) = &placed else { panic!("a probe is a start") };
+                let Placed::Start(id) = &placed else { panic!("a probe is a start") };
                 eventually(PROGRESS, &what, async || door.instance(id).await.ok()?.summary.ended_at).await;
                 (order, placed)
             }
@@ -141,15 +148,8 @@ pub async fn run(trial: Trial) -> Outcome {
     let nemesis = trial.nemesis;
     let mut cluster = Cluster::start(nemesis.store(), nemesis.design(trial.nodes)).await;
     nemesis.prepare(&mut cluster).await;
-    let starts = trial.instances / 4;
-    let durability = cluster.store.durability();
-    let orders = Orders { events: trial.instances - starts, starts, durability };
-    let mut progress = Progress {
-        orders: orders.clone(),
-        placed: Placements::new(),
-        take_overs: Vec::new(),
-        heals: Vec::new(),
-    };
+    let orders = orders(&cluster, trial.instances);
+    let mut progress = Progress::new(orders.clone());
     let (allowance, allowed) = watch::channel(0);
     let clients = Clients::start(&orders, cluster.doors(), allowed);
     for fault in 0..trial.faults {
@@ -161,18 +161,32 @@ pub async fn run(trial: Trial) -> Outcome {
     }
     let (mut placed, resent) = clients.finish().await;
     placed.append(&mut progress.placed);
-    let apis = cluster.apis();
-    let details = all_ended(&apis[0], placed.len()).await;
     let harm = nemesis.harm(trial.faults, trial.nodes);
-    let account = judge(harm, &placed, &details, &read(&cluster.books.ledger));
+    let account = audit(&mut cluster, harm, &orders, &placed).await;
     if account.wrong.is_empty() {
-        nothing_starts_again(&apis, &orders, &placed).await;
         cluster.stop_all().await;
-    } else {
-        eprintln!("evidence is kept in {:?}", cluster.keep());
     }
     let Progress { take_overs, heals, .. } = progress;
     Outcome { trial, account, resent, take_overs, heals, took: began.elapsed() }
+}
+
+/// So many orders to a cluster; a quarter of them by starts, the others by events.
+pub fn orders(cluster: &Cluster, instances: u32) -> Orders {
+    let starts = instances / 4;
+    Orders { events: instances - starts, starts, durability: cluster.store.durability() }
+}
+
+/// Compares the accounts once everything that was ordered has ended; what is not in good order is kept for a look.
+pub async fn audit(cluster: &mut Cluster, harm: Harm, orders: &Orders, placed: &Placements) -> Account {
+    let apis = cluster.apis();
+    let details = all_ended(&apis[0], placed.len()).await;
+    let account = judge(harm, placed, &details, &read(&cluster.books.ledger));
+    if account.wrong.is_empty() {
+        nothing_starts_again(&apis, orders, placed).await;
+    } else {
+        eprintln!("evidence is kept in {:?}", cluster.keep());
+    }
+    account
 }
 
 impl Outcome {

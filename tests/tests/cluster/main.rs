@@ -2,4 +2,10 @@
 //!
 //! At full length, with a table: `cargo run -p impresario-tests --bin nemesis -- --full`.
 
+#![expect(clippy::expect_used, reason = "a test stops at the first surprise")]
+
+mod failover;
+mod identity;
+mod models;
 mod nemesis;
+mod wrong_stores;
