@@ -199,7 +199,13 @@ impl Shard {
         self.last_groom = now;
         let before = now.saturating_sub(self.with.settings.retention.as_millis() as u64);
         match self.store.groom(self.id(), self.epoch, before, GROOM_LIMIT).await {
-            Ok(_) => Ok(()),
+            Ok(removed) => {
+                if removed == GROOM_LIMIT {
+                    // There is more: the next tick goes on, so that a high rate is kept up with.
+                    self.last_groom = now.saturating_sub(GROOM_EVERY_MS);
+                }
+                Ok(())
+            }
             Err(error) if error.passes() => Ok(()),
             Err(error) => Err(error),
         }
