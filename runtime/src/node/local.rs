@@ -314,7 +314,7 @@ fn refusal(error: PostError) -> Refusal {
 
 fn unanswered(error: EngineError) -> Refusal {
     match error {
-        EngineError::NoAnswer(_) => Refusal::Unavailable(error.to_string()),
+        EngineError::NoAnswer(_) | EngineError::NotOwner(_) => Refusal::Unavailable(error.to_string()),
         EngineError::Refused(reason) => Refusal::Invalid(reason),
     }
 }
