@@ -248,6 +248,7 @@ impl Shard {
             }
             ShardMessage::Drain(next, done) => {
                 self.drain(next).await?;
+                self.leave();
                 let _ = done.send(());
                 Ok(())
             }

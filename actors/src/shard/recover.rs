@@ -89,6 +89,7 @@ impl Shard {
             // What this node posted to an earlier owner is part of the replay from now on.
             gauge.applied.store(gauge.posted.load(Ordering::Relaxed), Ordering::Relaxed);
             gauge.starts.fetch_add(1, Ordering::Relaxed);
+            gauge.owned.store(true, Ordering::Relaxed);
         }
         shard.publish();
         tracing::debug!(

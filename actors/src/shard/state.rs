@@ -187,6 +187,13 @@ impl Shard {
         self.draining = true;
         self.recovered = false;
         self.publish();
+        if let Some(gauge) = self.gauge().filter(|_| self.on_demand()) {
+            // Its last figures are nobody's any more.
+            gauge.owned.store(false, Ordering::Relaxed);
+            gauge.live.store(0, Ordering::Relaxed);
+            gauge.waiting_runs.store(0, Ordering::Relaxed);
+            gauge.next_due.store(u64::MAX, Ordering::Relaxed);
+        }
     }
 
     /// Publishes the gauges.

@@ -3,6 +3,8 @@
 pub mod guard;
 pub mod lease;
 pub mod placement;
+pub mod presence;
+pub mod registry;
 mod shares;
 mod view;
 
