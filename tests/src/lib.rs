@@ -15,5 +15,6 @@ pub mod chance;
 pub mod cli;
 pub mod disk;
 pub mod node;
+pub mod ownership;
 pub mod poll;
 pub mod sweep;
