@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use futures_util::future::BoxFuture;
 use impresario_actors::activity::{ActivityAddress, ActivityReport, Outcome, ReportSink, RunRequest};
+use impresario_actors::gate::Gate;
 use impresario_actors::hosts::{HostSpec, Hosts, Refusal};
 use impresario_adapter::{Adapter, Call, Failure, Function, Manifest, PROTOCOL, RunContext};
 use impresario_persistence::ShardId;
@@ -69,7 +70,7 @@ async fn measure(concurrency: usize, runs: usize) -> Result<(), Box<dyn std::err
     spec.arguments = vec!["host".into()];
     (spec.concurrency, spec.queue, spec.eager) = (concurrency, 1024, true);
     let (sender, mut reports) = mpsc::channel(64);
-    let hosts = Hosts::start(vec![spec], Arc::new(Sink(sender)), None).await?;
+    let hosts = Hosts::start(vec![spec], Arc::new(Sink(sender)), Gate::default(), None).await?;
     hosts.run(request(usize::MAX))?;
     reports.recv().await.ok_or("no host")?;
 

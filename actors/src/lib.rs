@@ -5,6 +5,7 @@ pub mod behaviour;
 pub mod clock;
 pub mod definitions;
 pub mod engine;
+pub mod gate;
 pub mod hosts;
 pub mod post;
 pub mod shard;

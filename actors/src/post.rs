@@ -23,6 +23,8 @@ pub struct ShardGauge {
     pub next_due: AtomicU64,
     /// The offset that was applied last.
     pub cursor: AtomicU64,
+    /// Whether the shard is run by this node, so that what waits in it is known here.
+    pub owned: AtomicBool,
     /// Whether the shard is up and caught up.
     pub ready: AtomicBool,
     /// How often the shard was started.
@@ -89,6 +91,10 @@ impl Post {
     /// [`PostError::Overloaded`].
     pub fn admit(&self, shard: u16) -> Result<(), PostError> {
         let Some(gauge) = self.gauges.get(usize::from(shard)) else { return Ok(()) };
+        if !gauge.owned.load(Ordering::Relaxed) {
+            // Only its owner knows, and the store has a limit of its own.
+            return Ok(());
+        }
         let waiting = gauge.backlog().max(gauge.waiting_runs.load(Ordering::Relaxed) as u64);
         if waiting >= self.backlog_limit {
             return Err(PostError::Overloaded { shard, waiting, limit: self.backlog_limit });

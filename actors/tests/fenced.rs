@@ -8,7 +8,7 @@ use impresario_actors::activity::RunRequest;
 use impresario_actors::behaviour::BuiltinKinds;
 use impresario_actors::clock::Clock;
 use impresario_actors::definitions::Definitions;
-use impresario_actors::engine::{Engine, EngineArguments};
+use impresario_actors::engine::{Engine, EngineArguments, Scope};
 use impresario_actors::post::Post;
 use impresario_actors::shard::{NotRun, Runner, ShardSettings};
 use impresario_model::entry::{Body, Entry, RouterEvent};
@@ -43,6 +43,7 @@ async fn a_shard_with_a_newer_owner_stops_and_stays_stopped() {
     let window = Window { millis: 60_000, count: 1_000 };
     let arguments = EngineArguments {
         owner: owner("first"),
+        scope: Scope::All,
         post: post.clone(),
         kinds: Arc::new(BuiltinKinds::new(Arc::new(Definitions::default()), window)),
         runner: Arc::new(NoHosts),

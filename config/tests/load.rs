@@ -101,8 +101,8 @@ fn a_mistake_in_the_file_names_its_place_and_the_way_out() {
             "settings.toml:2:14: 'http.body_limit': expected a size such as 64KiB, 1MiB or 500MB, found '1 parsec'",
         ),
         (
-            "[store]\nkind = 'redis'",
-            "settings.toml:2:8: 'store.kind': expected embedded or memory, found 'redis'",
+            "[store]\nkind = 'rocks'",
+            "settings.toml:2:8: 'store.kind': expected embedded, redis or memory, found 'rocks'",
         ),
         ("[store]\nshards = 0", "settings.toml:2:10: 'store.shards': expected 1 to 4096, found 0"),
         ("[store]\nshards = -1", "settings.toml:2:10: 'store.shards': expected a whole number, found '-1'"),

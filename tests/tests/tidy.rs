@@ -39,14 +39,18 @@ const ARROWS: &[(&str, &[&str])] = &[
             "impresario-adapter",
             "impresario-adapters",
             "impresario-actors",
+            "impresario-test-servers",
         ],
     ),
+    ("impresario-test-servers", &[]),
 ];
 
 /// Arrows of tests alone, and the reason for each.
 const TEST_ARROWS: &[(&str, &str)] = &[
     // The sweeps over crash points compile scenarios that call the functions of the built-in adapters.
     ("impresario-actors", "impresario-adapters"),
+    // The Redis store passes its conformance suite on a real server.
+    ("impresario-persistence", "impresario-test-servers"),
 ];
 
 /// Libraries that only some crates may build upon; tests of others may.

@@ -8,6 +8,7 @@ mod trigger;
 
 use std::sync::Arc;
 
+use futures_util::future::{BoxFuture, ready};
 use impresario_model::entry::Body;
 use impresario_model::ids::{ActorId, ActorKind};
 use impresario_model::instance::{Effect, Instance, Moment, Unsettled};
@@ -97,18 +98,33 @@ pub trait Kinds: Send + Sync + 'static {
     /// # Errors
     /// [`Unfit`] when the rows cannot be read, or the kind is unknown.
     fn load(&self, actor: &ActorId, rows: &[Row]) -> Result<Box<dyn Behaviour>, Unfit>;
+
+    /// Learns what another node may have added to the environment since; asked before an actor that failed is given
+    /// another chance.
+    fn refresh(&self) -> BoxFuture<'static, ()> {
+        Box::pin(ready(()))
+    }
 }
+
+/// Has the definitions read that other nodes have stored.
+pub type Refresh = Arc<dyn Fn() -> BoxFuture<'static, ()> + Send + Sync>;
 
 /// The kinds of actors that the product has.
 pub struct BuiltinKinds {
     definitions: Arc<Definitions>,
     window: Window,
+    refresh: Option<Refresh>,
 }
 
 impl BuiltinKinds {
     /// With the definitions that instances pin, and the window of the routers.
     pub fn new(definitions: Arc<Definitions>, window: Window) -> Self {
-        BuiltinKinds { definitions, window }
+        BuiltinKinds { definitions, window, refresh: None }
+    }
+
+    /// With a way to learn of definitions that other nodes have stored.
+    pub fn refreshed_by(self, refresh: Refresh) -> Self {
+        BuiltinKinds { refresh: Some(refresh), ..self }
     }
 }
 
@@ -124,6 +140,12 @@ impl Kinds for BuiltinKinds {
             Some(ActorKind::Router) => Ok(Box::new(RouterBehaviour::load(actor, rows, self.window)?)),
             None => Err(Unfit(format!("'{actor}' is of a kind that this version does not know"))),
         }
+    }
+
+    fn refresh(&self) -> BoxFuture<'static, ()> {
+        self.refresh
+            .as_ref()
+            .map_or_else(|| Box::pin(ready(())) as BoxFuture<'static, ()>, |refresh| refresh())
     }
 }
 

@@ -11,7 +11,9 @@ use impresario_model::fault::{Fault, standard_type};
 use impresario_model::ids::ActorId;
 use impresario_persistence::Append;
 
+use super::flights::Flights;
 use crate::activity::{ActivityReport, Outcome, ReportSink, RunRequest};
+use crate::gate::Gate;
 use crate::hosts::{Hosts, Refusal};
 use crate::post::{Post, PostError};
 use crate::shard::{NotRun, Runner};
@@ -26,14 +28,15 @@ const AGAIN: Duration = Duration::from_millis(50);
 /// Makes reports durable in the logs of their instances.
 pub struct LogSink {
     post: Post,
+    flights: Flights,
     stopping: Arc<AtomicBool>,
 }
 
 impl LogSink {
     /// Into the logs behind `post`. Once `stopping` is set, a refused attempt counts as not started: it is the
     /// node that leaves, not the adapter that fails.
-    pub fn new(post: Post, stopping: Arc<AtomicBool>) -> Self {
-        LogSink { post, stopping }
+    pub fn new(post: Post, flights: Flights, stopping: Arc<AtomicBool>) -> Self {
+        LogSink { post, flights, stopping }
     }
 
     /// The stored form of a report; an output that is too large to keep is a failure of its activity.
@@ -92,8 +95,9 @@ fn fault(failure: impresario_adapter::Failure) -> Fault {
 
 impl ReportSink for LogSink {
     fn deliver(&self, reports: Vec<ActivityReport>) -> BoxFuture<'static, ()> {
+        let tokens: Vec<String> = reports.iter().map(|report| report.token.clone()).collect();
         let mut batch: Vec<Append> = reports.into_iter().filter_map(|report| self.address(report)).collect();
-        let post = self.post.clone();
+        let (post, flights) = (self.post.clone(), self.flights.clone());
         Box::pin(async move {
             while !batch.is_empty() {
                 let rest = batch.split_off(chunk(&batch));
@@ -102,6 +106,7 @@ impl ReportSink for LogSink {
                 }
                 batch = rest;
             }
+            tokens.iter().for_each(|token| flights.land(token));
         })
     }
 }
@@ -134,25 +139,36 @@ async fn post_until_taken(post: &Post, batch: Vec<Append>) -> bool {
 /// Gives attempts to the adapter hosts.
 pub struct HostRunner {
     hosts: Hosts,
+    flights: Flights,
+    gate: Gate,
     stopping: Arc<AtomicBool>,
 }
 
 impl HostRunner {
-    /// For the hosts of a node. Once `stopping` is set, nothing new starts.
-    pub fn new(hosts: Hosts, stopping: Arc<AtomicBool>) -> Self {
-        HostRunner { hosts, stopping }
+    /// For the hosts of a node. Nothing starts while the gate is closed, nor once `stopping` is set.
+    pub fn new(hosts: Hosts, flights: Flights, gate: Gate, stopping: Arc<AtomicBool>) -> Self {
+        HostRunner { hosts, flights, gate, stopping }
+    }
+
+    fn may_start(&self) -> bool {
+        !self.stopping.load(Ordering::Acquire) && self.gate.is_open()
     }
 }
 
 impl Runner for HostRunner {
     fn run(&self, request: RunRequest) -> Result<(), NotRun> {
-        if self.stopping.load(Ordering::Acquire) {
+        if !self.may_start() {
             return Err(NotRun::Busy(Box::new(request)));
         }
-        self.hosts.run(request.clone()).map_err(|refusal| match refusal {
-            Refusal::Busy | Refusal::Stopping => NotRun::Busy(Box::new(request)),
-            Refusal::Unknown | Refusal::Quarantined(_) => {
-                NotRun::Refused(Box::new(request), refusal.to_string())
+        // Before the host has it: its report may come at once.
+        self.flights.depart(&request.token, request.address.shard.0, &request.adapter);
+        self.hosts.run(request.clone()).map_err(|refusal| {
+            self.flights.land(&request.token);
+            match refusal {
+                Refusal::Busy | Refusal::Stopping => NotRun::Busy(Box::new(request)),
+                Refusal::Unknown | Refusal::Quarantined(_) => {
+                    NotRun::Refused(Box::new(request), refusal.to_string())
+                }
             }
         })
     }
@@ -162,7 +178,17 @@ impl Runner for HostRunner {
     }
 
     fn reserve(&self, adapter: &str, token: &str) -> bool {
-        !self.stopping.load(Ordering::Acquire) && self.hosts.reserve(adapter, token)
+        self.may_start() && self.hosts.reserve(adapter, token)
+    }
+
+    fn holds(&self, token: &str) -> bool {
+        self.flights.holds(token)
+    }
+
+    fn abandon_shard(&self, shard: u16) {
+        for (adapter, token) in self.flights.of(shard) {
+            self.hosts.cancel(&adapter, &token);
+        }
     }
 
     fn unreserve(&self, token: &str) {

@@ -18,6 +18,7 @@ use super::reporter;
 use super::spec::{HostSpec, HostSpecError};
 use super::status::HostStatus;
 use crate::activity::{ReportSink, RunRequest};
+use crate::gate::Gate;
 use crate::supervision::{
     Child, Observer, Regime, Supervisor, SupervisorAction, SupervisorError, SupervisorSettings,
 };
@@ -55,10 +56,11 @@ struct Inner {
 
 impl Hosts {
     /// Starts the hosts, under the owner if there is one. Their processes start with their first runs, unless they
-    /// are eager.
+    /// are eager. While the gate is closed, runs wait.
     pub async fn start(
         specs: Vec<HostSpec>,
         sink: Arc<dyn ReportSink>,
+        gate: Gate,
         owner: Option<ActorCell>,
     ) -> Result<Self, HostsError> {
         let mut lanes = HashMap::new();
@@ -66,7 +68,7 @@ impl Hosts {
         let mut reporters = JoinSet::new();
         for spec in specs {
             spec.validate()?;
-            let lane = Arc::new(Lane::new(spec));
+            let lane = Arc::new(Lane::new(spec, gate.clone()));
             let name = lane.spec.name.clone();
             if lanes.insert(name.clone(), lane.clone()).is_some() {
                 return Err(HostSpecError::Twice(name).into());
@@ -103,6 +105,11 @@ impl Hosts {
     /// Gives the slot of a run back that is not given here for now.
     pub fn unreserve(&self, token: &str) {
         self.inner.lanes.values().for_each(|lane| lane.unreserve(token));
+    }
+
+    /// The gate may have opened: what waits for it is looked at again.
+    pub fn wake(&self) {
+        self.inner.lanes.values().for_each(|lane| lane.wake());
     }
 
     /// Turns true when an adapter that refused with [`Refusal::Busy`] has room again. Absent for an unknown adapter.

@@ -15,12 +15,14 @@ use super::probes::Probes;
 use super::spec::HostSpec;
 use super::status::{HostState, HostStatus};
 use crate::activity::{ActivityReport, Outcome, RunRequest};
+use crate::gate::Gate;
 
 /// One batch to the sink: large enough to share one append, small enough not to hold slots for long.
 const REPORTS_MAX: usize = 256;
 
 pub(super) struct Lane {
     pub(super) spec: HostSpec,
+    gate: Gate,
     inner: Mutex<Inner>,
     /// Changes whenever a session may have something to do, or a report became durable.
     work: watch::Sender<()>,
@@ -50,7 +52,7 @@ pub(super) enum Phase {
 }
 
 impl Lane {
-    pub(super) fn new(spec: HostSpec) -> Self {
+    pub(super) fn new(spec: HostSpec, gate: Gate) -> Self {
         let inner = Inner {
             ledger: Ledger::new(spec.concurrency, spec.queue),
             probes: Probes::default(),
@@ -63,6 +65,7 @@ impl Lane {
         };
         Self {
             spec,
+            gate,
             inner: Mutex::new(inner),
             work: watch::Sender::new(()),
             room: watch::Sender::new(true),
@@ -82,6 +85,11 @@ impl Lane {
         drop(inner);
         self.work.send_replace(());
         Ok(())
+    }
+
+    /// Has the sessions look for work again.
+    pub(super) fn wake(&self) {
+        self.work.send_replace(());
     }
 
     pub(super) fn reserve(&self, token: &str) -> bool {
@@ -149,6 +157,8 @@ impl Lane {
     }
 
     pub(super) fn take(&self, generation: u64, runs_max: usize) -> Work {
+        // A node that was frozen has runs in this queue which others have taken over meanwhile.
+        let runs_max = if self.gate.is_open() { runs_max } else { 0 };
         let mut inner = self.lock();
         let mut work = inner.ledger.take(generation, runs_max);
         if inner.ledger.current() == Some(generation) {

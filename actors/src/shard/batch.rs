@@ -32,6 +32,9 @@ impl Shard {
         if self.draining {
             return Ok(());
         }
+        if !self.loaded {
+            self.load_attention().await?;
+        }
         for _ in 0..BATCHES_PER_STEP {
             if !self.send().await? {
                 // The store takes nothing at the moment; the next tick tries again.
@@ -48,7 +51,11 @@ impl Shard {
             }
             let settings = &self.with.settings;
             let (entries, bytes) = (settings.batch_entries, settings.batch_bytes);
-            let mut records = self.store.read(self.id(), self.cursor, entries, bytes).await?;
+            let mut records = match self.store.read(self.id(), self.cursor, entries, bytes).await {
+                // The next tick tries again.
+                Err(error) if error.passes() => break,
+                records => records?,
+            };
             if self.cursor < self.caught_up_at {
                 // What came after the claim waits until what was in flight before it is settled: it must not be
                 // taken for a part of that.
@@ -162,8 +169,12 @@ impl Shard {
     async fn answer_questions(&mut self) -> Result<(), StoreError> {
         while self.questions.front().is_some_and(|question| question.after <= self.cursor) {
             if let Some(question) = self.questions.pop_front() {
-                let inspection = self.inspect(&question.actor).await?;
-                let _ = question.reply.send(inspection);
+                match self.inspect(&question.actor).await {
+                    Ok(inspection) => drop(question.reply.send(inspection)),
+                    // Whoever asked gets no answer, and asks again if it matters.
+                    Err(error) if error.passes() => {}
+                    Err(error) => return Err(error),
+                }
             }
         }
         Ok(())

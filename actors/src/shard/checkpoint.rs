@@ -1,6 +1,7 @@
 //! Checkpoints, timers and idle actors: what a shard does because time has passed.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use impresario_model::encoding;
 use impresario_model::entry::{ActivityOutcome, Body, Entry, ProcessEvent, TriggerEvent};
@@ -17,6 +18,8 @@ use crate::shell::ShellMessage;
 const TIMERS_PER_TICK: usize = 1_000;
 /// How many ended rows one grooming removes.
 const GROOM_LIMIT: usize = 1_000;
+/// How long a shard that gives itself up waits before it asks a store again that takes nothing at the moment.
+const DRAIN_AGAIN: Duration = Duration::from_millis(50);
 /// How often a shard grooms, in milliseconds.
 const GROOM_EVERY_MS: u64 = 30_000;
 
@@ -42,7 +45,11 @@ impl Shard {
             return Ok(());
         }
         let until = now + horizon;
-        let due = self.store.due(self.id(), until, usize::MAX).await?;
+        let due = match self.store.due(self.id(), until, usize::MAX).await {
+            // The next tick asks again.
+            Err(error) if error.passes() => return Ok(()),
+            due => due?,
+        };
         for (at, actor) in due {
             let newer = self.live.contains_key(&actor)
                 || self.parked.contains_key(&actor)
@@ -88,7 +95,7 @@ impl Shard {
     /// Takes the rows of everything that changed, and has them written while the shard goes on.
     async fn begin_checkpoint(&mut self) -> Result<(), StoreError> {
         // What is not durable yet would be behind the mark and lost.
-        if !self.outbox.messages.is_empty() || !self.outbox.markers.is_empty() {
+        if !self.outbox.messages.is_empty() || !self.outbox.own.is_empty() {
             return Ok(());
         }
         self.collect_dirty().await;
@@ -196,17 +203,22 @@ impl Shard {
         }
     }
 
-    /// Friendly stop: everything applied is stored, so that the next owner has nothing to replay.
-    pub(super) async fn drain(&mut self) -> Result<(), StoreError> {
+    /// Friendly stop: everything applied is stored, so that the next owner has nothing to replay. Tries until the store
+    /// takes it; whoever asked has a limit.
+    pub(super) async fn drain(&mut self, next: Option<String>) -> Result<(), StoreError> {
         self.draining = true;
+        if !self.loaded {
+            // Nothing was applied yet, so there is nothing to store.
+            return self.store.release(self.id(), self.epoch, next).await;
+        }
         // What waits for a host certainly did not begin; said so, not even a marked start is in doubt.
         for request in self.ready.take() {
             if let Ok(actor) = ActorId::parse(&request.address.actor) {
                 self.report(&actor, request.address.activity, &request.token, ActivityOutcome::NotStarted);
             }
         }
-        if !self.send().await? {
-            return Ok(());
+        while !self.send().await? {
+            tokio::time::sleep(DRAIN_AGAIN).await;
         }
         self.collect_dirty().await;
         // The checkpoint under way may still fail, so this one writes the same again.
@@ -217,7 +229,17 @@ impl Shard {
         let meta_row = self.meta_row()?;
         let mut put: Vec<Row> = rows.into_values().collect();
         put.push(meta_row);
-        self.store.checkpoint(self.id(), self.epoch, Checkpoint { mark: self.cursor, put, remove }).await?;
-        self.store.release(self.id(), self.epoch, None).await
+        let checkpoint = Checkpoint { mark: self.cursor, put, remove };
+        loop {
+            let stored = self.store.checkpoint(self.id(), self.epoch, checkpoint.clone()).await;
+            let released = match stored {
+                Ok(()) => self.store.release(self.id(), self.epoch, next.clone()).await,
+                failed => failed,
+            };
+            match released {
+                Err(error) if error.passes() => tokio::time::sleep(DRAIN_AGAIN).await,
+                released => return released,
+            }
+        }
     }
 }

@@ -27,7 +27,7 @@ mod timers;
 use std::sync::Arc;
 use std::time::Duration;
 
-use impresario_persistence::{Owner, ShardId, StoreError};
+use impresario_persistence::{Claim, Epoch, Owner, ShardId, StoreError};
 use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
 use tokio::sync::oneshot;
 
@@ -57,6 +57,14 @@ pub trait Runner: Send + Sync + 'static {
 
     /// Gives the slot of an attempt back that will not be run for now.
     fn unreserve(&self, _token: &str) {}
+
+    /// Whether an attempt is under way here, so that its report is still to come.
+    fn holds(&self, _token: &str) -> bool {
+        false
+    }
+
+    /// Nobody waits here for the attempts of a shard any more: it is another node's.
+    fn abandon_shard(&self, _shard: u16) {}
 }
 
 /// Why an attempt was not taken.
@@ -111,6 +119,8 @@ pub struct ShardArguments {
     pub shard: ShardId,
     /// Who claims it.
     pub owner: Owner,
+    /// The claim, if somebody made it for the shard already. Otherwise the shard makes it, at each start.
+    pub claim: Option<Claim>,
     /// The post office, which has the store.
     pub post: Post,
     /// Makes the actors.
@@ -137,8 +147,12 @@ pub enum ShardMessage {
     Facts(oneshot::Sender<Vec<ActorFacts>>),
     /// Set actors aside or take them back.
     Quarantine(Order, oneshot::Sender<Result<(), String>>),
-    /// Write a checkpoint and stop.
-    Drain(oneshot::Sender<()>),
+    /// Start no attempt from now on, or do so again: the shard is about to move.
+    Hold(bool),
+    /// Write a checkpoint, give the shard up, for that incarnation if one is named, and stop.
+    Drain(Option<String>, oneshot::Sender<()>),
+    /// Somebody else has had the shard since this epoch: stop, if it is newer than the shard's own.
+    GiveWay(Epoch),
 }
 
 /// The shard actor.
@@ -154,7 +168,7 @@ impl Actor for ShardActor {
         myself: ActorRef<ShardMessage>,
         arguments: ShardArguments,
     ) -> Result<Shard, ActorProcessingErr> {
-        // The claim is quick; the replay happens in steps, so that the supervisor is not kept waiting.
+        // The claim is quick; loading and replay happen in steps, so that the supervisor is not kept waiting.
         Ok(Shard::claim(myself, arguments).await?)
     }
 
@@ -182,7 +196,16 @@ impl Actor for ShardActor {
                 myself.stop(Some("the shard has a newer owner".to_owned()));
                 Ok(())
             }
-            Err(error) => Err(error.into()),
+            Err(error) => {
+                shard.leave();
+                if shard.on_demand() && (error.passes() || matches!(error, StoreError::Behind(_))) {
+                    // Not the shard's fault: it is claimed again, and begins where its checkpoint is.
+                    tracing::warn!(shard = shard.id().0, %error, "a shard ends because of the store");
+                    myself.stop(Some(error.to_string()));
+                    return Ok(());
+                }
+                Err(error.into())
+            }
         }
     }
 
@@ -219,11 +242,18 @@ impl Shard {
                 Ok(())
             }
             ShardMessage::Quarantine(order, reply) => self.obey(order, reply).await,
-            ShardMessage::Drain(done) => {
-                self.drain().await?;
+            ShardMessage::Hold(hold) => {
+                self.holding = hold;
+                Ok(())
+            }
+            ShardMessage::Drain(next, done) => {
+                self.drain(next).await?;
+                self.leave();
                 let _ = done.send(());
                 Ok(())
             }
+            ShardMessage::GiveWay(epoch) if epoch > self.epoch => Err(StoreError::Fenced),
+            ShardMessage::GiveWay(_) => Ok(()),
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
-use impresario_model::encoding;
+use futures_util::future::{OptionFuture, join};
 use impresario_model::entry::{ActivityOutcome, Body, Entry, Origin, ProcessEvent, RouterEvent};
 use impresario_model::ids::{ActorId, event_shard};
 use impresario_model::instance::{Attempt, Effect};
@@ -19,8 +19,9 @@ use crate::activity::{ActivityAddress, RunRequest};
 pub(super) struct Outbox {
     /// Messages, in the order of the log.
     pub messages: Vec<Append>,
-    /// Start markers for this shard's own log: appended under its epoch, or not at all.
-    pub markers: Vec<Bytes>,
+    /// What the shard says to its own actors by itself, start markers above all: appended under its epoch, or not at
+    /// all, because an owner of the past must not have a say.
+    pub own: Vec<Bytes>,
     /// Attempts to run once the above is durable.
     pub runs: Vec<RunRequest>,
     /// Attempts that nobody waits for, with their adapters.
@@ -72,6 +73,9 @@ impl Shard {
     /// Puts a message into the outbox.
     pub(super) fn post(&mut self, entry: &Entry) {
         match self.with.post.address(entry) {
+            Ok(append) if entry.origin.is_none() && append.shard == self.id() => {
+                self.outbox.own.push(append.bytes);
+            }
             Ok(append) => self.outbox.messages.push(append),
             // Values are bounded on their way in and out of expressions, so every entry can be encoded.
             Err(error) => tracing::error!(to = %entry.to, %error, "dropped a message that cannot be stored"),
@@ -85,7 +89,7 @@ impl Shard {
 
     /// Puts the start markers into the outbox whose attempts have a slot.
     fn mark_starts(&mut self) {
-        if self.recovered && !self.draining {
+        if self.recovered && !self.draining && !self.holding {
             for start in self.starts.take(self.with.runner.as_ref()) {
                 self.mark_start(&start.actor, start.activity, start.token);
             }
@@ -94,10 +98,7 @@ impl Shard {
 
     fn mark_start(&mut self, actor: &ActorId, activity: u64, token: String) {
         let body = Body::Process(ProcessEvent::Marker { activity, token, epoch: self.epoch.0 });
-        match encoding::encode(&Entry { to: actor.clone(), origin: None, body }) {
-            Ok(bytes) => self.outbox.markers.push(Bytes::from(bytes)),
-            Err(error) => tracing::error!(%actor, %error, "dropped a start marker that cannot be stored"),
-        }
+        self.post(&Entry { to: actor.clone(), origin: None, body });
     }
 
     fn run_soon(&mut self, actor: &ActorId, attempt: Attempt) {
@@ -123,26 +124,25 @@ impl Shard {
     /// Makes the outbox durable and moves the cursor on; false when the store takes nothing at the moment.
     pub(super) async fn send(&mut self) -> Result<bool, StoreError> {
         self.mark_starts();
-        if !self.outbox.markers.is_empty() {
-            let markers = self.outbox.markers.clone();
-            match self.store.append_fenced(self.id(), self.epoch, markers).await {
-                Ok(offsets) => {
-                    self.outbox.markers.clear();
-                    offsets.iter().for_each(|_| self.with.post.count(self.id()));
-                }
-                Err(error) => return self.later(error),
+        let (own, messages) = (self.outbox.own.clone(), self.outbox.messages.clone());
+        let shards: Vec<ShardId> = messages.iter().map(|append| append.shard).collect();
+        let count = own.len();
+        // Both are asked for before either is waited for, so that they share a flush.
+        let own = (!own.is_empty()).then(|| self.store.append_fenced(self.id(), self.epoch, own));
+        let messages = (!messages.is_empty()).then(|| self.store.append(messages));
+        let (own, messages) = join(OptionFuture::from(own), OptionFuture::from(messages)).await;
+        let own = own.transpose().map(|appended| {
+            self.outbox.own.clear();
+            (0..appended.map_or(0, |_| count)).for_each(|_| self.with.post.count(self.id()));
+        });
+        let messages = messages.transpose().map(|appended| {
+            self.outbox.messages.clear();
+            if appended.is_some() {
+                shards.into_iter().for_each(|shard| self.with.post.count(shard));
             }
-        }
-        if !self.outbox.messages.is_empty() {
-            let messages = self.outbox.messages.clone();
-            let shards: Vec<ShardId> = messages.iter().map(|append| append.shard).collect();
-            match self.store.append(messages).await {
-                Ok(_) => {
-                    self.outbox.messages.clear();
-                    shards.into_iter().for_each(|shard| self.with.post.count(shard));
-                }
-                Err(error) => return self.later(error),
-            }
+        });
+        if let Err(error) = own.and(messages) {
+            return self.later(error);
         }
         self.cursor = self.cursor.max(self.outbox.cursor);
         for (adapter, token) in std::mem::take(&mut self.outbox.abandoned) {
@@ -168,6 +168,9 @@ impl Shard {
 
     /// Offers waiting attempts to their adapter hosts, in order, as long as there is room.
     pub(super) fn offer_runs(&mut self) {
+        if self.holding {
+            return;
+        }
         for (request, reason) in self.ready.offer(self.with.runner.as_ref()) {
             self.refuse(&request, reason);
         }

@@ -56,6 +56,7 @@ impl Shard {
         reason: &str,
     ) -> Result<Vec<Asked>, StoreError> {
         tracing::warn!(%actor, reason, "an actor failed; rebuilding it from the log");
+        self.with.kinds.refresh().await;
         let mut asked = Vec::new();
         if let Err(reason) = self.rebuild(actor).await? {
             self.set_aside(actor, entries, &reason);

@@ -42,8 +42,10 @@ impl Shard {
     ) -> Result<Self, StoreError> {
         let store = Arc::clone(with.post.store());
         let head = store.head(with.shard);
-        let seen = seen(&store, &with).await?;
-        let claim = store.claim(with.shard, with.owner.clone(), seen).await?;
+        let claim = match with.claim.clone() {
+            Some(claim) => claim,
+            None => store.claim(with.shard, with.owner.clone(), seen(&store, &with).await?).await?,
+        };
         let meta = match store.row(with.shard, meta_row_name(with.shard.0)).await? {
             None => ShardMeta::default(),
             Some(row) => encoding::decode(&row.snapshot).map_err(|error| {
@@ -51,7 +53,7 @@ impl Shard {
             })?,
         };
         let now = with.clock.now();
-        let mut shard = Shard {
+        let shard = Shard {
             myself,
             store,
             epoch: claim.epoch,
@@ -79,13 +81,15 @@ impl Shard {
             head,
             waking: Arc::new(AtomicBool::new(false)),
             draining: false,
+            loaded: false,
+            holding: false,
             with,
         };
-        shard.load_attention().await?;
         if let Some(gauge) = shard.gauge() {
             // What this node posted to an earlier owner is part of the replay from now on.
             gauge.applied.store(gauge.posted.load(Ordering::Relaxed), Ordering::Relaxed);
             gauge.starts.fetch_add(1, Ordering::Relaxed);
+            gauge.owned.store(true, Ordering::Relaxed);
         }
         shard.publish();
         tracing::debug!(
@@ -95,7 +99,7 @@ impl Shard {
     }
 
     /// Loads the actors that have work in flight, and the router.
-    async fn load_attention(&mut self) -> Result<(), StoreError> {
+    pub(super) async fn load_attention(&mut self) -> Result<(), StoreError> {
         let router = ActorId::router(self.id().0);
         if !self.meta.quarantined.contains_key(router.as_str())
             && let Some((router, unfit)) = self.activate(vec![router]).await?.pop()
@@ -118,6 +122,7 @@ impl Shard {
                 }
             }
             if !full {
+                self.loaded = true;
                 return Ok(());
             }
         }
@@ -159,7 +164,9 @@ impl Shard {
             }
         };
         for flight in unsettled.in_flight {
-            if flight.may_have_begun {
+            if self.with.runner.holds(&flight.token) {
+                // It goes on at a host of this node, whose report is still to come.
+            } else if flight.may_have_begun {
                 // If its host is still there, nobody waits for what it does any more.
                 self.outbox.abandoned.push((flight.adapter, flight.token.clone()));
                 // Most of what is in flight only waits for its turn. So a restartable one is not counted as lost:

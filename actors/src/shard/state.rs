@@ -112,12 +112,21 @@ pub struct Shard {
     /// Whether a wake-up is on its way, so that there is never more than one.
     pub(super) waking: Arc<AtomicBool>,
     pub(super) draining: bool,
+    /// The actors that a new owner must load at once are in memory.
+    pub(super) loaded: bool,
+    /// No attempt starts for now.
+    pub(super) holding: bool,
 }
 
 impl Shard {
     /// Which shard it is.
     pub fn id(&self) -> ShardId {
         self.with.shard
+    }
+
+    /// Whether somebody claims it again when it ends, rather than its supervisor.
+    pub(super) fn on_demand(&self) -> bool {
+        self.with.claim.is_some()
     }
 
     pub(super) fn gauge(&self) -> Option<&ShardGauge> {
@@ -169,9 +178,22 @@ impl Shard {
             epoch = self.epoch.0,
             "the shard has a newer owner; this node stops it"
         );
+        self.with.runner.abandon_shard(self.id().0);
+        self.leave();
+    }
+
+    /// The shard ends here, for now or for good: it is not ready, and does nothing more.
+    pub(super) fn leave(&mut self) {
         self.draining = true;
         self.recovered = false;
         self.publish();
+        if let Some(gauge) = self.gauge().filter(|_| self.on_demand()) {
+            // Its last figures are nobody's any more.
+            gauge.owned.store(false, Ordering::Relaxed);
+            gauge.live.store(0, Ordering::Relaxed);
+            gauge.waiting_runs.store(0, Ordering::Relaxed);
+            gauge.next_due.store(u64::MAX, Ordering::Relaxed);
+        }
     }
 
     /// Publishes the gauges.

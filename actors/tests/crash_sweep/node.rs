@@ -13,7 +13,7 @@ use impresario_actors::activity::RunRequest;
 use impresario_actors::behaviour::{BuiltinKinds, Inspection, Kinds};
 use impresario_actors::clock::Clock;
 use impresario_actors::definitions::Definitions;
-use impresario_actors::engine::{Engine, EngineArguments};
+use impresario_actors::engine::{Engine, EngineArguments, Scope};
 use impresario_actors::post::{Post, PostError};
 use impresario_actors::shard::{NotRun, Runner, ShardSettings};
 use impresario_model::definition::Definition;
@@ -366,6 +366,7 @@ impl EngineParts<'_> {
         let now = self.clock.clone();
         let arguments = EngineArguments {
             owner: Owner { node: "node".to_owned(), incarnation: start.to_string() },
+            scope: Scope::All,
             post,
             kinds: Arc::clone(self.kinds),
             runner: Arc::new(runner),

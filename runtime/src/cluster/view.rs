@@ -65,6 +65,22 @@ impl ClusterView {
         self.nodes.iter().find(|node| node.alive && node.incarnation == owner.incarnation)
     }
 
+    /// How a shard is owned.
+    pub fn shard(&self, shard: ShardId) -> Option<&Ownership> {
+        self.shards.get(usize::from(shard.0))
+    }
+
+    /// Whether an incarnation is alive, as far as is known. This node is, whatever the others hold of it.
+    pub fn lives(&self, incarnation: &str) -> bool {
+        let alive = |node: &NodeView| node.alive && node.incarnation == incarnation;
+        incarnation == self.me || self.nodes.iter().any(alive)
+    }
+
+    /// Where a node stands, by its name: also one that is gone.
+    pub fn site_of(&self, node: &str) -> Option<&str> {
+        self.nodes.iter().find(|known| known.name == node)?.record.site.as_deref()
+    }
+
     /// Whether this node owns a shard, as far as is known.
     pub fn is_mine(&self, shard: u16) -> bool {
         let owned = self.shards.get(usize::from(shard)).and_then(|owned| owned.owner.as_ref());

@@ -8,7 +8,8 @@ use std::time::Duration;
 use impresario_actors::behaviour::BuiltinKinds;
 use impresario_actors::clock::Clock;
 use impresario_actors::definitions::Definitions;
-use impresario_actors::engine::{Engine, EngineArguments, HostRunner, LogSink};
+use impresario_actors::engine::{Engine, EngineArguments, Flights, HostRunner, LogSink, Scope};
+use impresario_actors::gate::Gate;
 use impresario_actors::hosts::{HostSpec, Hosts};
 use impresario_actors::post::Post;
 use impresario_actors::shard::ShardSettings;
@@ -65,8 +66,10 @@ impl App {
         deploy::load_packs(&store, &definitions, packs).await?;
         let stopping = Arc::new(AtomicBool::new(false));
         let post = Post::new(Arc::clone(&store), config.engine.backlog_limit as u64);
-        let sink = Arc::new(LogSink::new(post.clone(), Arc::clone(&stopping)));
-        let hosts = Hosts::start(host_specs(&config)?, sink, None).await?;
+        let flights = Flights::default();
+        let gate = Gate::default();
+        let sink = Arc::new(LogSink::new(post.clone(), flights.clone(), Arc::clone(&stopping)));
+        let hosts = Hosts::start(host_specs(&config)?, sink, gate.clone(), None).await?;
         let window = Window {
             millis: u64::try_from(config.engine.dedup_window.as_millis()).unwrap_or(u64::MAX),
             count: config.engine.dedup_limit,
@@ -75,9 +78,10 @@ impl App {
         let incarnation = Uuid::new_v4().to_string();
         let arguments = EngineArguments {
             owner: Owner { node: node.clone(), incarnation: incarnation.clone() },
+            scope: Scope::All,
             post: post.clone(),
             kinds: Arc::new(BuiltinKinds::new(Arc::clone(&definitions), window)),
-            runner: Arc::new(HostRunner::new(hosts.clone(), Arc::clone(&stopping))),
+            runner: Arc::new(HostRunner::new(hosts.clone(), flights.clone(), gate, Arc::clone(&stopping))),
             clock: Clock::system(),
             settings: shard_settings(&config),
             tick: TICK,
@@ -141,9 +145,7 @@ impl App {
                     Ok(()) => break None,
                     Err(error) => break Some(format!("signals cannot be received: {error}")),
                 },
-                reason = self.engine.supervisor().ended() => {
-                    break Some(reason.unwrap_or_else(|| "the supervisor of the shards has ended".to_owned()));
-                }
+                reason = self.engine.ended() => break Some(reason),
             }
         };
         endpoint.withdraw(data);

@@ -1,11 +1,13 @@
 //! Any node answers for what another one owns.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use crate::support::{Cluster, SHARDS, silent, wrong_owner};
 use impresario::orchestrator::{Orchestrator, Refusal};
 use impresario::question::{Question, Reply};
 use impresario_actors::behaviour::Inspection;
+use impresario_actors::engine::Flights;
 use impresario_model::ids::{self, ActorId};
 use impresario_persistence::ShardId;
 
@@ -35,6 +37,52 @@ async fn a_node_without_shards_starts_shows_lists_and_cancels() {
         let again = node.local.cancel(id.clone(), None).await;
         assert!(matches!(again, Err(Refusal::Conflict(_))), "{again:?}");
     }
+}
+
+#[tokio::test]
+async fn what_two_nodes_own_is_one_list_at_both() {
+    let (_cluster, a, b) = Cluster::of(&[Some("a"), Some("b"), Some("a"), Some("b")]).await;
+    let mut ids = Vec::new();
+    for (node, key) in [&a, &b].into_iter().cycle().zip(0..12) {
+        ids.push(node.start(Some(&key.to_string())).await.id);
+    }
+    ids.sort();
+    let shards: BTreeSet<u16> = ids.iter().map(|id| ActorId::process(id).shard(SHARDS)).collect();
+    assert_eq!(shards.len(), usize::from(SHARDS), "each owns some of them");
+    for node in [&a, &b] {
+        for id in &ids {
+            assert_eq!(node.local.instance(id.clone()).await.unwrap().summary.status, "waiting");
+        }
+        let (mut listed, unheard) = node.listed().await;
+        listed.sort();
+        assert_eq!((&listed, unheard.len()), (&ids, 0), "at {}", node.name);
+    }
+}
+
+#[tokio::test]
+async fn a_shard_that_moves_is_found_again_by_who_did_not_notice() {
+    let (cluster, a, b) = Cluster::pair().await;
+    let id = a.start(None).await.id;
+    let shard = ActorId::process(&id).shard(SHARDS);
+    a.local.instance(id.clone()).await.unwrap();
+    let nothing = Flights::default();
+    assert!(b.engine.hand_over(ShardId(shard), None, &nothing, PATIENCE).await.unwrap());
+    let epoch = cluster.store.owners().await.unwrap()[usize::from(shard)].epoch;
+    a.engine.claim(ShardId(shard), epoch).await.unwrap();
+    // Neither has seen it yet: the one that had it says that it is not there, and is asked again.
+    let asked = tokio::spawn({
+        let (local, id) = (a.local.clone(), id.clone());
+        async move { local.instance(id).await }
+    });
+    let mut owners = [Some("b"); SHARDS as usize];
+    owners[usize::from(shard)] = Some("a");
+    tokio::task::yield_now().await;
+    for node in [&b, &a] {
+        node.sees(&[a.seen(), b.seen()], &owners);
+    }
+    assert_eq!(asked.await.unwrap().unwrap().summary.id, id);
+    assert_eq!(b.local.instance(id.clone()).await.unwrap().summary.id, id, "and now the other asks");
+    assert_eq!((a.local.health().shards, b.local.health().shards), (1, usize::from(SHARDS) - 1));
 }
 
 #[tokio::test]

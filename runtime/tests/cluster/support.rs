@@ -13,7 +13,8 @@ use impresario::orchestrator::{InstanceQuery, Orchestrator, StartRequest, Starte
 use impresario_actors::behaviour::BuiltinKinds;
 use impresario_actors::clock::Clock;
 use impresario_actors::definitions::Definitions;
-use impresario_actors::engine::{Engine, EngineArguments, HostRunner, LogSink};
+use impresario_actors::engine::{Engine, EngineArguments, Flights, HostRunner, LogSink, Scope};
+use impresario_actors::gate::Gate;
 use impresario_actors::hosts::Hosts;
 use impresario_actors::post::Post;
 use impresario_actors::shard::ShardSettings;
@@ -74,24 +75,24 @@ impl Cluster {
 
     /// Two nodes that know each other: the first owns nothing, the second everything. Nothing is checkpointed.
     pub async fn pair() -> (Cluster, Node, Node) {
+        Cluster::of(&[Some("b"); SHARDS as usize]).await
+    }
+
+    /// Two nodes `a` and `b` that know each other and own these shards.
+    pub async fn of(owners: &[Option<&str>]) -> (Cluster, Node, Node) {
         let cluster = Cluster::new();
-        let asked = cluster.idle("a").await;
-        let owner = cluster.node("b").await;
-        for node in [&asked, &owner] {
+        let (a, b) = (cluster.node("a").await, cluster.node("b").await);
+        for node in [&a, &b] {
             node.keeper.refresh().await.unwrap();
-            node.sees(&[asked.seen(), owner.seen()], &[Some("b"); SHARDS as usize]);
+            node.sees(&[a.seen(), b.seen()], owners);
+            for (shard, _) in (0..).zip(owners).filter(|(_, owner)| **owner == Some(node.name.as_str())) {
+                node.engine.claim(ShardId(shard), Epoch(0)).await.unwrap();
+            }
         }
-        (cluster, asked, owner)
+        (cluster, a, b)
     }
 
-    /// A node without a shard that runs. Made before the one that claims them.
-    pub async fn idle(&self, name: &str) -> Node {
-        let node = self.node(name).await;
-        node.engine.stop().await;
-        node
-    }
-
-    /// A node that claims all shards.
+    /// A node that owns nothing yet.
     pub async fn node(&self, name: &str) -> Node {
         let mut settings = impresario_config::load(&Sources::default()).unwrap().config.http;
         settings.listen = "127.0.0.1:0".parse().unwrap();
@@ -107,14 +108,16 @@ impl Cluster {
         definitions.add(impresario_model::language::compile(WAITS, &catalog).unwrap());
         let stopping = Arc::new(AtomicBool::new(false));
         let post = Post::new(Arc::clone(&self.store), 1000);
-        let sink = Arc::new(LogSink::new(post.clone(), Arc::clone(&stopping)));
-        let hosts = Hosts::start(vec![], sink, None).await.unwrap();
+        let (flights, gate) = (Flights::default(), Gate::default());
+        let sink = Arc::new(LogSink::new(post.clone(), flights.clone(), Arc::clone(&stopping)));
+        let hosts = Hosts::start(vec![], sink, gate.clone(), None).await.unwrap();
         let window = Window { millis: 60_000, count: 100 };
         let arguments = EngineArguments {
             owner: Owner { node: name.to_owned(), incarnation: incarnation(name) },
+            scope: Scope::OnDemand,
             post,
             kinds: Arc::new(BuiltinKinds::new(Arc::clone(&definitions), window)),
-            runner: Arc::new(HostRunner::new(hosts.clone(), stopping)),
+            runner: Arc::new(HostRunner::new(hosts.clone(), flights, gate, stopping)),
             clock: Clock::system(),
             settings: ShardSettings {
                 checkpoint_interval: Duration::from_secs(3600),

@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 
 use super::support::{ADAPTER, Bench, pid, request, scripted};
 use crate::activity::{ActivityReport, Outcome, ReportSink, RunRequest};
+use crate::gate::Gate;
 use crate::hosts::lane::Lane;
 use crate::hosts::{HostState, Hosts, Refusal, reporter};
 
@@ -189,9 +190,10 @@ async fn specs_that_could_not_work_are_refused() {
     let sink = || Arc::new(Nowhere);
     let mut zero = scripted(&[]);
     zero.concurrency = 0;
-    let error = Hosts::start(vec![zero], sink(), None).await.err().unwrap();
+    let error = Hosts::start(vec![zero], sink(), Gate::default(), None).await.err().unwrap();
     assert_eq!(error.to_string(), "adapter scripted: concurrency must be at least 1");
-    let error = Hosts::start(vec![scripted(&[]), scripted(&[])], sink(), None).await.err().unwrap();
+    let error =
+        Hosts::start(vec![scripted(&[]), scripted(&[])], sink(), Gate::default(), None).await.err().unwrap();
     assert_eq!(error.to_string(), "there are two adapters named scripted");
 }
 
@@ -212,7 +214,7 @@ impl ReportSink for Clumsy {
 #[tokio::test(start_paused = true)]
 async fn a_sink_that_panics_gets_the_same_reports_again() {
     let (took, mut taken) = mpsc::channel(1);
-    let lane = Arc::new(Lane::new(scripted(&[])));
+    let lane = Arc::new(Lane::new(scripted(&[]), Gate::default()));
     let mut reporter = tokio::task::JoinSet::new();
     reporter.spawn(reporter::run(lane.clone(), Arc::new(Clumsy { clumsy: true.into(), took })));
     lane.accept(request("a", "echo", 1)).unwrap();

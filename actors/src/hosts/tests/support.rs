@@ -11,6 +11,7 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::time::{Instant, timeout};
 
 use crate::activity::{ActivityAddress, ActivityReport, Outcome, ReportSink, RunRequest};
+use crate::gate::Gate;
 use crate::hosts::{HostSpec, HostStatus, Hosts};
 use crate::supervision::{Backoff, Intensity};
 
@@ -85,7 +86,7 @@ impl Bench {
         let (calls_in, calls) = mpsc::channel(16);
         let (reports_in, reports) = mpsc::channel(1024);
         let sink = Arc::new(Sink { gate: gate.clone(), calls: calls_in, reports: reports_in });
-        let hosts = Hosts::start(vec![spec], sink, None).await.unwrap();
+        let hosts = Hosts::start(vec![spec], sink, Gate::default(), None).await.unwrap();
         Self { hosts, gate, calls, reports }
     }
 
