@@ -88,7 +88,13 @@ impl App {
         };
         let engine = Engine::start(arguments, None).await?;
         let deployment = arm(&post, &definitions).await?;
-        let record = NodeRecord { url: door.url(), ..NodeRecord::default() };
+        let started = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        let record = NodeRecord {
+            url: door.url(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            started: u64::try_from(started.as_millis()).unwrap_or(u64::MAX),
+            ..NodeRecord::default()
+        };
         let me = NodeView { name: node.clone(), incarnation, alive: true, record };
         let (drain, leave) = mpsc::channel(1);
         let local = Local::new(LocalArguments {

@@ -263,3 +263,6 @@ impl Orchestrator for Local {
         self.state()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,6 +9,8 @@ mod members;
 mod peers;
 mod reach;
 mod refusal;
+#[cfg(test)]
+mod test_store;
 mod tree;
 mod views;
 mod write_check;

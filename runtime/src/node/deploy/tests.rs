@@ -2,158 +2,13 @@
 
 use std::path::Path;
 
-use futures_util::future::BoxFuture;
 use impresario_model::encoding;
-use impresario_persistence::{
-    Append, Checkpoint, Claim, Epoch, ListQuery, MemoryStore, Offset, Owner, Ownership, Record, Result, Row,
-    ShardId, Tier,
-};
-use tokio::sync::watch;
+use impresario_persistence::{MemoryStore, Offset, ShardId};
 
+use super::super::test_store::Slow;
 use super::*;
 
 const SHARDS: u16 = 2;
-
-/// A store that lets others go first for a while before each step with a setting.
-struct Patient {
-    store: Arc<MemoryStore>,
-    turns: usize,
-}
-
-impl Patient {
-    fn after<T: Send + 'static>(
-        &self,
-        step: impl Future<Output = T> + Send + 'static,
-    ) -> BoxFuture<'static, T> {
-        let turns = self.turns;
-        Box::pin(async move {
-            for _ in 0..turns {
-                tokio::task::yield_now().await;
-            }
-            step.await
-        })
-    }
-}
-
-impl Store for Patient {
-    fn setting(&self, key: String) -> BoxFuture<'static, Result<Option<Setting>>> {
-        let store = Arc::clone(&self.store);
-        self.after(async move { store.setting(key).await })
-    }
-
-    fn put_setting(&self, key: String, expected: u64, bytes: Bytes) -> BoxFuture<'static, Result<u64>> {
-        let store = Arc::clone(&self.store);
-        self.after(async move { store.put_setting(key, expected, bytes).await })
-    }
-
-    fn settings(&self, prefix: String) -> BoxFuture<'static, Result<Vec<(String, Setting)>>> {
-        let store = Arc::clone(&self.store);
-        self.after(async move { store.settings(prefix).await })
-    }
-
-    fn append(&self, batch: Vec<Append>) -> BoxFuture<'static, Result<Vec<Offset>>> {
-        let store = Arc::clone(&self.store);
-        self.after(async move { store.append(batch).await })
-    }
-
-    fn tier(&self) -> Tier {
-        self.store.tier()
-    }
-
-    fn shards(&self) -> u16 {
-        self.store.shards()
-    }
-
-    fn append_fenced(
-        &self,
-        shard: ShardId,
-        epoch: Epoch,
-        batch: Vec<Bytes>,
-    ) -> BoxFuture<'static, Result<Vec<Offset>>> {
-        self.store.append_fenced(shard, epoch, batch)
-    }
-
-    fn head(&self, shard: ShardId) -> watch::Receiver<Offset> {
-        self.store.head(shard)
-    }
-
-    fn read(
-        &self,
-        shard: ShardId,
-        after: Offset,
-        max_entries: usize,
-        max_bytes: usize,
-    ) -> BoxFuture<'static, Result<Vec<Record>>> {
-        self.store.read(shard, after, max_entries, max_bytes)
-    }
-
-    fn claim(&self, shard: ShardId, owner: Owner, seen: Epoch) -> BoxFuture<'static, Result<Claim>> {
-        self.store.claim(shard, owner, seen)
-    }
-
-    fn release(&self, shard: ShardId, epoch: Epoch, next: Option<String>) -> BoxFuture<'static, Result<()>> {
-        self.store.release(shard, epoch, next)
-    }
-
-    fn owners(&self) -> BoxFuture<'static, Result<Vec<Ownership>>> {
-        self.store.owners()
-    }
-
-    fn checkpoint(
-        &self,
-        shard: ShardId,
-        epoch: Epoch,
-        checkpoint: Checkpoint,
-    ) -> BoxFuture<'static, Result<()>> {
-        self.store.checkpoint(shard, epoch, checkpoint)
-    }
-
-    fn row(&self, shard: ShardId, actor: String) -> BoxFuture<'static, Result<Option<Row>>> {
-        self.store.row(shard, actor)
-    }
-
-    fn attention(
-        &self,
-        shard: ShardId,
-        after: Option<String>,
-        limit: usize,
-    ) -> BoxFuture<'static, Result<Vec<Row>>> {
-        self.store.attention(shard, after, limit)
-    }
-
-    fn scan(
-        &self,
-        shard: ShardId,
-        prefix: String,
-        after: Option<String>,
-        limit: usize,
-    ) -> BoxFuture<'static, Result<Vec<Row>>> {
-        self.store.scan(shard, prefix, after, limit)
-    }
-
-    fn due(
-        &self,
-        shard: ShardId,
-        before: u64,
-        limit: usize,
-    ) -> BoxFuture<'static, Result<Vec<(u64, String)>>> {
-        self.store.due(shard, before, limit)
-    }
-
-    fn list(&self, query: ListQuery) -> BoxFuture<'static, Result<Vec<Row>>> {
-        self.store.list(query)
-    }
-
-    fn groom(
-        &self,
-        shard: ShardId,
-        epoch: Epoch,
-        before: u64,
-        limit: usize,
-    ) -> BoxFuture<'static, Result<usize>> {
-        self.store.groom(shard, epoch, before, limit)
-    }
-}
 
 /// A definition in a file, with a trigger for events of its own name.
 fn pack(folder: &Path, name: &str, text: &str) -> PathBuf {
@@ -167,12 +22,8 @@ fn pack(folder: &Path, name: &str, text: &str) -> PathBuf {
 }
 
 /// Starts a node on a store, as far as its definitions go.
-async fn deploy(
-    store: &Arc<MemoryStore>,
-    turns: usize,
-    packs: &[PathBuf],
-) -> std::result::Result<Deployment, NodeError> {
-    let store: Arc<dyn Store> = Arc::new(Patient { store: Arc::clone(store), turns });
+async fn deploy(store: &Arc<MemoryStore>, turns: usize, packs: &[PathBuf]) -> Result<Deployment, NodeError> {
+    let store: Arc<dyn Store> = Arc::new(Slow::new(Arc::clone(store), turns));
     let definitions = Definitions::default();
     load_stored(&store, &definitions).await?;
     load_packs(&store, &definitions, packs).await?;
