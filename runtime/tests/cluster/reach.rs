@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 use crate::support::{Cluster, SHARDS, silent, wrong_owner};
 use impresario::orchestrator::{Orchestrator, Refusal};
 use impresario::question::{Question, Reply};
-use impresario_actors::behaviour::Inspection;
 use impresario_actors::engine::Flights;
 use impresario_model::ids::{self, ActorId};
 use impresario_persistence::ShardId;
@@ -161,13 +160,12 @@ async fn a_wrong_owner_says_so_and_the_right_one_is_asked() {
 async fn an_owner_sees_first_what_the_asking_node_has_appended() {
     let (cluster, asked, owner) = Cluster::pair().await;
     let key = "monday";
-    let actor = ActorId::process(&ids::instance_of_key("ops/hold", key));
-    let head = *cluster.store.head(ShardId(actor.shard(SHARDS))).borrow();
-    let ask = |after| owner.local.answer(Question::Inspect { actor: actor.to_string(), after });
-    let now = ask(head.0).await.unwrap();
-    assert!(matches!(now, Reply::Inspection(Inspection::Nothing)), "{now:?}");
+    let id = ids::instance_of_key("ops/hold", key);
+    let head = *cluster.store.head(ShardId(ActorId::process(&id).shard(SHARDS))).borrow();
+    let ask = |after| owner.local.answer(Question::Instance { id: id.clone(), after });
+    assert_eq!(ask(head.0).await, Ok(Reply::Instance(None)));
     let (later, _) = tokio::join!(ask(head.0 + 1), asked.start(Some(key)));
-    assert!(matches!(later, Ok(Reply::Inspection(Inspection::Process(_)))), "{later:?}");
+    assert!(matches!(&later, Ok(Reply::Instance(Some(instance))) if instance.summary.id == id), "{later:?}");
 }
 
 #[tokio::test]
@@ -219,7 +217,8 @@ async fn a_question_of_a_node_is_never_passed_on() {
     let (_cluster, asked, owner) = Cluster::pair().await;
     let id = owner.start(None).await.id;
     let actor = ActorId::process(&id).to_string();
-    for question in [Question::Inspect { actor: actor.clone(), after: 0 }, Question::Aside { actor }] {
+    let trigger = Question::Trigger { name: "ops/hold/on".to_owned() };
+    for question in [Question::Instance { id, after: 0 }, Question::Aside { actor }, trigger] {
         assert_eq!(asked.local.answer(question.clone()).await.err(), Some(Refusal::NotMine), "{question:?}");
         assert!(owner.local.answer(question).await.is_ok());
     }
@@ -227,6 +226,7 @@ async fn a_question_of_a_node_is_never_passed_on() {
     assert!(matches!(&facts, Reply::Facts(facts) if facts.is_empty()), "{facts:?}");
     let tree = asked.local.answer(Question::Tree).await.unwrap();
     assert!(matches!(&tree, Reply::Tree(tree) if tree.name == "node a"), "{tree:?}");
+    assert!(owner.local.instance(" ".repeat(40)).await.is_err(), "any text is answered");
     let nonsense = owner.local.answer(Question::Aside { actor: "no such kind".to_owned() }).await;
     assert!(matches!(nonsense, Err(Refusal::Invalid(_))), "{nonsense:?}");
 }
