@@ -15,7 +15,7 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 pub(crate) fn validate(config: &Config, effective: &[Effective]) -> Vec<Problem> {
     let mut check = Check { effective, problems: Vec::new() };
-    let Config { store, http, engine, adapters, .. } = config;
+    let Config { node, store, redis, cluster, http, engine, adapters, .. } = config;
 
     check.range("store.shards", store.shards, 1..=4096);
     check.range("store.queue", store.queue, 64..=1 << 20);
@@ -36,8 +36,31 @@ pub(crate) fn validate(config: &Config, effective: &[Effective]) -> Vec<Problem>
     check.range("adapters.queue", adapters.queue, 1..=10_000_000);
     check.duration("adapters.stop_timeout", adapters.stop_timeout, Duration::ZERO..=DAY);
     check.duration("adapters.idle_timeout", adapters.idle_timeout, SECOND / 10..=365 * DAY);
+    check.range("node.weight", node.weight, 1..=10_000);
+    check.duration("redis.timeout", redis.timeout, SECOND / 10..=60 * SECOND);
+    check.duration("cluster.presence_ttl", cluster.presence_ttl, SECOND / 2..=300 * SECOND);
+    check.duration(
+        "cluster.presence_interval",
+        cluster.presence_interval,
+        SECOND / 20..=cluster.presence_ttl / 3,
+    );
+    check.duration("cluster.poll_interval", cluster.poll_interval, SECOND / 20..=cluster.presence_ttl);
+    check.duration("cluster.move_patience", cluster.move_patience, Duration::ZERO..=DAY);
     check.duration("shutdown_timeout", config.shutdown_timeout, Duration::ZERO..=DAY);
 
+    if redis.user.is_some() && redis.password_file.is_none() {
+        check.problem("redis.user", "expected redis.password_file with it, found none");
+    }
+    if redis.tls_certificate.is_some() != redis.tls_key.is_some() {
+        check.problem(
+            "redis.tls_certificate",
+            "expected redis.tls_key with it and the other way round, found one of them",
+        );
+    }
+    let tls_file = [&redis.tls_ca, &redis.tls_certificate, &redis.tls_key].iter().any(|file| file.is_some());
+    if tls_file && !redis.tls {
+        check.problem("redis.tls", "expected true, because a file for TLS is named; found false");
+    }
     if http.body_limit.0 > store.segment_size.0 / 4 {
         let message = format!(
             "expected at most a quarter of store.segment_size ({}), found {}: a request has to fit one file of the log",

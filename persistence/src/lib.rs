@@ -4,6 +4,7 @@
 //!
 //! - [`MemoryStore`] keeps everything in memory: the model without persistence.
 //! - [`EmbeddedStore`] keeps a mailbox log of its own and a SQLite database in one folder.
+//! - [`RedisStore`] keeps everything in Redis, for several nodes; [`RedisMembership`] says which of them are there.
 //! - [`LossyStore`] is for tests: it crashes at a chosen write and reopens with what was durable.
 //!
 //! All of them pass the one suite in [`conformance`].
@@ -17,8 +18,10 @@ pub mod lossy;
 pub mod membership;
 pub mod memory;
 pub mod port;
+pub mod redis;
 mod sync;
 
+pub use self::redis::{RedisConfig, RedisMembership, RedisStore, TlsConfig, Topology};
 pub use clock::{Clock, system_clock};
 pub use embedded::{EmbeddedConfig, EmbeddedStore, OpenReport, RepairReport, repair};
 pub use error::StoreError;

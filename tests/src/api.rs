@@ -35,10 +35,12 @@ pub struct Api {
 impl Api {
     /// At this address, with this token.
     pub fn new(url: &str, token: &str) -> Self {
-        // The client wants one even for plain HTTP; the first to install one wins.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = reqwest::Client::builder().timeout(TIMEOUT).no_proxy().build().expect("an HTTP client");
-        Api { client, url: url.to_owned(), token: token.to_owned() }
+        Api { client: client(TIMEOUT), url: url.to_owned(), token: token.to_owned() }
+    }
+
+    /// The same for those who would rather ask another node than wait longer than this.
+    pub fn impatient(&self, timeout: Duration) -> Self {
+        Api { client: client(timeout), ..self.clone() }
     }
 
     /// Its address.
@@ -122,6 +124,11 @@ impl Api {
         self.get("/api/v1/triggers").await
     }
 
+    /// The nodes of the cluster, as this one sees them.
+    pub async fn nodes(&self) -> Result<Vec<Value>, Failure> {
+        self.get("/api/v1/nodes").await
+    }
+
     /// The tree of actors.
     pub async fn tree(&self) -> Result<TreeNode, Failure> {
         self.get("/api/v1/tree").await
@@ -132,6 +139,12 @@ impl Api {
         let response = self.anonymous(Method::GET, "/health/ready").send().await.ok()?;
         response.json().await.ok()
     }
+}
+
+fn client(timeout: Duration) -> reqwest::Client {
+    // The client wants one even for plain HTTP; the first to install one wins.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder().timeout(timeout).no_proxy().build().expect("an HTTP client")
 }
 
 /// A CloudEvent with data.

@@ -9,11 +9,15 @@
     reason = "support of tests: what cannot go on says so by panicking"
 )]
 
+pub mod accounts;
 pub mod api;
 pub mod binary;
 pub mod chance;
 pub mod cli;
+pub mod cluster;
 pub mod disk;
+pub mod failover;
+pub mod machine;
 pub mod node;
 pub mod poll;
 pub mod sweep;

@@ -64,9 +64,14 @@ impl Place {
 
     /// Nodes deploy this definition.
     pub fn define(mut self, name: &str, source: &str) -> Self {
+        self.deploy(name, source);
+        self
+    }
+
+    /// Nodes that are started from now on deploy this definition.
+    pub fn deploy(&mut self, name: &str, source: &str) {
         let path = self.write(&format!("{name}.yaml"), source);
         self.packs.push(path);
-        self
     }
 
     /// Nodes keep their data on this disk.
@@ -198,17 +203,42 @@ impl Process {
         Node { process: self, api }
     }
 
+    /// Waits until it takes work, or has ended instead: how, and what it said.
+    ///
+    /// # Errors
+    /// When it ended.
+    pub async fn ready_or_ended(mut self) -> Result<Node, (ExitStatus, String)> {
+        let look = async |api: &Api| api.health().await?.ready.then(|| api.clone());
+        match self.look_for("a node that is ready", look).await {
+            Ok(api) => Ok(Node { process: self, api }),
+            Err(status) => Err((status, self.said())),
+        }
+    }
+
     async fn wait_for<T>(&mut self, what: &str, look: impl AsyncFn(&Api) -> Option<T>) -> T {
+        match self.look_for(what, look).await {
+            Ok(found) => found,
+            Err(status) => {
+                panic!("expected {what}, found that it has ended: {status}; it said:\n{}", self.said())
+            }
+        }
+    }
+
+    async fn look_for<T>(
+        &mut self,
+        what: &str,
+        look: impl AsyncFn(&Api) -> Option<T>,
+    ) -> Result<T, ExitStatus> {
         let began = std::time::Instant::now();
         loop {
             if let Some(api) = self.api()
                 && let Some(found) = look(&api).await
             {
-                return found;
+                return Ok(found);
             }
             let ended = self.child.try_wait().expect("a child can be waited for");
             if let Some(status) = ended {
-                panic!("expected {what}, found that it has ended: {status}; it said:\n{}", self.said());
+                return Err(status);
             }
             assert!(
                 began.elapsed() < START_LIMIT,

@@ -60,7 +60,7 @@ const BANS: &[(&str, &[&str])] = &[
     ("hyper", &["impresario", "impresario-tests"]),
     ("hyper-util", &["impresario", "impresario-tests"]),
     ("tower-http", &["impresario"]),
-    ("redis", &[]),
+    ("redis", &["impresario-persistence"]),
     ("rusqlite", &["impresario-persistence"]),
     ("jaq-core", &["impresario-model"]),
     ("clap", &["impresario"]),

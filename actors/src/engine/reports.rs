@@ -9,7 +9,7 @@ use impresario_model::definition::standard_error_kind;
 use impresario_model::entry::{ActivityOutcome, Body, Entry, ProcessEvent};
 use impresario_model::fault::{Fault, standard_type};
 use impresario_model::ids::ActorId;
-use impresario_persistence::Append;
+use impresario_persistence::{Append, StoreError};
 
 use super::flights::Flights;
 use crate::activity::{ActivityReport, Outcome, ReportSink, RunRequest};
@@ -126,7 +126,10 @@ async fn post_until_taken(post: &Post, batch: Vec<Append>) -> bool {
     loop {
         match post.append(batch.clone()).await {
             Ok(_) => return true,
-            Err(PostError::Store(error)) if error.passes() => tokio::time::sleep(AGAIN).await,
+            // Sent again, a report changes nothing.
+            Err(PostError::Store(error)) if error.passes() || matches!(error, StoreError::Behind(_)) => {
+                tokio::time::sleep(AGAIN).await
+            }
             Err(error) => {
                 // The store has failed for good, and the node with it; the next owner asks again.
                 tracing::error!(%error, "failed to make reports durable");

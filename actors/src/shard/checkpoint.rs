@@ -175,7 +175,9 @@ impl Shard {
                 Ok(())
             }
             Err(error) if error.passes() => {
-                tracing::warn!(shard = self.id().0, %error, "a checkpoint was not written; trying again");
+                if !matches!(error, StoreError::Away(_)) {
+                    tracing::warn!(shard = self.id().0, %error, "a checkpoint was not written; trying again");
+                }
                 let rows = flushing.rows.into_iter();
                 for (actor, row) in rows.filter(|(actor, _)| !self.remove.contains(actor)) {
                     self.parked.entry(actor).or_insert(row);

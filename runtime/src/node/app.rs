@@ -13,17 +13,21 @@ use impresario_actors::gate::Gate;
 use impresario_actors::hosts::{HostSpec, Hosts};
 use impresario_actors::post::Post;
 use impresario_actors::shard::ShardSettings;
-use impresario_config::{Config, StoreKind};
+use impresario_config::Config;
 use impresario_model::router::Window;
-use impresario_persistence::{EmbeddedConfig, EmbeddedStore, MemoryMembership, MemoryStore, Owner, Store};
+use impresario_persistence::{MemoryMembership, Owner};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
 use uuid::Uuid;
 
+use super::cluster::{Cluster, News};
 use super::deploy::{self, Deployment};
 use super::local::{Local, LocalArguments};
 use super::peers::Peers;
-use super::{NodeError, deploy::arm, store_folder};
+use super::{NodeError, deploy::arm, stores};
+use crate::cluster::lease::monotonic_ms;
+use crate::cluster::presence::Identity;
 use crate::cluster::{ClusterView, NodeRecord, NodeView};
 use crate::endpoint::Endpoint;
 use crate::http::{Door, TokenKeeper};
@@ -42,6 +46,7 @@ pub struct App {
     door: Door,
     keeper: Arc<TokenKeeper>,
     deployment: Deployment,
+    cluster: Option<Cluster>,
     stopping: Arc<AtomicBool>,
     /// Told when a client asks this node to leave.
     leave: mpsc::Receiver<()>,
@@ -59,35 +64,55 @@ impl App {
         let data = config.data.clone();
         make_private(&data)?;
         let door = Door::bind(config.http.clone()).await?;
-        let store = open_store(&config).await?;
-        let keeper = open_token(data.clone()).await?;
+        let identity =
+            Identity { node: config.node.name.as_str().to_owned(), incarnation: Uuid::new_v4().to_string() };
+        let (store, presence) = stores::open(&config, &identity, &door.url()).await?;
+        let keeper = Arc::new(open_token(data.clone()).await?);
+        if presence.is_some() {
+            // Without it this node could not call the others: better told now than at the first question.
+            keeper.token()?;
+        }
         let definitions = Arc::new(Definitions::new(config.engine.task_limit));
         deploy::load_stored(&store, &definitions).await?;
         deploy::load_packs(&store, &definitions, packs).await?;
         let stopping = Arc::new(AtomicBool::new(false));
         let post = Post::new(Arc::clone(&store), config.engine.backlog_limit as u64);
         let flights = Flights::default();
-        let gate = Gate::default();
+        let gate = presence.as_ref().map_or_else(Gate::default, |presence| {
+            let lease = Arc::clone(&presence.lease);
+            Gate::new(move || lease.holds(monotonic_ms()))
+        });
         let sink = Arc::new(LogSink::new(post.clone(), flights.clone(), Arc::clone(&stopping)));
         let hosts = Hosts::start(host_specs(&config)?, sink, gate.clone(), None).await?;
         let window = Window {
             millis: u64::try_from(config.engine.dedup_window.as_millis()).unwrap_or(u64::MAX),
             count: config.engine.dedup_limit,
         };
-        let node = config.node.name.as_str().to_owned();
-        let incarnation = Uuid::new_v4().to_string();
+        let news = News::new(Arc::clone(&store), Arc::clone(&definitions), Arc::clone(&keeper));
+        let store_clock = store.clock();
         let arguments = EngineArguments {
-            owner: Owner { node: node.clone(), incarnation: incarnation.clone() },
-            scope: Scope::All,
+            owner: Owner { node: identity.node.clone(), incarnation: identity.incarnation.clone() },
+            scope: if presence.is_some() { Scope::OnDemand } else { Scope::All },
             post: post.clone(),
-            kinds: Arc::new(BuiltinKinds::new(Arc::clone(&definitions), window)),
+            kinds: Arc::new(BuiltinKinds::new(Arc::clone(&definitions), window).refreshed_by(news.refresh())),
             runner: Arc::new(HostRunner::new(hosts.clone(), flights.clone(), gate, Arc::clone(&stopping))),
-            clock: Clock::system(),
+            // Timers go by the clock that stamps the entries, whatever the clock of this machine does.
+            clock: Clock::new(move || store_clock()),
             settings: shard_settings(&config),
             tick: TICK,
         };
         let engine = Engine::start(arguments, None).await?;
         let deployment = arm(&post, &definitions).await?;
+        let cluster = match presence {
+            None => None,
+            Some(presence) => {
+                keeper.share(Arc::clone(&store), &identity.node).await?;
+                let hosts = Some(hosts.clone());
+                let with = (engine.clone(), flights, hosts, news.refresh());
+                Some(Cluster::join(&config, &identity, presence, with))
+            }
+        };
+        let (drain, leave) = mpsc::channel(1);
         let started = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
         let record = NodeRecord {
             url: door.url(),
@@ -95,20 +120,29 @@ impl App {
             started: u64::try_from(started.as_millis()).unwrap_or(u64::MAX),
             ..NodeRecord::default()
         };
-        let me = NodeView { name: node.clone(), incarnation, alive: true, record };
-        let (drain, leave) = mpsc::channel(1);
+        let alone = || NodeView {
+            name: identity.node.clone(),
+            incarnation: identity.incarnation.clone(),
+            alive: true,
+            record,
+        };
         let local = Local::new(LocalArguments {
-            node,
+            node: identity.node.clone(),
             engine: engine.clone(),
             hosts: hosts.clone(),
             definitions,
-            view: watch::channel(ClusterView::alone(me, store.shards())).1,
+            view: match &cluster {
+                Some(cluster) => cluster.registry.view(),
+                None => watch::channel(ClusterView::alone(alone(), store.shards())).1,
+            },
             peers: Peers::new(keeper.token().unwrap_or_default())?,
-            membership: Arc::new(MemoryMembership::new(store.clock())),
+            membership: match &cluster {
+                Some(cluster) => Arc::clone(&cluster.presence.membership),
+                None => Arc::new(MemoryMembership::new(store.clock())),
+            },
             drain,
         });
-        let keeper = Arc::new(keeper);
-        Ok(App { config, engine, hosts, local, door, keeper, deployment, stopping, leave, began })
+        Ok(App { config, engine, hosts, local, door, keeper, deployment, cluster, stopping, leave, began })
     }
 
     /// Serves until the process is asked to stop, or cannot go on.
@@ -127,11 +161,11 @@ impl App {
         let data = &self.config.data;
         endpoint.publish(data).map_err(|source| NodeError::Data { path: data.clone(), source })?;
         let (close, closed) = oneshot::channel::<()>();
-        let door = self.door.serve(Arc::new(self.local.clone()), Arc::clone(&self.keeper), async {
-            // A dropped sender closes the door too.
-            let _ = closed.await;
-        });
-        let mut door = std::pin::pin!(door);
+        let mut door =
+            tokio::spawn(self.door.serve(Arc::new(self.local.clone()), Arc::clone(&self.keeper), async {
+                // A dropped sender closes the door too.
+                let _ = closed.await;
+            }));
         let mut stop = std::pin::pin!(stop_signal());
         let mut ready = std::pin::pin!(crate::banner::when_ready(
             &self.engine,
@@ -144,7 +178,7 @@ impl App {
         let mut told = false;
         let escalated = loop {
             tokio::select! {
-                () = &mut door => break None,
+                _ = &mut door => break None,
                 () = &mut ready, if !told => told = true,
                 Some(()) = self.leave.recv() => break None,
                 result = &mut stop => match result {
@@ -152,42 +186,57 @@ impl App {
                     Err(error) => break Some(format!("signals cannot be received: {error}")),
                 },
                 reason = self.engine.ended() => break Some(reason),
+                reason = replaced(self.cluster.as_ref()) => break Some(reason),
             }
         };
-        endpoint.withdraw(data);
         if escalated.is_none() {
             tracing::info!(
                 "stopping: work in flight is finished, nothing new is started; once more cuts it off"
             );
         }
-        let drained = drain(&self.engine, &self.hosts, &self.stopping, close, door);
+        let leaving = async {
+            self.stopping.store(true, Ordering::Release);
+            if let Some(cluster) = &self.cluster {
+                // The door stays open meanwhile: what comes in goes to whoever has the shard.
+                cluster.give_away(self.config.shutdown_timeout).await;
+            }
+            endpoint.withdraw(data);
+            drain(&self.engine, &self.hosts, close, door).await;
+            if let Some(cluster) = &self.cluster {
+                cluster.leave().await;
+            }
+        };
         let limit = self.config.shutdown_timeout + Duration::from_secs(5);
         tokio::select! {
-            result = tokio::time::timeout(limit, drained) => match result {
+            result = tokio::time::timeout(limit, leaving) => match result {
                 Ok(()) => tracing::info!("stopped"),
                 Err(_) => tracing::warn!("stopped before everything was stored; the next start replays the rest"),
             },
             () = insisted() => tracing::warn!("cut off; the next start replays the rest"),
         }
+        endpoint.withdraw(data);
         escalated.map_or(Ok(()), |reason| Err(NodeError::Escalated(reason)))
     }
 }
 
+/// Resolves once another node has this one's name, with the reason to end.
+async fn replaced(cluster: Option<&Cluster>) -> String {
+    match cluster {
+        Some(cluster) => cluster.replaced().await,
+        None => std::future::pending().await,
+    }
+}
+
 /// Friendly stop: the door first, then what is in flight, then the shards.
-async fn drain(
-    engine: &Engine,
-    hosts: &Hosts,
-    stopping: &AtomicBool,
-    close: oneshot::Sender<()>,
-    door: std::pin::Pin<&mut impl Future<Output = ()>>,
-) {
+async fn drain(engine: &Engine, hosts: &Hosts, close: oneshot::Sender<()>, mut door: JoinHandle<()>) {
     // The door may have ended by itself, and then nobody receives this.
     let _ = close.send(());
-    stopping.store(true, Ordering::Release);
     hosts.stop().await;
     engine.stop().await;
     // Requests that still wait for an answer get none from a stopped engine; they do not keep the node.
-    let _ = tokio::time::timeout(Duration::from_secs(1), door).await;
+    if tokio::time::timeout(Duration::from_secs(1), &mut door).await.is_err() {
+        door.abort();
+    }
 }
 
 /// Resolves at an interrupt from the keyboard or a request to terminate.
@@ -214,33 +263,13 @@ fn make_private(data: &Path) -> Result<(), NodeError> {
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(data).map_err(failed)
 }
 
-async fn open_store(config: &Config) -> Result<Arc<dyn Store>, NodeError> {
-    let store = config.store.clone();
-    let folder = store_folder(config);
-    let open = move || -> Result<Arc<dyn Store>, NodeError> {
-        match store.kind {
-            StoreKind::Redis => Err(NodeError::System("the shared store is not served yet".to_owned())),
-            StoreKind::Memory => Ok(Arc::new(MemoryStore::new(store.shards))),
-            StoreKind::Embedded => {
-                let config = EmbeddedConfig {
-                    segment_bytes: store.segment_size.0,
-                    queue_entries_max: store.queue,
-                    ..EmbeddedConfig::new(folder, store.shards)
-                };
-                let opened = EmbeddedStore::open(config)?;
-                tracing::debug!(report = ?opened.report(), "opened the store");
-                Ok(Arc::new(opened))
-            }
-        }
-    };
-    blocking(open).await?
-}
-
 async fn open_token(data: PathBuf) -> Result<TokenKeeper, NodeError> {
     Ok(blocking(move || TokenKeeper::open(&data)).await??)
 }
 
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, NodeError> {
+pub(super) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, NodeError> {
     tokio::task::spawn_blocking(work)
         .await
         .map_err(|error| NodeError::System(format!("a part of the start failed: {error}")))

@@ -1,6 +1,7 @@
 //! The node: parse, build, run, drain.
 
 mod app;
+mod cluster;
 mod deploy;
 mod instances;
 mod local;
@@ -9,6 +10,7 @@ mod members;
 mod peers;
 mod reach;
 mod refusal;
+mod stores;
 #[cfg(test)]
 mod test_store;
 mod tree;

@@ -12,11 +12,11 @@
 mod bare;
 mod events;
 mod instances;
-mod machine;
 mod report;
 mod waiting;
 mod wire;
 
+use impresario_tests::machine;
 use report::Report;
 
 // As the node has it, so that the bare server is no worse off.

@@ -7,9 +7,9 @@ use impresario_tests::poll::eventually;
 
 use crate::Options;
 use crate::events::host;
-use crate::machine::{folder_bytes, resident};
 use crate::report::Report;
 use crate::wire::{Amount, Template, digits, load};
+use impresario_tests::machine::{folder_bytes, resident};
 
 const LIMIT: Duration = Duration::from_secs(600);
 

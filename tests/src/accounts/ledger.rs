@@ -1,25 +1,26 @@
-//! The ledger: what the activities say of themselves, outside of the node.
+//! The ledger: what the activities say of themselves, outside of the nodes.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 /// What the ledger holds of one activity of one order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Work {
+pub struct Work {
     /// The idempotency keys that it was started with.
-    pub(super) keys: Vec<String>,
+    pub keys: Vec<String>,
     /// The tokens of the attempts that began, in order.
-    pub(super) begun: Vec<String>,
+    pub begun: Vec<String>,
     /// The tokens of the attempts that ended.
-    pub(super) ended: Vec<String>,
+    pub ended: Vec<String>,
 }
 
 /// By order and task.
-pub(super) type Ledger = BTreeMap<(String, String), Work>;
+pub type Ledger = BTreeMap<(String, String), Work>;
 
 /// Reads the ledger; a line that is not whole is a mistake of the ledger.
-pub(super) fn read(path: &Path) -> Ledger {
-    let text = std::fs::read_to_string(path).expect("the activities wrote a ledger");
+pub fn read(path: &Path) -> Ledger {
+    // None has run yet if it is not there.
+    let text = std::fs::read_to_string(path).unwrap_or_default();
     let mut ledger = Ledger::new();
     for line in text.lines() {
         let words: Vec<&str> = line.split(' ').collect();

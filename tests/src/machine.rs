@@ -17,6 +17,13 @@ pub fn describe() -> String {
     format!("{cores} cores of {}, {} GiB, Linux {}", model.trim(), memory >> 20, kernel.trim())
 }
 
+/// The day in UTC, as `date` writes it.
+pub fn today() -> String {
+    let output = std::process::Command::new("date").args(["-u", "+%F"]).output();
+    let said = output.map(|output| output.stdout).unwrap_or_default();
+    String::from_utf8_lossy(&said).trim().to_owned()
+}
+
 /// The resident memory of a process, in bytes.
 pub fn resident(pid: u32) -> u64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();

@@ -1,18 +1,18 @@
-//! What the sweep runs: a process of five activities, three restartable and two not, each of which notes its begin
+//! What the trials run: a process of five activities, three restartable and two not, each of which notes its begin
 //! and its end in the ledger.
 
 use std::path::Path;
 
 /// The definition's name.
-pub(super) const NAME: &str = "sweep/five";
+pub const NAME: &str = "sweep/five";
 /// The type of the events that order an instance.
-pub(super) const EVENT: &str = "sweep.order";
+pub const EVENT: &str = "sweep.order";
 /// The activities, and whether each is restartable.
-pub(super) const TASKS: [(&str, bool); 5] =
+pub const TASKS: [(&str, bool); 5] =
     [("reserve", true), ("charge", false), ("pack", true), ("ship", false), ("report", true)];
 
 /// Each line is one write to a file that is opened to append, so lines of different programs do not mix.
-pub(super) const SCRIPT: &str = r#"#!/bin/sh
+pub const SCRIPT: &str = r#"#!/bin/sh
 # mark.sh LEDGER TASK ORDER SECONDS
 mark() {
     printf '%s %s %s %s %s %s\n' "$1" "$3" "$2" \
@@ -25,7 +25,7 @@ mark end "$2" "$3"
 "#;
 
 /// The definition. `charge` lies in a `try` that catches everything: an interruption must not be caught.
-pub(super) fn definition(script: &Path, ledger: &Path) -> String {
+pub fn definition(script: &Path, ledger: &Path) -> String {
     let (script, ledger) = (script.display(), ledger.display());
     let shell = |task: &str| {
         format!(

@@ -1,0 +1,149 @@
+//! A lane: one server to talk to, for the shards that live there.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use redis::{Cmd, Value};
+use tokio::time::Instant;
+
+use super::config::RedisConfig;
+use super::held::{Acknowledged, Logs};
+use super::keys::Keys;
+use super::link::Link;
+use super::live::{Live, Trouble};
+use super::reply::{self, Reply};
+use super::writer::Queue;
+use crate::StoreError;
+use crate::port::{Result, ShardId};
+use crate::sync::lock;
+
+/// For how long the server is asked at once whether the replicas have it: nothing else is answered meanwhile.
+const REPLICAS_STEP: Duration = Duration::from_millis(20);
+
+/// One server to talk to.
+pub(super) struct Lane {
+    pub(super) config: Arc<RedisConfig>,
+    pub(super) keys: Keys,
+    pub(super) tag: String,
+    /// Which set of data the environment is.
+    pub(super) dataset: String,
+    /// The shards that live there.
+    pub(super) shards: Vec<ShardId>,
+    pub(super) link: Link,
+    pub(super) logs: Arc<Logs>,
+    pub(super) acknowledged: Arc<Mutex<Acknowledged>>,
+    pub(super) queue: Arc<Queue>,
+    /// Told when there is another shard to follow.
+    pub(super) follow: tokio::sync::Notify,
+    /// Why nothing new is taken although the server answers: too few replicas have what they should.
+    pub(super) short: Mutex<Option<String>>,
+    pub(super) standing: Arc<dyn Fn(crate::port::Standing) + Send + Sync>,
+}
+
+impl Lane {
+    /// The connection of now.
+    pub(super) fn live(&self) -> Result<Live> {
+        let live = self.link.live()?;
+        match &*lock(&self.short) {
+            Some(reason) => Err(StoreError::Away(reason.clone())),
+            None => Ok(live),
+        }
+    }
+
+    /// Asks something that changes nothing.
+    pub(super) async fn look(&self, question: &Cmd) -> Result<Reply> {
+        let live = self.link.live()?;
+        let answer = live.ask(question).await.map_err(|trouble| self.trouble(&live, trouble))?;
+        let (word, reply) = reply::open(answer)?;
+        if word == "gone" { Err(self.gone(&live)) } else { Ok(reply) }
+    }
+
+    /// Like [`Lane::look`], for many plain commands.
+    pub(super) async fn look_all(&self, questions: &redis::Pipeline) -> Result<Vec<Value>> {
+        let live = self.link.live()?;
+        live.ask_all(questions).await.map_err(|trouble| self.trouble(&live, trouble))
+    }
+
+    fn trouble(&self, live: &Live, trouble: Trouble) -> StoreError {
+        if let Trouble::Lost(reason) = &trouble {
+            self.link.fault(live.generation, reason);
+        }
+        trouble.into_store()
+    }
+
+    /// Has a change carried out, and waits until it is as durable as was asked for. Once it was sent it is sent until it
+    /// is answered; so it must be one that is harmless to repeat.
+    pub(super) async fn change(&self, change: &Cmd) -> Result<(String, Reply)> {
+        let mut live = self.live()?;
+        loop {
+            let done = async {
+                let answer = live.ask(change).await?;
+                self.replicate(&live).await?;
+                Ok(answer)
+            };
+            match done.await {
+                Ok(answer) => {
+                    let (word, reply) = reply::open(answer)?;
+                    return if word == "gone" { Err(self.gone(&live)) } else { Ok((word, reply)) };
+                }
+                Err(Trouble::Refused(error)) => return Err(error),
+                Err(Trouble::Lost(reason)) => self.link.fault(live.generation, &reason),
+            }
+            live = self.link.wait().await.ok_or_else(closed)?;
+        }
+    }
+
+    /// What to answer when the environment has vanished from a server that was good: the next greeting says it too.
+    pub(super) fn gone(&self, live: &Live) -> StoreError {
+        let reason = gone(&self.config.environment);
+        self.link.fault(live.generation, &reason);
+        StoreError::Away(reason)
+    }
+
+    /// Waits until the replicas have what this connection wrote. Nothing new is taken when that takes long.
+    pub(super) async fn replicate(&self, live: &Live) -> std::result::Result<(), Trouble> {
+        let wanted = self.config.replicas;
+        if wanted == 0 {
+            return Ok(());
+        }
+        let mut wait = redis::cmd("WAIT");
+        wait.arg(wanted).arg(u64::try_from(REPLICAS_STEP.as_millis()).unwrap_or(1));
+        let since = Instant::now();
+        let mut told = false;
+        let result = loop {
+            let found = match live.ask_within(&wait, REPLICAS_STEP).await {
+                Ok(Value::Int(found)) => found,
+                Ok(other) => break Err(Trouble::Refused(reply::strange(&other))),
+                Err(trouble) => break Err(trouble),
+            };
+            if found >= i64::from(wanted) {
+                break Ok(());
+            }
+            if !told && since.elapsed() > self.config.timeout {
+                let reason =
+                    format!("{wanted} replicas must have each write, and {found} answer: start the others");
+                *lock(&self.short) = Some(reason.clone());
+                (self.standing)(crate::port::Standing::Away(reason));
+                told = true;
+            }
+        };
+        if told {
+            *lock(&self.short) = None;
+            if result.is_ok() {
+                (self.standing)(crate::port::Standing::Up);
+            }
+        }
+        result
+    }
+}
+
+pub(super) fn closed() -> StoreError {
+    StoreError::Failed("the store was closed before the server had answered".to_owned())
+}
+
+pub(super) fn gone(environment: &str) -> String {
+    format!(
+        "the environment '{environment}' is no longer on the server: it was flushed, or the server started without its \
+         data. Restore the data and the store goes on"
+    )
+}

@@ -1,0 +1,336 @@
+//! Appends: what waits is sent as one batch, one batch at a time, and each is sent until it is answered.
+//!
+//! The server remembers the last batch of each writer, so that a batch whose answer was lost is carried out once, and
+//! the order of everything that this node appends is that of the calls.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use futures_util::future::{BoxFuture, FutureExt, ready};
+use redis::Cmd;
+use tokio::sync::{Notify, oneshot};
+use tokio::time::timeout;
+
+use super::held::Entry;
+use super::lane::{Lane, closed};
+use super::live::{Trouble, chance};
+use super::{keys, library, reply};
+use crate::StoreError;
+use crate::port::{Append, Epoch, Offset, Result, ShardId};
+use crate::sync::lock;
+
+/// One batch has at most so many entries and bytes, unless a single append has more.
+const BATCH_ENTRIES: usize = 1000;
+const BATCH_BYTES: usize = 4 * 1024 * 1024;
+/// What may wait.
+const QUEUE_BYTES: usize = 64 * 1024 * 1024;
+
+/// One append that waits for its turn.
+struct Waiting {
+    fence: Option<Epoch>,
+    entries: Vec<Append>,
+    bytes: usize,
+    answer: oneshot::Sender<Result<Vec<Offset>>>,
+}
+
+/// What waits to be appended.
+pub(super) struct Queue {
+    inner: Mutex<Inner>,
+    ready: Notify,
+    entries_max: usize,
+}
+
+#[derive(Default)]
+struct Inner {
+    waiting: VecDeque<Waiting>,
+    entries: usize,
+    bytes: usize,
+    closed: bool,
+}
+
+impl Queue {
+    pub(super) fn new(entries_max: usize) -> Self {
+        Queue { inner: Mutex::default(), ready: Notify::new(), entries_max }
+    }
+
+    /// Takes a place for an append; the place is taken when this returns.
+    pub(super) fn push(
+        &self,
+        entries: Vec<Append>,
+        fence: Option<Epoch>,
+    ) -> BoxFuture<'static, Result<Vec<Offset>>> {
+        let bytes = entries.iter().map(|entry| entry.bytes.len()).sum();
+        let (answer, answered) = oneshot::channel();
+        {
+            let mut inner = lock(&self.inner);
+            if inner.closed {
+                return ready(Err(closed())).boxed();
+            }
+            let full = inner.entries + entries.len() > self.entries_max || inner.bytes + bytes > QUEUE_BYTES;
+            // What is larger than the whole queue passes alone.
+            if full && !inner.waiting.is_empty() {
+                return ready(Err(StoreError::Busy)).boxed();
+            }
+            inner.entries += entries.len();
+            inner.bytes += bytes;
+            inner.waiting.push_back(Waiting { fence, entries, bytes, answer });
+        }
+        self.ready.notify_one();
+        async move { answered.await.unwrap_or_else(|_| Err(closed())) }.boxed()
+    }
+
+    /// Takes nothing more; what waits is still written.
+    pub(super) fn close(&self) {
+        lock(&self.inner).closed = true;
+        self.ready.notify_one();
+    }
+
+    fn is_closed(&self) -> bool {
+        lock(&self.inner).closed
+    }
+
+    /// What waits, as much as fits a batch; nothing once the queue is closed and empty.
+    async fn take(&self) -> Vec<Waiting> {
+        loop {
+            {
+                let mut inner = lock(&self.inner);
+                let (mut entries, mut bytes) = (0, 0);
+                let mut count = 0;
+                for next in &inner.waiting {
+                    entries += next.entries.len();
+                    bytes += next.bytes;
+                    if count > 0 && (entries > BATCH_ENTRIES || bytes > BATCH_BYTES) {
+                        break;
+                    }
+                    count += 1;
+                }
+                if count > 0 {
+                    let taken: Vec<Waiting> = inner.waiting.drain(..count).collect();
+                    inner.entries -= taken.iter().map(|taken| taken.entries.len()).sum::<usize>();
+                    inner.bytes -= taken.iter().map(|taken| taken.bytes).sum::<usize>();
+                    return taken;
+                }
+                if inner.closed {
+                    return Vec::new();
+                }
+            }
+            self.ready.notified().await;
+        }
+    }
+
+    /// Answers everything of the owner of a shard that still waits.
+    pub(super) fn refuse_fenced(&self, shard: ShardId, error: &StoreError) {
+        let mut inner = lock(&self.inner);
+        let all = std::mem::take(&mut inner.waiting);
+        let (refused, kept): (VecDeque<_>, VecDeque<_>) = all.into_iter().partition(|waiting| {
+            waiting.fence.is_some() && waiting.entries.first().is_some_and(|entry| entry.shard == shard)
+        });
+        inner.waiting = kept;
+        inner.entries -= refused.iter().map(|refused| refused.entries.len()).sum::<usize>();
+        inner.bytes -= refused.iter().map(|refused| refused.bytes).sum::<usize>();
+        drop(inner);
+        for waiting in refused {
+            let _ = waiting.answer.send(Err(error.clone()));
+        }
+    }
+}
+
+/// The writer of a lane.
+pub(super) struct Writer {
+    lane: Arc<Lane>,
+    /// Where the server remembers the last batch.
+    memory: String,
+    number: u64,
+}
+
+impl Writer {
+    pub(super) fn new(lane: Arc<Lane>) -> Self {
+        let memory = format!("{}:writer:{:016x}{:016x}", lane.tag, chance(), chance());
+        Writer { lane, memory, number: 0 }
+    }
+
+    /// Writes until the queue is closed and empty, then closes the link.
+    pub(super) async fn run(mut self) {
+        loop {
+            let batch = self.lane.queue.take().await;
+            if batch.is_empty() {
+                break;
+            }
+            self.number += 1;
+            let (command, shards) = self.command(&batch);
+            match self.send(&command).await {
+                Ok(line) => self.answer(batch, &shards, &line),
+                Err(error) => answer_all(batch, &error),
+            }
+        }
+        self.lane.link.close();
+    }
+
+    /// The batch as one call, and the shards in the order in which it names them.
+    fn command(&self, batch: &[Waiting]) -> (Cmd, Vec<ShardId>) {
+        let mut shards = Vec::new();
+        let mut places = HashMap::new();
+        for entry in batch.iter().flat_map(|waiting| &waiting.entries) {
+            places.entry(entry.shard).or_insert_with(|| {
+                shards.push(entry.shard);
+                shards.len()
+            });
+        }
+        let mut call = library::call("append", &[&self.memory]);
+        call.arg(self.number).arg(shards.len());
+        for shard in &shards {
+            call.arg(self.lane.keys.stem(*shard));
+        }
+        for waiting in batch {
+            match waiting.fence {
+                Some(epoch) => call.arg(epoch.0),
+                None => call.arg(""),
+            };
+            call.arg(waiting.entries.len());
+            for entry in &waiting.entries {
+                let place = places.get(&entry.shard).copied().unwrap_or(0);
+                call.arg(place).arg(crc32fast::hash(&entry.bytes)).arg(entry.bytes.as_ref());
+            }
+        }
+        (call, shards)
+    }
+
+    /// Sends a batch until it is answered.
+    async fn send(&self, command: &Cmd) -> Result<String> {
+        loop {
+            let wait = self.lane.link.wait();
+            // After the store was closed nobody waits long for a server that is away.
+            let live = if self.lane.queue.is_closed() {
+                timeout(self.lane.config.timeout, wait).await.ok().flatten()
+            } else {
+                wait.await
+            };
+            let live = live.ok_or_else(closed)?;
+            let done = async {
+                let answer = live.ask(command).await?;
+                self.lane.replicate(&live).await?;
+                Ok(answer)
+            };
+            match done.await {
+                Ok(answer) => {
+                    let (word, mut reply) = reply::open(answer)?;
+                    if word == "ok" {
+                        return reply.text();
+                    }
+                    // Waits for the environment to be there again: this batch may have been carried out before.
+                    self.lane.gone(&live);
+                }
+                Err(Trouble::Refused(error)) => return Err(error),
+                Err(Trouble::Lost(reason)) => self.lane.link.fault(live.generation, &reason),
+            }
+        }
+    }
+
+    fn answer(&self, batch: Vec<Waiting>, shards: &[ShardId], line: &str) {
+        let Some((mut next, fenced)) = parse(line, shards) else {
+            let error = StoreError::Corrupt(format!("expected offsets from the server, found '{line}'"));
+            return answer_all(batch, &error);
+        };
+        let mut taken: HashMap<ShardId, Vec<Entry>> = HashMap::new();
+        let mut answers = Vec::with_capacity(batch.len());
+        for (part, waiting) in batch.into_iter().enumerate() {
+            if fenced.contains(&part) {
+                answers.push((waiting.answer, Err(StoreError::Fenced)));
+                continue;
+            }
+            let mut offsets = Vec::with_capacity(waiting.entries.len());
+            for Append { shard, bytes } in waiting.entries {
+                let Some((offset, number)) = next.get_mut(&shard) else { continue };
+                offsets.push(*offset);
+                taken.entry(shard).or_default().push(Entry { offset: *offset, number: *number, bytes });
+                *offset = Offset(offset.0 + 1);
+                *number += 1;
+            }
+            answers.push((waiting.answer, Ok(offsets)));
+        }
+        {
+            let mut acknowledged = lock(&self.lane.acknowledged);
+            for (shard, entries) in &taken {
+                for entry in entries {
+                    acknowledged.push(*shard, entry.clone());
+                }
+            }
+        }
+        // Before the answers: whoever has one finds the head where it says.
+        for (shard, entries) in taken {
+            let last = entries.last().map_or(Offset::ZERO, |entry| entry.offset);
+            self.lane.logs.extend(shard, entries);
+            self.lane.logs.moved(shard, last);
+        }
+        for (answer, result) in answers {
+            let _ = answer.send(result);
+        }
+    }
+}
+
+fn answer_all(batch: Vec<Waiting>, error: &StoreError) {
+    for waiting in batch {
+        let _ = waiting.answer.send(Err(error.clone()));
+    }
+}
+
+/// The next place in each log: offset and number.
+type Places = HashMap<ShardId, (Offset, u64)>;
+
+/// The first place of each shard, and the parts that were refused.
+pub(super) fn parse(line: &str, shards: &[ShardId]) -> Option<(Places, Vec<usize>)> {
+    let (places, fenced) = line.split_once('|')?;
+    let mut next = HashMap::new();
+    for (shard, place) in shards.iter().zip(places.split(' ')) {
+        let mut numbers = place.split(':').map(str::parse::<u64>);
+        let (millis, sequence, number) =
+            (numbers.next()?.ok()?, numbers.next()?.ok()?, numbers.next()?.ok()?);
+        next.insert(*shard, (keys::offset(millis, sequence)?, number));
+    }
+    let fenced = fenced
+        .split(' ')
+        .filter(|part| !part.is_empty())
+        .map(str::parse)
+        .collect::<std::result::Result<_, _>>();
+    (next.len() == shards.len()).then_some((next, fenced.ok()?))
+}
+
+/// The entries of a fenced append, as any other.
+pub(super) fn of_one_shard(shard: ShardId, batch: Vec<Bytes>) -> Vec<Append> {
+    batch.into_iter().map(|bytes| Append { shard, bytes }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_answer_to_a_batch_is_taken_apart() {
+        let shards = [ShardId(3), ShardId(1)];
+        let (next, fenced) = parse("1000:5:7 1001:0:1|0 12", &shards).unwrap();
+        assert_eq!(next[&ShardId(3)], (Offset::new(1000, 5), 7));
+        assert_eq!(next[&ShardId(1)], (Offset::new(1001, 0), 1));
+        assert_eq!(fenced, [0, 12]);
+        assert_eq!(parse("1000:5:7 1001:0:1|", &shards).unwrap().1, [0usize; 0]);
+        for bad in ["", "1000:5:7|", "1000:5 1:1:1|", "a:b:c 1:1:1|", "1:1:1 1:1:1"] {
+            assert!(parse(bad, &shards).is_none(), "{bad}");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_queue_is_bounded_and_answers_at_once() {
+        let queue = Queue::new(2);
+        let entry = || vec![Append { shard: ShardId(0), bytes: Bytes::from_static(b"1") }];
+        let _one = queue.push(entry(), None);
+        let two = queue.push(entry(), Some(Epoch(1)));
+        assert_eq!(queue.push(entry(), None).await, Err(StoreError::Busy));
+        queue.refuse_fenced(ShardId(0), &StoreError::Fenced);
+        assert_eq!(two.await, Err(StoreError::Fenced));
+        let _three = queue.push(entry(), None);
+        assert_eq!(queue.take().await.len(), 2);
+        queue.close();
+        assert!(queue.take().await.is_empty());
+        assert!(queue.push(entry(), None).await.is_err());
+    }
+}

@@ -1,0 +1,11 @@
+//! Nodes that share a store: everything that can break is broken under load, and the accounts have to agree.
+//!
+//! At full length, with a table: `cargo run -p impresario-tests --bin nemesis -- --full`.
+
+#![expect(clippy::expect_used, reason = "a test stops at the first surprise")]
+
+mod failover;
+mod identity;
+mod models;
+mod nemesis;
+mod wrong_stores;
