@@ -155,6 +155,8 @@ fn find<'v>(view: &'v ClusterView, name: &str) -> Result<&'v NodeView, Refusal> 
 }
 
 fn unknown(view: &ClusterView, name: &str) -> Refusal {
-    let known: Vec<&str> = view.nodes.iter().map(|node| node.name.as_str()).collect();
+    // The view may still have one that was forgotten a moment ago.
+    let known = view.nodes.iter().map(|node| node.name.as_str()).filter(|known| *known != name);
+    let known: Vec<&str> = known.collect();
     Refusal::NotFound(format!("expected a node of the cluster, found '{name}'; known: {}", known.join(", ")))
 }
