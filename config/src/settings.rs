@@ -25,7 +25,7 @@ settings! {
     node: Node {
         /// The node's name in logs and lists, its own among the nodes of its environment. `auto` is the host name.
         name: Name = "auto";
-        /// Where it stands. When a node is gone, its work goes to nodes of the same site before all others.
+        /// Where it stands. When a node is gone, its work goes to nodes of the same site first.
         site: Option<Name> = "none";
         /// What else is to be known of it.
         labels: Labels = "none";

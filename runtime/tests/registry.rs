@@ -17,7 +17,7 @@ use impresario_actors::engine::{Engine, EngineArguments, Flights, Scope};
 use impresario_actors::post::Post;
 use impresario_actors::shard::{NotRun, Runner, ShardSettings};
 use impresario_model::router::Window;
-use impresario_persistence::{MemoryMembership, MemoryStore, Owner, Store};
+use impresario_persistence::{Membership, MemoryMembership, MemoryStore, Owner, Store};
 use tokio::time::Instant;
 
 const SHARDS: u16 = 16;
@@ -194,4 +194,50 @@ async fn a_name_is_one_nodes_at_a_time() {
     assert!(refused.contains("the node name 'a' is taken"), "{refused}");
     first.leave().await;
     site.node("a", None).await.leave().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_makes_no_progress_is_not_kept_alive() {
+    let site = Site::new();
+    let identity = Identity { node: "wedged".to_owned(), incarnation: "wedged-1".to_owned() };
+    let wedged_after = 5 * TTL;
+    let settings = PresenceSettings { ttl: TTL, interval: TTL / 4, poll: POLL, wedged_after };
+    let presence = Presence::start_here(
+        Arc::clone(&site.membership) as _,
+        identity,
+        NodeRecord::default(),
+        settings,
+        Arc::clone(&site.monotonic),
+    );
+    let presence = presence.await.unwrap();
+    let alive = async || site.membership.census().await.unwrap().members[0].alive;
+    // It beats for a while, which is more than one presence.
+    for _ in 0..8 {
+        presence.beat((site.monotonic)());
+        tokio::time::sleep(TTL / 2).await;
+        assert!(alive().await);
+    }
+    tokio::time::sleep(wedged_after + TTL + POLL).await;
+    assert!(!alive().await, "its thread goes on, and the node does not");
+    assert!(!presence.lease.holds((site.monotonic)()));
+    presence.beat((site.monotonic)());
+    tokio::time::sleep(TTL / 2).await;
+    assert!(alive().await, "it is back with its next sign of life");
+}
+
+#[tokio::test(start_paused = true)]
+async fn work_stays_at_its_site_as_far_as_that_is_fair() {
+    let site = Site::new();
+    let (a, b) = (site.node("north-1", Some("north")).await, site.node("north-2", Some("north")).await);
+    let (c, d) = (site.node("south-1", Some("south")).await, site.node("south-2", Some("south")).await);
+    let all = ["north-1", "north-2", "south-1", "south-2"].map(|name| (name, 4..=4));
+    site.until(Duration::from_secs(30), &all).await;
+    a.kill();
+    // The fair share of three nodes is five and a third: the one at the same site has it filled first.
+    let rest = [("north-2", 6..=6), ("south-1", 5..=5), ("south-2", 5..=5)];
+    site.until(Duration::from_secs(4), &rest).await;
+    b.kill();
+    site.until(Duration::from_secs(6), &[("south-1", 8..=8), ("south-2", 8..=8)]).await;
+    c.leave().await;
+    d.leave().await;
 }

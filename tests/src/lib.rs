@@ -19,5 +19,6 @@ pub mod disk;
 pub mod failover;
 pub mod machine;
 pub mod node;
+pub mod ownership;
 pub mod poll;
 pub mod sweep;

@@ -175,7 +175,9 @@ impl Shard {
                 Ok(())
             }
             Err(error) if error.passes() => {
-                tracing::warn!(shard = self.id().0, %error, "a checkpoint was not written; trying again");
+                if !matches!(error, StoreError::Away(_)) {
+                    tracing::warn!(shard = self.id().0, %error, "a checkpoint was not written; trying again");
+                }
                 let rows = flushing.rows.into_iter();
                 for (actor, row) in rows.filter(|(actor, _)| !self.remove.contains(actor)) {
                     self.parked.entry(actor).or_insert(row);
@@ -197,7 +199,13 @@ impl Shard {
         self.last_groom = now;
         let before = now.saturating_sub(self.with.settings.retention.as_millis() as u64);
         match self.store.groom(self.id(), self.epoch, before, GROOM_LIMIT).await {
-            Ok(_) => Ok(()),
+            Ok(removed) => {
+                if removed == GROOM_LIMIT {
+                    // There is more: the next tick goes on, so that a high rate is kept up with.
+                    self.last_groom = now.saturating_sub(GROOM_EVERY_MS);
+                }
+                Ok(())
+            }
             Err(error) if error.passes() => Ok(()),
             Err(error) => Err(error),
         }

@@ -158,6 +158,8 @@ impl Shard {
 
     fn later(&self, error: StoreError) -> Result<bool, StoreError> {
         match error {
+            // The store says once that it is away; its shards need not.
+            StoreError::Away(_) => Ok(false),
             error if error.passes() => {
                 tracing::warn!(shard = self.id().0, %error, "the store takes nothing at the moment; trying again");
                 Ok(false)

@@ -206,13 +206,16 @@ impl Opening {
         dataset: String,
     ) -> Result<(Arc<Lane>, Arc<Knowledge>)> {
         let acknowledged: Arc<Mutex<Acknowledged>> = Arc::default();
+        let queue = Arc::new(Queue::new(self.config.queue_entries_max));
         let knowledge = Arc::new(Knowledge {
             config: Arc::clone(&self.config),
             keys: keys.clone(),
+            tag: tag.clone(),
             shards: shards.clone(),
             dataset: OnceLock::new(),
             logs: Arc::clone(&self.logs),
             acknowledged: Arc::clone(&acknowledged),
+            queue: Arc::clone(&queue),
             alarms: Arc::clone(&self.alarms),
         });
         let standing: Arc<dyn Fn(Standing) + Send + Sync> = {
@@ -242,7 +245,7 @@ impl Opening {
             link: link.await?,
             logs: Arc::clone(&self.logs),
             acknowledged,
-            queue: Queue::new(self.config.queue_entries_max),
+            queue,
             follow: Notify::new(),
             short: Mutex::new(None),
             standing,

@@ -66,6 +66,15 @@ pub(super) struct Owned {
     pub(super) behind: Option<String>,
 }
 
+impl Owned {
+    /// Somebody's epoch was seen.
+    pub(super) fn newer(&mut self, epoch: Epoch) {
+        if epoch > self.epoch {
+            *self = Owned { epoch, ..Owned::default() };
+        }
+    }
+}
+
 impl Logs {
     pub(super) fn new(shards: u16) -> Self {
         let log = |_| Log { head: watch::Sender::new(Offset::ZERO), tail: Mutex::default() };
@@ -120,6 +129,13 @@ impl Logs {
             tail.floor = end;
         }
         self.moved(shard, end);
+    }
+
+    /// Forgets what was seen of a log: the reader begins again at its end.
+    pub(super) fn reset(&self, shard: ShardId) {
+        if let Some(log) = self.log(shard) {
+            self.forget(&mut lock(&log.tail));
+        }
     }
 
     /// Takes entries in that come right behind what was seen; others are left for the reader.

@@ -32,7 +32,7 @@ pub(super) struct Lane {
     pub(super) link: Link,
     pub(super) logs: Arc<Logs>,
     pub(super) acknowledged: Arc<Mutex<Acknowledged>>,
-    pub(super) queue: Queue,
+    pub(super) queue: Arc<Queue>,
     /// Told when there is another shard to follow.
     pub(super) follow: tokio::sync::Notify,
     /// Why nothing new is taken although the server answers: too few replicas have what they should.

@@ -149,8 +149,7 @@ local function read(keys, args)
   return reply
 end
 
--- args: the offset under which this node knows the last entry (or 0), and per entry that is to be put back: ms, sq,
--- number, checksum, bytes. Puts back what comes right behind the last entry of the log. Replies how many.
+-- args: for each entry that is to be put back: ms, sq, number, checksum, bytes. Puts back what comes right behind the last entry of the log. Replies how many.
 local function restore(keys, args)
   local shard = facts(keys[1])
   if not shard then return { 'gone' } end
@@ -170,18 +169,31 @@ local function restore(keys, args)
   return { 'ok', put }
 end
 
--- args: ms and sq below which no new entry may come, and the newest epoch that is known, with its owner or nobody.
+-- args: ids of entries. Replies ok and for each its number, or 0 where there is none.
+local function present(keys, args)
+  local reply = { 'ok' }
+  for _, id in ipairs(args) do
+    local entry = redis.call('XRANGE', stem(keys[1]) .. 'log', id, id)[1]
+    reply[#reply + 1] = entry and entry[2][2] or '0'
+  end
+  return reply
+end
+
+-- args: ms and sq below which no new entry may come, the newest epoch that is known, and its owner, if it is the caller:
+-- node, incarnation. Where somebody else has the same epoch, both lose the shard: one of them claimed what was forgotten.
 local function raise(keys, args)
   local shard = facts(keys[1])
   if not shard then return { 'gone' } end
-  local ms, sq = tonumber(args[1]), tonumber(args[2])
+  local ms, sq, epoch = tonumber(args[1]), tonumber(args[2]), tonumber(args[3])
   if ms > shard.ms or (ms == shard.ms and sq > shard.sq) then
     redis.call('HSET', keys[1], 'ms', args[1], 'sq', args[2])
   end
-  if tonumber(args[3]) > shard.epoch then
-    redis.call('HSET', keys[1], 'epoch', args[3])
+  local torn = epoch == shard.epoch and args[4] and shard.incarnation and shard.incarnation ~= args[5]
+  if torn then epoch = epoch + 1 end
+  if epoch > shard.epoch then
+    redis.call('HSET', keys[1], 'epoch', text(epoch))
     redis.call('HDEL', keys[1], 'node', 'incarnation', 'offered', 'claim', 'release')
-    if args[4] == '1' then redis.call('HSET', keys[1], 'node', args[5], 'incarnation', args[6]) end
+    if args[4] and not torn then redis.call('HSET', keys[1], 'node', args[4], 'incarnation', args[5]) end
   end
   return { 'ok' }
 end
@@ -552,6 +564,7 @@ writes('renew', renew)
 writes('leave', leave)
 writes('forget', forget)
 reads('read', read)
+reads('present', present)
 reads('rows', rows)
 reads('due', due)
 reads('list', list)

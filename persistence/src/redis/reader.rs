@@ -218,8 +218,9 @@ async fn fetch(lane: &Lane, live: &Live, shard: ShardId) -> std::result::Result<
     let Some((after, number)) = lane.logs.seen(shard) else { return Ok(()) };
     let page = ask(lane, live, shard, after, PAGE_ENTRIES).await?;
     let (offset, count) = page.end;
-    // What this node appended meanwhile was seen without being fetched.
-    let gap = page.entries.first().map_or(count > number, |first| first.number > number + 1);
+    // Nothing is new where this node appended it itself, and saw it when it was answered.
+    let next = page.entries.first().map_or(count + 1, |first| first.number);
+    let gap = next > number + 1;
     if gap && lane.logs.seen(shard) == Some((after, number)) {
         if page.mark <= after {
             return Err(Trouble::Refused(damaged(shard, &format!("entry {} is missing", number + 1))));

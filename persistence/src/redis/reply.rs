@@ -22,8 +22,7 @@ pub(super) fn open(value: Value) -> Result<(String, Reply)> {
 }
 
 pub(super) fn strange(value: &Value) -> StoreError {
-    let mut shown = format!("{value:?}");
-    shown.truncate(shown.floor_char_boundary(200));
+    let shown: String = format!("{value:?}").chars().take(200).collect();
     StoreError::Corrupt(format!("the server answered something else than expected: {shown}"))
 }
 
@@ -66,16 +65,6 @@ impl Reply {
     pub(super) fn number(&mut self) -> Result<u64> {
         let text = self.text()?;
         text.parse().map_err(|_| StoreError::Corrupt(format!("expected a number, found '{text}'")))
-    }
-
-    /// A number that may be nothing, which is 0.
-    pub(super) fn number_or_zero(&mut self) -> Result<u64> {
-        match self.perhaps()? {
-            None => Ok(0),
-            Some(text) => {
-                text.parse().map_err(|_| StoreError::Corrupt(format!("expected a number, found '{text}'")))
-            }
-        }
     }
 
     /// An offset from its two parts.

@@ -244,6 +244,9 @@ impl Store for RedisStore {
                     }
                     trouble.into_store()
                 })?;
+                for stored in &stored {
+                    fleet.logs.owned(stored.shard, |owned| owned.newer(Epoch(stored.epoch)));
+                }
                 owners.extend(stored.into_iter().map(|stored| Ownership {
                     shard: stored.shard,
                     epoch: Epoch(stored.epoch),

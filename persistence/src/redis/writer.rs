@@ -120,7 +120,7 @@ impl Queue {
     }
 
     /// Answers everything of the owner of a shard that still waits.
-    pub(super) fn refuse_fenced(&self, shard: ShardId, error: &StoreError) -> bool {
+    pub(super) fn refuse_fenced(&self, shard: ShardId, error: &StoreError) {
         let mut inner = lock(&self.inner);
         let all = std::mem::take(&mut inner.waiting);
         let (refused, kept): (VecDeque<_>, VecDeque<_>) = all.into_iter().partition(|waiting| {
@@ -130,11 +130,9 @@ impl Queue {
         inner.entries -= refused.iter().map(|refused| refused.entries.len()).sum::<usize>();
         inner.bytes -= refused.iter().map(|refused| refused.bytes).sum::<usize>();
         drop(inner);
-        let any = !refused.is_empty();
         for waiting in refused {
             let _ = waiting.answer.send(Err(error.clone()));
         }
-        any
     }
 }
 
@@ -277,8 +275,11 @@ fn answer_all(batch: Vec<Waiting>, error: &StoreError) {
     }
 }
 
-/// The first free place of each shard, and the parts that were refused.
-fn parse(line: &str, shards: &[ShardId]) -> Option<(HashMap<ShardId, (Offset, u64)>, Vec<usize>)> {
+/// The next place in each log: offset and number.
+type Places = HashMap<ShardId, (Offset, u64)>;
+
+/// The first place of each shard, and the parts that were refused.
+pub(super) fn parse(line: &str, shards: &[ShardId]) -> Option<(Places, Vec<usize>)> {
     let (places, fenced) = line.split_once('|')?;
     let mut next = HashMap::new();
     for (shard, place) in shards.iter().zip(places.split(' ')) {
@@ -322,9 +323,10 @@ mod tests {
         let queue = Queue::new(2);
         let entry = || vec![Append { shard: ShardId(0), bytes: Bytes::from_static(b"1") }];
         let _one = queue.push(entry(), None);
-        let _two = queue.push(entry(), Some(Epoch(1)));
+        let two = queue.push(entry(), Some(Epoch(1)));
         assert_eq!(queue.push(entry(), None).await, Err(StoreError::Busy));
-        assert!(queue.refuse_fenced(ShardId(0), &StoreError::Fenced));
+        queue.refuse_fenced(ShardId(0), &StoreError::Fenced);
+        assert_eq!(two.await, Err(StoreError::Fenced));
         let _three = queue.push(entry(), None);
         assert_eq!(queue.take().await.len(), 2);
         queue.close();

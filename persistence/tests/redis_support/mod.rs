@@ -1,69 +1,66 @@
-//! A Redis server of a test's own: on a free port, in a folder of its own, gone with the test.
+//! Environments on a server of a test's own.
 #![allow(dead_code, reason = "each test file uses a part")]
 
-use std::net::TcpListener;
-use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
 
-use impresario_persistence::{Keeping, RedisConfig, RedisStore};
-use tempfile::TempDir;
+use bytes::Bytes;
+use impresario_persistence::{
+    Append, Claim, Keeping, Offset, Owner, Record, RedisConfig, RedisStore, ShardId, Store,
+};
+use impresario_test_servers::{Fsync, RedisServer};
 
-pub struct Server {
-    pub port: u16,
-    pub folder: TempDir,
-    args: Vec<String>,
-    child: Option<Child>,
-    environments: AtomicU32,
+pub const A: ShardId = ShardId(0);
+pub const B: ShardId = ShardId(3);
+
+/// A server that flushes before it answers.
+pub async fn durable() -> RedisServer {
+    RedisServer::builder().fsync(Fsync::Always).start().await
 }
 
-impl Server {
-    pub async fn start(args: &[&str]) -> Server {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let folder = tempfile::tempdir().unwrap();
-        let args = args.iter().map(|arg| (*arg).to_owned()).collect();
-        let mut server = Server { port, folder, args, child: None, environments: AtomicU32::new(0) };
-        server.run().await;
-        server
-    }
-
-    pub async fn run(&mut self) {
-        let child = Command::new("redis-server")
-            .args(["--port", &self.port.to_string(), "--bind", "127.0.0.1", "--save", ""])
-            .arg("--dir")
-            .arg(self.folder.path())
-            .args(&self.args)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        self.child = Some(child);
-        while std::net::TcpStream::connect(("127.0.0.1", self.port)).is_err() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    }
-
-    pub fn kill(&mut self) {
-        if let Some(mut child) = self.child.take() {
-            child.kill().unwrap();
-            child.wait().unwrap();
-        }
-    }
-
-    /// A fresh environment.
-    pub fn config(&self, shards: u16) -> RedisConfig {
-        let number = self.environments.fetch_add(1, Ordering::Relaxed);
-        let servers = vec![("127.0.0.1".to_owned(), self.port)];
-        RedisConfig { keeping: Keeping::Memory, ..RedisConfig::new(format!("E{number}"), shards, servers) }
-    }
-
-    pub async fn store(&self, shards: u16) -> RedisStore {
-        RedisStore::open(self.config(shards)).await.unwrap()
-    }
+/// A fresh environment on a server at an address, which need not keep anything.
+pub fn config(address: &str) -> RedisConfig {
+    static ENVIRONMENTS: AtomicU32 = AtomicU32::new(0);
+    let number = ENVIRONMENTS.fetch_add(1, Ordering::Relaxed);
+    RedisConfig { keeping: Keeping::Memory, ..RedisConfig::new(format!("E{number}"), 4, servers(address)) }
 }
 
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.kill();
-    }
+/// Addresses, separated by commas.
+pub fn servers(addresses: &str) -> Vec<(String, u16)> {
+    let parts = addresses.split(',').map(|address| address.rsplit_once(':').unwrap());
+    parts.map(|(host, port)| (host.to_owned(), port.parse().unwrap())).collect()
+}
+
+pub async fn open(config: &RedisConfig) -> RedisStore {
+    RedisStore::open(config.clone()).await.unwrap()
+}
+
+pub fn entry(shard: ShardId, text: &str) -> Append {
+    Append { shard, bytes: Bytes::copy_from_slice(text.as_bytes()) }
+}
+
+pub async fn append(store: &RedisStore, shard: ShardId, text: &str) -> Offset {
+    store.append(vec![entry(shard, text)]).await.unwrap()[0]
+}
+
+pub fn owner(node: &str) -> Owner {
+    Owner { node: node.to_owned(), incarnation: format!("{node}-1") }
+}
+
+pub async fn claim(store: &RedisStore, shard: ShardId, node: &str) -> Claim {
+    let seen = store.owners().await.unwrap()[usize::from(shard.0)].epoch;
+    store.claim(shard, owner(node), seen).await.unwrap()
+}
+
+pub async fn read_all(store: &RedisStore, shard: ShardId) -> Vec<Record> {
+    store.read(shard, Offset::ZERO, usize::MAX, usize::MAX).await.unwrap()
+}
+
+pub fn texts(records: &[Record]) -> Vec<String> {
+    records.iter().map(|record| String::from_utf8_lossy(&record.bytes).into_owned()).collect()
+}
+
+/// Waits until the store answers again.
+pub async fn up(store: &RedisStore) {
+    let mut standing = store.standing();
+    standing.wait_for(|now| *now == impresario_persistence::Standing::Up).await.unwrap();
 }

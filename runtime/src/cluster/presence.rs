@@ -156,6 +156,8 @@ struct Keeper {
     replaced: watch::Sender<Option<String>>,
     leaves: mpsc::Receiver<Leave>,
     clock: Monotonic,
+    /// Whether the last renewal failed: that is told once, not twice a second.
+    failing: bool,
 }
 
 /// The two ends of a presence: what makes the handle once the node is announced, and what announces it.
@@ -180,6 +182,7 @@ fn parts(
         replaced,
         leaves: leaving,
         clock: Arc::new(monotonic_ms),
+        failing: false,
     };
     let handle = |membership| Presence {
         lease,
@@ -273,13 +276,21 @@ impl Keeper {
             return;
         }
         match self.renew(membership).await {
-            Ok(()) => {}
+            Ok(()) => {
+                if std::mem::take(&mut self.failing) {
+                    tracing::info!("the presence is renewed again");
+                }
+            }
             Err(StoreError::Refused(reason)) => {
                 self.lease.revoke();
                 self.replaced.send_replace(Some(reason));
             }
+            Err(error) if std::mem::replace(&mut self.failing, true) => {
+                tracing::debug!(%error, "the presence was not renewed");
+            }
             Err(error) => {
-                tracing::warn!(%error, left_ms = self.lease.left_ms((self.clock)()), "the presence was not renewed")
+                let left_ms = self.lease.left_ms((self.clock)());
+                tracing::warn!(%error, left_ms, "the presence was not renewed; trying again");
             }
         }
     }

@@ -93,6 +93,7 @@ impl Registry {
             moves: JoinSet::new(),
             held: false,
             settings_seen: 0,
+            looked_at: None,
             wait_until: BTreeMap::new(),
         };
         tokio::spawn(worker.run());
@@ -132,7 +133,10 @@ impl Registry {
             // Short, so that another shard whose work is done meanwhile has its turn.
             let patience = patience.min(self.with.settings.poll);
             let next = placement::successor(&view, ShardId(shard));
-            tracing::info!(shard, to = next.as_deref().unwrap_or("nobody"), "giving a shard away");
+            let name = |next: &String| {
+                view.nodes.iter().find(|node| node.incarnation == *next).map(|node| node.name.clone())
+            };
+            tracing::info!(shard, to = next.as_ref().and_then(name), "giving a shard away");
             match self.with.engine.hand_over(ShardId(shard), next.clone(), &self.with.flights, patience).await
             {
                 Ok(true) => {
@@ -166,6 +170,8 @@ struct Worker {
     /// Whether the lease held at the last tick.
     held: bool,
     settings_seen: u64,
+    /// When the last census was answered.
+    looked_at: Option<u64>,
     /// Shards that did not move or could not be claimed, and until when they are left alone.
     wait_until: BTreeMap<u16, u64>,
 }
@@ -226,6 +232,16 @@ impl Worker {
             self.alarm.send_replace(Some(alarm));
         }
         self.memory.freeze(self.guard.frozen_until());
+        let ttl_ms = millis(self.with.settings.ttl);
+        if self.looked_at.is_some_and(|last| seen.asked.received_ms >= last.saturating_add(ttl_ms)) {
+            // Nobody could renew while the store was away, and whoever renews first must not take all for itself. Or this
+            // node was frozen, and should look twice before it acts.
+            tracing::info!(
+                "nobody was seen for a while: shards stay where they are until all could be seen again"
+            );
+            self.memory.freeze(seen.asked.received_ms.saturating_add(ttl_ms));
+        }
+        self.looked_at = Some(seen.asked.received_ms);
         if self.now() >= self.guard.frozen_until() && self.alarm.borrow().is_some() {
             self.alarm.send_replace(None);
         }

@@ -1,9 +1,11 @@
-//! The raw limits: a server on the same HTTP library that appends what it gets in groups and syncs, or only answers.
+//! The raw limits: a server on the same HTTP library that appends what it gets in groups and syncs, adds it to a stream
+//! in Redis, or only answers.
 //!
 //! It runs in a process of its own, as the node does: this program, started again.
 
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, Write};
+use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
@@ -21,22 +23,47 @@ const QUEUE: usize = 16_384;
 
 type Waiting = (Bytes, oneshot::Sender<()>);
 
-/// What it stores into: a file, or nothing.
-pub fn asked_to_serve() -> Option<Option<PathBuf>> {
-    let mut arguments = std::env::args_os().skip(1);
-    (arguments.next()? == SERVE).then(|| arguments.next().map(PathBuf::from))
+/// What a bare server stores into.
+#[derive(Clone, Debug)]
+pub enum Into {
+    /// Nothing.
+    Nothing,
+    /// A file, which is synced.
+    File(PathBuf),
+    /// A stream of the Redis server at this address, with one XADD each.
+    Redis(String),
+}
+
+/// What it was started to store into, if this process is a bare server.
+pub fn asked_to_serve() -> Option<Into> {
+    let mut arguments = std::env::args().skip(1);
+    if arguments.next()? != SERVE {
+        return None;
+    }
+    Some(match (arguments.next().as_deref(), arguments.next()) {
+        (Some("file"), Some(path)) => Into::File(path.into()),
+        (Some("redis"), Some(address)) => Into::Redis(address),
+        _ => Into::Nothing,
+    })
 }
 
 /// Serves until it is killed.
-pub fn serve(file: Option<PathBuf>) {
+pub fn serve(into: Into) {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        let writer = file.map(|path| {
-            let file = OpenOptions::new().create(true).append(true).open(path).unwrap();
-            let (sender, receiver) = mpsc::channel(QUEUE);
-            std::thread::spawn(move || write(file, receiver));
-            sender
-        });
+        let (sender, receiver) = mpsc::channel(QUEUE);
+        let writer = match into {
+            Into::Nothing => None,
+            Into::File(path) => {
+                let file = OpenOptions::new().create(true).append(true).open(path).unwrap();
+                std::thread::spawn(move || write(file, receiver));
+                Some(sender)
+            }
+            Into::Redis(address) => {
+                std::thread::spawn(move || add(&address, receiver));
+                Some(sender)
+            }
+        };
         let routes = Router::new().route("/events", post(accept)).with_state(writer);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         println!("{}", listener.local_addr().unwrap());
@@ -76,6 +103,40 @@ fn write(mut file: File, mut waiting: mpsc::Receiver<Waiting>) {
     }
 }
 
+/// Everything that waits is sent at once, one command each, and then all answers are read.
+fn add(address: &str, mut waiting: mpsc::Receiver<Waiting>) {
+    let mut server = TcpStream::connect(address).unwrap();
+    server.set_nodelay(true).unwrap();
+    let mut answers = BufReader::new(server.try_clone().unwrap());
+    let mut group = Vec::new();
+    let mut commands = Vec::new();
+    let mut line = String::new();
+    loop {
+        let count = waiting.blocking_recv_many(&mut group, QUEUE);
+        if count == 0 {
+            return;
+        }
+        commands.clear();
+        for (body, _) in &group {
+            write!(commands, "*5\r\n$4\r\nXADD\r\n$4\r\nbare\r\n$1\r\n*\r\n$1\r\nb\r\n${}\r\n", body.len())
+                .unwrap();
+            commands.extend_from_slice(body);
+            commands.extend_from_slice(b"\r\n");
+        }
+        server.write_all(&commands).unwrap();
+        for (_, done) in group.drain(..) {
+            // Its length, and the id of the entry.
+            for _ in 0..2 {
+                line.clear();
+                answers.read_line(&mut line).unwrap();
+                assert!(!line.starts_with('-'), "Redis answered {line}");
+            }
+            // A client that went away needs no answer.
+            let _ = done.send(());
+        }
+    }
+}
+
 /// A bare server in a process of its own; it is killed when this is dropped.
 pub struct Bare {
     child: Child,
@@ -83,9 +144,14 @@ pub struct Bare {
 }
 
 impl Bare {
-    pub fn start(file: Option<PathBuf>) -> Self {
+    pub fn start(into: &Into) -> Self {
         let mut command = Command::new(std::env::current_exe().unwrap());
-        command.arg(SERVE).args(file).stdout(Stdio::piped());
+        command.arg(SERVE).stdout(Stdio::piped());
+        match into {
+            Into::Nothing => {}
+            Into::File(path) => drop(command.arg("file").arg(path)),
+            Into::Redis(address) => drop(command.args(["redis", address])),
+        }
         let mut child = command.spawn().unwrap();
         let mut host = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut host).unwrap();

@@ -6,13 +6,13 @@ use impresario_tests::node::{Node, Place};
 use tempfile::TempDir;
 
 use crate::Options;
-use crate::bare::Bare;
+use crate::bare::{Bare, Into};
 use crate::report::{Report, median};
 use crate::wire::{Amount, CONNECTIONS, Template, event_body, load};
 
 /// Runs of each; they take turns, so that a slow minute of the machine meets all of them.
-const RUNS: usize = 5;
-const WARM: Duration = Duration::from_millis(500);
+pub const RUNS: usize = 5;
+pub const WARM: Duration = Duration::from_millis(500);
 
 /// A definition that watches another type, so that the routers have something to compare with.
 const OTHER: &str = "
@@ -26,7 +26,8 @@ pub async fn measure(options: &Options, report: &mut Report) {
     let folder = TempDir::new().unwrap();
     let place = Place::new().set("log.level", "warn").define("other", OTHER);
     let node = place.start().await;
-    let (synced, nothing) = (Bare::start(Some(folder.path().join("log"))), Bare::start(None));
+    let (synced, nothing) =
+        (Bare::start(&Into::File(folder.path().join("log"))), Bare::start(&Into::Nothing));
     let body = event_body("bench.event");
     let template = |host: &str, token: &str| {
         Template::post(host, "/events", token, "application/cloudevents+json", &body)

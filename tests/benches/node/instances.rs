@@ -14,7 +14,7 @@ use crate::wire::{Amount, CONNECTIONS, Template, digits, load};
 const RUNS: usize = 3;
 const LIMIT: Duration = Duration::from_secs(600);
 
-const THREE: &str = "
+pub const THREE: &str = "
 document: { dsl: '1.0.3', namespace: bench, name: three, version: '1.0.0' }
 do:
   - one: { call: 'echo:1.0.0@default', with: { n: '${ .n }' } }
@@ -54,7 +54,7 @@ pub async fn throughput(options: &Options, report: &mut Report) {
 }
 
 /// Waits until no instance is open any more.
-async fn quiet(node: &Node) {
+pub async fn quiet(node: &Node) {
     eventually(LIMIT, "no open instance", async || {
         for status in ["running", "waiting", "pending"] {
             let page = node.api.page(&format!("status={status}&limit=1")).await.ok()?;

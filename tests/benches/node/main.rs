@@ -5,7 +5,8 @@
 //! that stores nothing. The load comes from one thread of this process, over keep-alive connections; it shares the
 //! machine with what it measures.
 //!
-//! Options behind `--`: `--json`, `--quick` (a tenth of everything), `--only events|instances|latency|waiting`.
+//! Options behind `--`: `--json`, `--quick` (a tenth of everything), `--only PART`, where a part is `events`, `instances`,
+//! `latency` or `waiting`, or, on a store in Redis, `redis-events`, `redis-instances` or `redis-memory`.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a benchmark stops at the first surprise")]
 
@@ -13,6 +14,7 @@ mod bare;
 mod events;
 mod instances;
 mod report;
+mod shared;
 mod waiting;
 mod wire;
 
@@ -58,8 +60,8 @@ impl Options {
 }
 
 fn main() {
-    if let Some(file) = bare::asked_to_serve() {
-        return bare::serve(file);
+    if let Some(into) = bare::asked_to_serve() {
+        return bare::serve(into);
     }
     let options = Options::read();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -76,6 +78,15 @@ fn main() {
         }
         if options.wants("waiting") {
             waiting::measure(&options, &mut report).await;
+        }
+        if options.wants("redis-events") {
+            shared::events(&options, &mut report).await;
+        }
+        if options.wants("redis-instances") {
+            shared::instances(&options, &mut report).await;
+        }
+        if options.wants("redis-memory") {
+            shared::memory(&options, &mut report).await;
         }
         report
     });

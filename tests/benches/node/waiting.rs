@@ -13,7 +13,7 @@ use impresario_tests::machine::{folder_bytes, resident};
 
 const LIMIT: Duration = Duration::from_secs(600);
 
-const PARK: &str = "
+pub const PARK: &str = "
 document: { dsl: '1.0.3', namespace: bench, name: park, version: '1.0.0' }
 do:
   - prepare: { set: { n: '${ .n }', ready: true } }
