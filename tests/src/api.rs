@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use impresario::http::problem::ProblemDocument;
 use impresario::orchestrator::{
-    Accepted, Health, InstanceDetail, InstancePage, InstanceSummary, Started, TreeNode, TriggerSummary,
+    Accepted, Health, InstanceDetail, InstancePage, InstanceSummary, NodeSummary, Started, TreeNode,
+    TriggerSummary,
 };
 use reqwest::{Method, RequestBuilder, StatusCode};
 use serde::de::DeserializeOwned;
@@ -125,7 +126,7 @@ impl Api {
     }
 
     /// The nodes of the cluster, as this one sees them.
-    pub async fn nodes(&self) -> Result<Vec<Value>, Failure> {
+    pub async fn nodes(&self) -> Result<Vec<NodeSummary>, Failure> {
         self.get("/api/v1/nodes").await
     }
 

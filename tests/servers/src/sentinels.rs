@@ -17,7 +17,7 @@ const QUORUM: usize = 2;
 /// After so many milliseconds without an answer, a sentinel holds a server for gone.
 const DOWN_AFTER_MS: u32 = 500;
 /// How many milliseconds a failover may take before another is tried.
-const FAILOVER_MS: u32 = 2_000;
+const FAILOVER_MS: u32 = 6_000;
 /// How often they ask and tell, in milliseconds, instead of every second to every ten seconds. Not how often they ping: a
 /// replica whose news is older than five of those periods is no candidate, and once the primary is gone they ask for news
 /// once a second.

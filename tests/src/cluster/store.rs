@@ -50,7 +50,7 @@ impl Store {
         match self {
             Store::Own(StoreKind::Memory) => "memory",
             Store::Own(_) | Store::Redis(_) => "fsync",
-            Store::Sentinels(_) | Store::Cluster(_) => "replicated(1)",
+            Store::Sentinels(_) | Store::Cluster(_) => "fsync+replicated(1)",
         }
     }
 

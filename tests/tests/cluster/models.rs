@@ -10,6 +10,7 @@ use serde_json::json;
 use tokio::sync::watch;
 
 const INSTANCES: u32 = 60;
+const SHARDS: usize = 12;
 const SOON: Duration = Duration::from_secs(30);
 
 /// Orders while `fault` happens, and compares the accounts.
@@ -84,16 +85,15 @@ async fn several_sites_with_a_store_each() {
 }
 
 /// How many shards each node has, by name; once all of them are owned.
-async fn shards(api: &Api, names: &[&str]) -> Vec<u64> {
+async fn shards(api: &Api, names: &[&str]) -> Vec<usize> {
     eventually(SOON, "an owner for every shard", async || {
         let nodes = api.nodes().await.ok()?;
         let of = |name: &&str| {
-            let node = nodes.iter().find(|node| node["name"] == **name);
-            node.and_then(|node| node["shards"].as_u64()).unwrap_or_default()
+            let owned = nodes.iter().filter(|node| node.name == **name && node.state != "gone");
+            owned.map(|node| node.shards).sum()
         };
-        let shards: Vec<u64> = names.iter().map(of).collect();
-        let all: u64 = nodes.iter().filter_map(|node| node["shards"].as_u64()).sum();
-        (all == 12).then_some(shards)
+        let shards: Vec<usize> = names.iter().map(of).collect();
+        (shards.iter().sum::<usize>() == SHARDS).then_some(shards)
     })
     .await
 }
