@@ -9,7 +9,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use redis::{Cmd, Value};
 
-use super::held::Entry;
+use super::held::{self, Entry};
 use super::lane::Lane;
 use super::live::{Live, Trouble};
 use super::reply::{self, Reply};
@@ -46,14 +46,14 @@ fn page(mut reply: Reply, shard: ShardId) -> Result<Page> {
     let mut entries: Vec<Entry> = Vec::new();
     while !reply.is_empty() {
         let id = reply.text()?;
-        let (number, checksum, bytes) = (reply.number()?, reply.number()?, reply.bytes()?);
+        let (number, entry) = (reply.number()?, reply.bytes()?);
         let offset = id
             .split_once('-')
             .and_then(|(millis, sequence)| keys::offset(millis.parse().ok()?, sequence.parse().ok()?))
             .ok_or_else(|| damaged(shard, &format!("the entry '{id}' has no place in a log")))?;
-        if u64::from(crc32fast::hash(&bytes)) != checksum {
-            return Err(damaged(shard, &format!("the checksum of entry {number} at {id} does not match")));
-        }
+        let bytes = held::unseal(&entry).ok_or_else(|| {
+            damaged(shard, &format!("the checksum of entry {number} at {id} does not match"))
+        })?;
         if let Some(last) = entries.last()
             && last.number + 1 != number
         {
@@ -135,6 +135,7 @@ async fn follow(lane: &Lane, live: &Live) -> std::result::Result<(), Trouble> {
     let mut unblock = redis::cmd("CLIENT");
     unblock.arg("UNBLOCK").arg(redis::from_redis_value::<u64>(client).unwrap_or(0));
     loop {
+        lane.logs.divide();
         let followed: Vec<ShardId> =
             lane.shards.iter().copied().filter(|shard| lane.logs.followed(*shard)).collect();
         if followed.is_empty() {

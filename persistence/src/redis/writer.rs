@@ -12,7 +12,7 @@ use redis::Cmd;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::timeout;
 
-use super::held::Entry;
+use super::held::{Entry, seal};
 use super::lane::{Lane, closed};
 use super::live::{Trouble, chance};
 use super::{keys, library, reply};
@@ -190,7 +190,7 @@ impl Writer {
             call.arg(waiting.entries.len());
             for entry in &waiting.entries {
                 let place = places.get(&entry.shard).copied().unwrap_or(0);
-                call.arg(place).arg(crc32fast::hash(&entry.bytes)).arg(entry.bytes.as_ref());
+                call.arg(place).arg(seal(&entry.bytes));
             }
         }
         (call, shards)

@@ -207,7 +207,7 @@ async fn a_log_that_was_damaged_is_not_read_over() {
     let store = open(&other).await;
     append(&store, A, "1").await;
     server.command(&["DEL", &log]).await;
-    server.command(&["XADD", &log, "9999999999999-0", "s", "1", "c", "1", "e", "bad"]).await;
+    server.command(&["XADD", &log, "9999999999999-0", "s", "1", "e", "bad entry"]).await;
     let found = store.read(A, Offset::ZERO, 10, 1000).await;
     assert!(matches!(&found, Err(StoreError::Corrupt(words)) if words.contains("checksum")), "{found:?}");
 }
