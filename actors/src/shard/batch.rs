@@ -52,8 +52,11 @@ impl Shard {
             let settings = &self.with.settings;
             let (entries, bytes) = (settings.batch_entries, settings.batch_bytes);
             let mut records = match self.store.read(self.id(), self.cursor, entries, bytes).await {
-                // The next tick tries again.
-                Err(error) if error.passes() => break,
+                Err(error) if error.passes() => {
+                    // The next tick tries again: to wake up for it at once would be a busy wait.
+                    self.publish();
+                    return Ok(());
+                }
                 records => records?,
             };
             if self.cursor < self.caught_up_at {
