@@ -26,24 +26,24 @@ impl Flights {
     }
 
     /// An attempt is given to a host now.
-    pub(super) fn depart(&self, token: &str, shard: u16, adapter: &str) {
+    pub fn depart(&self, token: &str, shard: u16, adapter: &str) {
         self.lock().insert(token.to_owned(), Flight { shard, adapter: adapter.to_owned() });
     }
 
     /// Its report is durable, or the host did not take it.
-    pub(super) fn land(&self, token: &str) {
+    pub fn land(&self, token: &str) {
         if self.lock().remove(token).is_some() {
             self.landed.send_replace(());
         }
     }
 
     /// Whether an attempt is under way here.
-    pub(super) fn holds(&self, token: &str) -> bool {
+    pub fn holds(&self, token: &str) -> bool {
         self.lock().contains_key(token)
     }
 
     /// The attempts of a shard, as (adapter, token).
-    pub(super) fn of(&self, shard: u16) -> Vec<(String, String)> {
+    pub fn of(&self, shard: u16) -> Vec<(String, String)> {
         let flights = self.lock();
         let own = flights.iter().filter(|(_, flight)| flight.shard == shard);
         own.map(|(token, flight)| (flight.adapter.clone(), token.clone())).collect()
