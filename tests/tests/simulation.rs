@@ -40,8 +40,8 @@ fn nodes_that_leave_and_come_back_interrupt_nothing() {
 #[test]
 fn broken_stores_are_found_out() {
     for defect in [Defect::NoFence, Defect::Loses] {
-        let found = (1..=10).find_map(|seed| {
-            let (verdict, _) = run_alone(Plan { defect, ..Plan::new(seed) });
+        let found = (1..=40).find_map(|seed| {
+            let (verdict, _) = run_alone(Plan { defect, shards: 2, orders: 200, ..Plan::new(seed) });
             (!verdict.wrong.is_empty()).then(|| format!("seed {seed}: {verdict}"))
         });
         println!("{defect:?}: {}", found.as_deref().unwrap_or("nothing"));
