@@ -1,14 +1,13 @@
-//! What nodes ask each other: live state that only the owner of a shard has.
+//! What nodes ask each other: live state that only the owner of a shard has, as it may be shown to people.
 //!
 //! The body of `POST /internal/v1/ask` and of its answer, in the stored form of entries (MessagePack with named fields,
 //! so that an older node passes over what it does not know).
 
-use impresario_actors::behaviour::Inspection;
 use impresario_actors::shard::ActorFacts;
 use impresario_persistence::RowIndex;
 use serde::{Deserialize, Serialize};
 
-use crate::orchestrator::TreeNode;
+use crate::orchestrator::{InstanceDetail, TreeNode, TriggerSummary};
 
 /// Where questions are asked.
 pub const PATH: &str = "/internal/v1/ask";
@@ -18,13 +17,18 @@ pub const MEDIA_TYPE: &str = "application/msgpack";
 /// A question of one node to another.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Question {
-    /// Show an actor of a shard that you own, once you have seen its log up to an offset: what the asking node has
+    /// Show an instance of a shard that you own, once you have seen its log up to an offset: what the asking node has
     /// appended, so that its clients read their own writes.
-    Inspect {
-        /// The actor id.
-        actor: String,
+    Instance {
+        /// The instance.
+        id: String,
         /// The offset.
         after: u64,
+    },
+    /// Show a trigger monitor of a shard that you own.
+    Trigger {
+        /// Its name.
+        name: String,
     },
     /// Why is an actor of a shard that you own set aside, if it is?
     Aside {
@@ -43,10 +47,12 @@ pub enum Question {
 }
 
 /// The answer to a [`Question`].
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Reply {
-    /// To [`Question::Inspect`].
-    Inspection(Inspection),
+    /// To [`Question::Instance`]; nothing if there is none.
+    Instance(Option<Box<InstanceDetail>>),
+    /// To [`Question::Trigger`]; nothing if there is none.
+    Trigger(Option<TriggerSummary>),
     /// To [`Question::Aside`].
     Aside(Option<String>),
     /// To [`Question::Facts`], by shard; a shard that is missing has not answered.

@@ -15,7 +15,6 @@ use impresario_model::instance::{Effect, Instance, Moment, Unsettled};
 use impresario_model::router::{RouterSnapshot, Window};
 use impresario_model::trigger::Trigger;
 use impresario_persistence::{Row, RowIndex};
-use serde::{Deserialize, Serialize};
 
 pub use self::process::{ProcessBehaviour, group_of};
 pub use self::router::RouterBehaviour;
@@ -38,7 +37,7 @@ pub struct RowChanges {
 }
 
 /// A copy of what an actor holds, for people.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug)]
 pub enum Inspection {
     /// Of a process.
     Process(Box<Instance>),

@@ -4,7 +4,7 @@ use redis::Value;
 
 use super::config::{RedisConfig, Topology};
 use super::keys;
-use super::live::{Address, Live, Trouble};
+use super::live::{Address, Live, Trouble, chance};
 use super::reply::strange;
 
 /// The servers to try in turn for the keys of a tag.
@@ -13,7 +13,7 @@ pub(super) async fn candidates(config: &RedisConfig, tag: &str) -> Result<Vec<Ad
         Topology::Standalone => Ok(config.servers.clone()),
         Topology::Sentinel { primary } => {
             let mut latest = None;
-            for sentinel in &config.servers {
+            for sentinel in in_turn(config) {
                 match ask_sentinel(config, sentinel, primary).await {
                     Ok(address) => return Ok(vec![address]),
                     Err(trouble) => latest = Some(trouble),
@@ -23,7 +23,7 @@ pub(super) async fn candidates(config: &RedisConfig, tag: &str) -> Result<Vec<Ad
         }
         Topology::Cluster => {
             let mut latest = None;
-            for member in &config.servers {
+            for member in in_turn(config) {
                 match ask_member(config, member, tag).await {
                     Ok(address) => return Ok(vec![address]),
                     Err(trouble) => latest = Some(trouble),
@@ -32,6 +32,13 @@ pub(super) async fn candidates(config: &RedisConfig, tag: &str) -> Result<Vec<Ad
             Err(latest.unwrap_or_else(|| Trouble::Lost("no member of the cluster is configured".to_owned())))
         }
     }
+}
+
+/// All servers that are configured, beginning with any: one that is cut off and tells old news is not asked every time.
+fn in_turn(config: &RedisConfig) -> impl Iterator<Item = &Address> {
+    let count = config.servers.len();
+    let first = usize::try_from(chance() % count.max(1) as u64).unwrap_or(0);
+    config.servers.iter().cycle().skip(first).take(count)
 }
 
 /// Sentinels usually have no password, also where the servers have one; those that do have the same.

@@ -201,21 +201,17 @@ async fn certificates(tls: &TlsConfig) -> Result<TlsCertificates, StoreError> {
 
 /// What a failure to connect means: some do not pass by themselves, and are said so.
 fn on_connect(place: &str, error: &RedisError, config: &RedisConfig) -> Trouble {
+    if error.is_timeout() {
+        let hint = if config.tls.is_some() { ": does it speak TLS?" } else { "" };
+        return Trouble::Lost(format!("{place} did not answer within {:?}{hint}", config.timeout));
+    }
     let text = error.to_string();
     let refused = |what: String| Trouble::Refused(StoreError::Refused(what));
-    let who = config.user.as_deref().unwrap_or("default");
-    if text.contains("WRONGPASS") || text.contains("invalid username-password") {
+    if error.kind() == redis::ErrorKind::AuthenticationFailed {
+        let who = config.user.as_deref().unwrap_or("default");
         return refused(format!(
             "{place} does not accept the password of the user '{who}': correct user and password, or the server's \
              access control list"
-        ));
-    }
-    if text.contains("NOAUTH") || text.contains("Authentication required") {
-        return refused(format!("{place} asks for a password and none is set: set user and password"));
-    }
-    if text.contains("without any password configured") {
-        return refused(format!(
-            "{place} has no password for the default user and one is set here: remove it here or set it there"
         ));
     }
     if text.to_ascii_lowercase().contains("certificate") {
@@ -223,10 +219,9 @@ fn on_connect(place: &str, error: &RedisError, config: &RedisConfig) -> Trouble 
             "{place}: TLS failed: {text}: check `ca`, `certificate` and the name of the server"
         ));
     }
-    if config.tls.is_some() && (text.contains("InvalidContentType") || text.contains("corrupt message")) {
-        return refused(format!("{place} does not speak TLS: turn TLS off here, or on there ({text})"));
-    }
-    Trouble::Lost(format!("{place}: {text}"))
+    let hint =
+        if config.tls.is_none() && error.is_connection_dropped() { " (perhaps it expects TLS)" } else { "" };
+    Trouble::Lost(format!("{place}: {text}{hint}"))
 }
 
 /// A random number, for names that must be unique and for delays that must not be alike.

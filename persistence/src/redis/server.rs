@@ -25,7 +25,7 @@ struct Facts {
 
 /// Checks a server and gives it our functions.
 pub(super) async fn check(live: &Live, config: &RedisConfig) -> Result<Tier, Trouble> {
-    let role = match live.ask(&redis::cmd("ROLE")).await? {
+    let role = match live.ask(&redis::cmd("ROLE")).await.map_err(|trouble| rights(live, trouble))? {
         Value::Array(parts) => parts.into_iter().next().and_then(text).unwrap_or_default(),
         _ => String::new(),
     };
@@ -120,10 +120,14 @@ async fn load(live: &Live) -> Result<(), Trouble> {
     Ok(())
 }
 
-/// At the door, a missing right is for an operator to give.
+/// At the door, a missing password or right is for an operator to give.
 pub(super) fn rights(live: &Live, trouble: Trouble) -> Trouble {
     match trouble {
-        Trouble::Lost(words) if words.contains("NOPERM") || words.contains("No permissions") => {
+        Trouble::Lost(words) if words.contains("NOAUTH") => Trouble::Refused(StoreError::Refused(format!(
+            "{}:{} asks for a password and none is set: set user and password",
+            live.address.0, live.address.1
+        ))),
+        Trouble::Lost(words) if words.to_ascii_lowercase().contains("no permissions") => {
             Trouble::Refused(StoreError::Refused(format!(
                 "the user for {}:{} has too few rights: allow all keys of the environment, and the categories @read, \
                  @write, @scripting, @connection, and the commands info, role, time, wait, config|get ({words})",

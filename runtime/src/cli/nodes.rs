@@ -25,8 +25,19 @@ pub(super) async fn list(global: &Global, client: &Client) -> Result<ExitCode, C
 
 /// The page of `nodes`.
 pub fn render_nodes(nodes: &[NodeSummary], now: SystemTime) -> String {
-    let headings =
-        ["NODE", "STATE", "SHARDS", "LIVE", "RUNNING", "UP", "SITE", "LABELS", "VERSION", "URL", "START"];
+    let headings = [
+        "NODE",
+        "STATE",
+        "SHARDS",
+        "LIVE",
+        "RUNNING",
+        "UP",
+        "SITE",
+        "LABELS",
+        "VERSION",
+        "URL",
+        "INCARNATION",
+    ];
     let rows = nodes.iter().map(|node| {
         let labels: Vec<String> = node.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
         let gone = node.state == "gone";

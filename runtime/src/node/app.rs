@@ -68,6 +68,10 @@ impl App {
             Identity { node: config.node.name.as_str().to_owned(), incarnation: Uuid::new_v4().to_string() };
         let (store, presence) = stores::open(&config, &identity, &door.url()).await?;
         let keeper = Arc::new(open_token(data.clone()).await?);
+        if presence.is_some() {
+            // Without it this node could not call the others: better told now than at the first question.
+            keeper.token()?;
+        }
         let definitions = Arc::new(Definitions::new(config.engine.task_limit));
         deploy::load_stored(&store, &definitions).await?;
         deploy::load_packs(&store, &definitions, packs).await?;
@@ -109,11 +113,18 @@ impl App {
             }
         };
         let (drain, leave) = mpsc::channel(1);
+        let started = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        let record = NodeRecord {
+            url: door.url(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            started: u64::try_from(started.as_millis()).unwrap_or(u64::MAX),
+            ..NodeRecord::default()
+        };
         let alone = || NodeView {
             name: identity.node.clone(),
             incarnation: identity.incarnation.clone(),
             alive: true,
-            record: NodeRecord { url: door.url(), ..NodeRecord::default() },
+            record,
         };
         let local = Local::new(LocalArguments {
             node: identity.node.clone(),

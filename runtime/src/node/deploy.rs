@@ -304,3 +304,6 @@ fn contended(key: &str) -> NodeError {
         "the setting '{key}' of the environment was changed by other nodes {TRIES} times meanwhile: start again"
     ))
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,12 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use impresario_actors::behaviour::Inspection;
 use impresario_actors::shard::ActorFacts;
 use impresario_model::definition::Definition;
 use impresario_model::entry::{Body, Entry, ProcessEvent, StartEvent};
 use impresario_model::ids::{self, ActorId, MAX_KEY_BYTES};
-use impresario_model::instance::Instance;
 use impresario_persistence::ListQuery;
 use uuid::Uuid;
 
@@ -16,7 +14,9 @@ use super::local::Local;
 use super::reach::Gathered;
 use super::refusal::refusal;
 use super::views;
-use crate::orchestrator::{InstancePage, InstanceQuery, InstanceSummary, Refusal, StartRequest, Started};
+use crate::orchestrator::{
+    InstanceDetail, InstancePage, InstanceQuery, InstanceSummary, Refusal, StartRequest, Started,
+};
 
 /// How many instances a page has if nothing else is said, and at most.
 const PAGE: (usize, usize) = (50, 1000);
@@ -25,23 +25,20 @@ const STATUSES: [&str; 8] =
     ["pending", "running", "waiting", "suspended", "cancelled", "faulted", "completed", "quarantined"];
 /// The shortest prefix of an instance id that is looked for.
 const PREFIX_MIN: usize = 8;
+/// The ids of instances are UUIDs.
+const ID_LENGTH: usize = 36;
 
 impl Local {
-    pub(super) async fn find_instance(&self, id: &str) -> Result<Instance, Refusal> {
-        if let Inspection::Process(instance) = self.inspect(&ActorId::process(id)).await? {
-            return Ok(*instance);
-        }
+    /// The instance of an id, or of the only id that begins so.
+    pub(super) async fn find_instance(&self, id: &str) -> Result<Box<InstanceDetail>, Refusal> {
         let not_found =
             || Refusal::NotFound(format!("expected the id of an instance, found '{id}', which names none"));
-        if id.len() < PREFIX_MIN || id.len() >= 36 {
-            return Err(not_found());
+        if !(PREFIX_MIN..ID_LENGTH).contains(&id.len()) {
+            return self.instance_of(id).await?.ok_or_else(not_found);
         }
         match self.ids_with_prefix(id).await?.as_slice() {
             [] => Err(not_found()),
-            [only] => match self.inspect(&ActorId::process(only)).await? {
-                Inspection::Process(instance) => Ok(*instance),
-                _ => Err(not_found()),
-            },
+            [only] => self.instance_of(only).await?.ok_or_else(not_found),
             [first, second, ..] => Err(Refusal::Invalid(format!(
                 "expected a prefix of one instance's id, found '{id}', which several begin with: {first}, {second}"
             ))),
@@ -99,10 +96,10 @@ impl Local {
                 return Err(Refusal::Conflict(format!(
                     "the key '{}' has started instance {} with another input: use another key",
                     request.key.unwrap_or_default(),
-                    known.id
+                    known.summary.id
                 )));
             }
-            return Ok(Started { definition: known.definition.to_string(), ..started(false) });
+            return Ok(Started { definition: known.summary.definition, ..started(false) });
         }
         let start = StartEvent {
             definition: definition.id.clone(),
@@ -125,7 +122,7 @@ impl Local {
         &self,
         definition: &Definition,
         key: &str,
-    ) -> Result<(String, Option<Box<Instance>>), Refusal> {
+    ) -> Result<(String, Option<Box<InstanceDetail>>), Refusal> {
         if key.is_empty() || key.len() > MAX_KEY_BYTES {
             return Err(Refusal::Invalid(format!(
                 "expected an idempotency key of 1 to {MAX_KEY_BYTES} bytes, found {}",
@@ -134,10 +131,8 @@ impl Local {
         }
         let name = format!("{}/{}", definition.id.namespace, definition.id.name);
         let id = ids::instance_of_key(&name, key);
-        match self.inspect(&ActorId::process(&id)).await? {
-            Inspection::Process(instance) => Ok((id, Some(instance))),
-            _ => Ok((id, None)),
-        }
+        let known = self.instance_of(&id).await?;
+        Ok((id, known))
     }
 
     pub(super) async fn list(&self, query: InstanceQuery) -> Result<InstancePage, Refusal> {
@@ -201,16 +196,12 @@ impl Local {
     }
 
     pub(super) async fn cancel_instance(&self, id: String, reason: Option<String>) -> Result<(), Refusal> {
-        let instance = self.find_instance(&id).await?;
-        if instance.status.ended() {
-            return Err(Refusal::Conflict(format!(
-                "instance {} has ended already: it is {}",
-                instance.id,
-                instance.status.word()
-            )));
+        let InstanceSummary { id, status, ended_at, .. } = self.find_instance(&id).await?.summary;
+        if ended_at.is_some() {
+            return Err(Refusal::Conflict(format!("instance {id} has ended already: it is {status}")));
         }
         let event = ProcessEvent::Cancel { reason };
-        let to = ActorId::process(&instance.id);
+        let to = ActorId::process(&id);
         self.post(vec![Entry { to, origin: None, body: Body::Process(event) }]).await
     }
 }

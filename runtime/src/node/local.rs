@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
-use impresario_actors::behaviour::Inspection;
 use impresario_actors::definitions::Definitions;
 use impresario_actors::engine::Engine;
 use impresario_actors::hosts::Hosts;
@@ -135,12 +134,8 @@ impl Local {
     async fn list_triggers(&self) -> Result<Vec<TriggerSummary>, Refusal> {
         let newest = self.definitions.newest();
         let names = newest.iter().flat_map(|definition| &definition.triggers).map(|spec| spec.name.clone());
-        let asked = stream::iter(names.collect::<Vec<_>>()).map(|name| async move {
-            match self.inspect(&ActorId::trigger(&name)).await? {
-                Inspection::Trigger(trigger) => Ok(Some(views::trigger(&trigger))),
-                _ => Ok(None),
-            }
-        });
+        let asked = stream::iter(names.collect::<Vec<_>>());
+        let asked = asked.map(|name| async move { self.trigger_of(&name).await });
         asked.buffered(ASKED_AT_ONCE).try_filter_map(|trigger| async { Ok(trigger) }).try_collect().await
     }
 
@@ -206,9 +201,11 @@ impl Orchestrator for Local {
     fn instance(&self, id: String) -> Answer<InstanceDetail> {
         let node = self.clone();
         Box::pin(async move {
-            let instance = node.find_instance(&id).await?;
-            let aside = node.aside(&ActorId::process(&instance.id)).await?;
-            Ok(views::detail(&instance, &node.definitions, aside))
+            let mut instance = node.find_instance(&id).await?;
+            if let Some(reason) = node.aside(&ActorId::process(&instance.summary.id)).await? {
+                views::set_aside(&mut instance, &reason);
+            }
+            Ok(*instance)
         })
     }
 
@@ -263,3 +260,6 @@ impl Orchestrator for Local {
         self.state()
     }
 }
+
+#[cfg(test)]
+mod tests;

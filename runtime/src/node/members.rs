@@ -1,6 +1,9 @@
 //! The nodes of the cluster: listed, drained, removed.
 
+use std::sync::atomic::Ordering;
+
 use futures_util::future::join_all;
+use impresario_actors::post::ShardGauge;
 use impresario_model::instance::rfc3339;
 use impresario_persistence::StoreError;
 
@@ -19,7 +22,14 @@ impl Local {
     /// The nodes, by name.
     pub(super) fn list_nodes(&self) -> Vec<NodeSummary> {
         let view = self.view();
-        view.nodes.iter().map(|node| summary(&view, node)).collect()
+        let mut nodes: Vec<_> = view.nodes.iter().map(|node| summary(&view, node)).collect();
+        if let Some(me) = nodes.iter_mut().find(|node| node.me) {
+            // What it has announced of itself is a moment old.
+            let live = |gauge: &ShardGauge| gauge.live.load(Ordering::Relaxed) as u64;
+            me.live = self.engine.post().gauges().iter().map(live).sum();
+            me.running = self.hosts.status().iter().map(|host| host.in_flight as u64).sum();
+        }
+        nodes
     }
 
     /// Has this node leave.
@@ -52,6 +62,10 @@ impl Local {
 
     /// Forgets a node that is gone, and its token with it.
     pub(super) async fn forget_node(&self, name: &str) -> Result<(), Refusal> {
+        let view = self.view();
+        if view.nodes.iter().any(|node| node.alive && node.name == name) {
+            return Err(Refusal::Conflict(format!("node {name} is alive: drain it instead")));
+        }
         let failed = |error: StoreError| match error {
             StoreError::Refused(reason) => Refusal::Conflict(reason),
             error => refusal(error.into()),
@@ -59,10 +73,7 @@ impl Local {
         let forgotten = self.membership.forget(name.to_owned()).await.map_err(failed)?;
         // Also when it was forgotten before: whoever removed it may not have come this far.
         let withdrawn = token::withdraw(self.engine.store(), name).await.map_err(failed)?;
-        match forgotten || withdrawn {
-            true => Ok(()),
-            false => Err(unknown(&self.view(), name)),
-        }
+        if forgotten || withdrawn { Ok(()) } else { Err(unknown(&view, name)) }
     }
 
     /// The tree of this node if it is alone, else the trees of all nodes.
@@ -144,6 +155,8 @@ fn find<'v>(view: &'v ClusterView, name: &str) -> Result<&'v NodeView, Refusal> 
 }
 
 fn unknown(view: &ClusterView, name: &str) -> Refusal {
-    let known: Vec<&str> = view.nodes.iter().map(|node| node.name.as_str()).collect();
+    // The view may still have one that was forgotten a moment ago.
+    let known = view.nodes.iter().map(|node| node.name.as_str()).filter(|known| *known != name);
+    let known: Vec<&str> = known.collect();
     Refusal::NotFound(format!("expected a node of the cluster, found '{name}'; known: {}", known.join(", ")))
 }

@@ -11,6 +11,8 @@ mod peers;
 mod reach;
 mod refusal;
 mod stores;
+#[cfg(test)]
+mod test_store;
 mod tree;
 mod views;
 mod write_check;

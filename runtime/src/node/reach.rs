@@ -18,8 +18,9 @@ use tokio::time::{Instant, timeout, timeout_at};
 use super::local::Local;
 use super::members::shards_of;
 use super::refusal::unanswered;
+use super::views;
 use crate::cluster::{ClusterView, NodeView};
-use crate::orchestrator::Refusal;
+use crate::orchestrator::{InstanceDetail, Refusal, TriggerSummary};
 use crate::question::{Fact, Question, Reply};
 
 /// How long a question waits for its shard to have an owner that answers.
@@ -39,12 +40,21 @@ pub(super) struct Gathered {
 }
 
 impl Local {
-    /// Shows an actor, once everything is applied that this node has appended.
-    pub(super) async fn inspect(&self, actor: &ActorId) -> Result<Inspection, Refusal> {
-        let shard = actor.shard(self.shards());
-        let after = self.appended(shard);
-        match self.ask_owner(shard, Question::Inspect { actor: actor.to_string(), after }).await? {
-            Reply::Inspection(inspection) => Ok(inspection),
+    /// Shows an instance, once everything is applied that this node has appended.
+    pub(super) async fn instance_of(&self, id: &str) -> Result<Option<Box<InstanceDetail>>, Refusal> {
+        let shard = ActorId::process(id).shard(self.shards());
+        let question = Question::Instance { id: id.to_owned(), after: self.appended(shard) };
+        match self.ask_owner(shard, question).await? {
+            Reply::Instance(instance) => Ok(instance),
+            other => Err(beside_the_point(&other)),
+        }
+    }
+
+    /// Shows a trigger monitor.
+    pub(super) async fn trigger_of(&self, name: &str) -> Result<Option<TriggerSummary>, Refusal> {
+        let shard = ActorId::trigger(name).shard(self.shards());
+        match self.ask_owner(shard, Question::Trigger { name: name.to_owned() }).await? {
+            Reply::Trigger(trigger) => Ok(trigger),
             other => Err(beside_the_point(&other)),
         }
     }
@@ -64,7 +74,11 @@ impl Local {
         let others = view.nodes.iter().filter(|node| node.alive && node.incarnation != view.me);
         let owning = others.filter(|node| shards_of(&view, &node.incarnation) > 0);
         let question = Question::Facts { prefix: prefix.to_owned() };
-        let asked = join_all(owning.map(|node| self.peers.ask(node, &question)));
+        let asked = owning.map(|node| async {
+            let answer = timeout(PATIENCE, self.peers.ask(node, &question)).await;
+            answer.unwrap_or_else(|_| Err(Refusal::later(format!("node {} takes too long", node.name))))
+        });
+        let asked = join_all(asked);
         let (mut facts, answers) = tokio::join!(self.own_facts(prefix), asked);
         for answer in answers {
             match answer {
@@ -101,15 +115,21 @@ impl Local {
     /// Answers a question of another node from what this one owns.
     pub(super) async fn answer_here(&self, question: &Question) -> Result<Reply, Refusal> {
         match question {
-            Question::Inspect { actor, after } => {
-                let actor = ActorId::parse(actor).map_err(Refusal::Invalid)?;
-                let shard = actor.shard(self.shards());
-                self.check_mine(shard)?;
-                self.catch_up(shard, Offset(*after)).await;
-                let inspection = self.engine.inspect(&actor).await.map_err(unanswered)?;
-                // It may have been given away meanwhile, and then somebody else knows better.
-                self.check_mine(shard)?;
-                Ok(Reply::Inspection(inspection))
+            Question::Instance { id, after } => {
+                let actor = ActorId::process(id);
+                self.catch_up(actor.shard(self.shards()), Offset(*after)).await;
+                let instance = match self.inspect_here(&actor).await? {
+                    Inspection::Process(instance) => Some(views::detail(&instance, &self.definitions)),
+                    _ => None,
+                };
+                Ok(Reply::Instance(instance.map(Box::new)))
+            }
+            Question::Trigger { name } => {
+                let trigger = match self.inspect_here(&ActorId::trigger(name)).await? {
+                    Inspection::Trigger(trigger) => Some(views::trigger(&trigger)),
+                    _ => None,
+                };
+                Ok(Reply::Trigger(trigger))
             }
             Question::Aside { actor } => {
                 let actor = ActorId::parse(actor).map_err(Refusal::Invalid)?;
@@ -135,12 +155,25 @@ impl Local {
         }
     }
 
+    /// Shows an actor of this node.
+    async fn inspect_here(&self, actor: &ActorId) -> Result<Inspection, Refusal> {
+        let shard = actor.shard(self.shards());
+        self.check_mine(shard)?;
+        let inspection = self.engine.inspect(actor).await.map_err(unanswered)?;
+        // It may have been given away meanwhile, and then somebody else knows better.
+        self.check_mine(shard)?;
+        Ok(inspection)
+    }
+
     fn check_mine(&self, shard: u16) -> Result<(), Refusal> {
         if self.view().is_mine(shard) { Ok(()) } else { Err(Refusal::NotMine) }
     }
 
     /// Waits until the log of a shard is known to reach an offset.
     async fn catch_up(&self, shard: u16, after: Offset) {
+        if !self.view().is_mine(shard) {
+            return;
+        }
         let mut head = self.engine.store().head(ShardId(shard));
         // Whoever asked has waited long enough then, and sees what there is.
         let _ = timeout(CATCH_UP, head.wait_for(|head| *head >= after)).await;
@@ -160,10 +193,10 @@ impl Local {
                 }
             };
             let owner = now.owner_of(shard).map(|node| node.incarnation.as_str());
-            let answer = tokio::select! {
-                answer = asked => answer,
+            let (answer, moved) = tokio::select! {
+                answer = asked => (answer, false),
                 // An owner that hangs is not waited for once another has taken its place.
-                () = other_owner(&mut view, shard, owner) => continue,
+                () = other_owner(&mut view, shard, owner) => (Err(Refusal::NotMine), true),
             };
             let reason = match answer {
                 Err(Refusal::Unavailable { reason, .. }) => reason,
@@ -174,6 +207,9 @@ impl Local {
                 return Err(Refusal::later(format!(
                     "shard {shard} does not answer at the moment, it may be on its way to another node: {reason}"
                 )));
+            }
+            if moved {
+                continue;
             }
             let again = deadline.min(Instant::now() + PAUSE);
             // A registry that has ended tells nothing new, and the pause counts.
@@ -198,7 +234,8 @@ async fn other_owner(view: &mut watch::Receiver<Arc<ClusterView>>, shard: u16, b
 
 fn beside_the_point(reply: &Reply) -> Refusal {
     let what = match reply {
-        Reply::Inspection(_) => "an actor",
+        Reply::Instance(_) => "an instance",
+        Reply::Trigger(_) => "a trigger",
         Reply::Aside(_) => "a reason",
         Reply::Facts(_) => "facts",
         Reply::Tree(_) => "a tree",

@@ -31,7 +31,8 @@ pub(super) fn refusal(error: PostError) -> Refusal {
 /// When a shard of this node does not answer.
 pub(super) fn unanswered(error: EngineError) -> Refusal {
     match error {
-        EngineError::NoAnswer(_) | EngineError::NotOwner(_) => Refusal::later(error.to_string()),
+        EngineError::NotOwner(_) => Refusal::NotMine,
+        EngineError::NoAnswer(_) => Refusal::later(error.to_string()),
         EngineError::Refused(reason) => Refusal::Invalid(reason),
     }
 }

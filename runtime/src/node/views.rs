@@ -20,18 +20,22 @@ pub fn summary(actor: &str, index: &RowIndex, aside: bool) -> InstanceSummary {
     }
 }
 
-/// The whole of an instance; `aside` says why it was quarantined, if it was.
-pub fn detail(instance: &Instance, definitions: &Definitions, aside: Option<String>) -> InstanceDetail {
+/// An instance that was quarantined, for this reason.
+pub fn set_aside(detail: &mut InstanceDetail, reason: &str) {
+    "quarantined".clone_into(&mut detail.summary.status);
+    detail.waits_for.push(format!("an operator: it is quarantined because {reason}"));
+}
+
+/// The whole of an instance, without the credentials in it.
+pub fn detail(instance: &Instance, definitions: &Definitions) -> InstanceDetail {
     let definition = definitions.get(&instance.definition);
     let definition = definition.as_deref();
-    let status = if aside.is_some() { "quarantined" } else { instance.status.word() };
-    let mut waits_for = waits(instance, definition);
-    waits_for.extend(aside.map(|reason| format!("an operator: it is quarantined because {reason}")));
+    let waits_for = waits(instance, definition);
     InstanceDetail {
         summary: InstanceSummary {
             id: instance.id.clone(),
             definition: instance.definition.to_string(),
-            status: status.to_owned(),
+            status: instance.status.word().to_owned(),
             started_at: rfc3339(instance.started),
             ended_at: instance.ended.map(rfc3339),
         },

@@ -166,7 +166,7 @@ fn nodes_are_a_table() {
     ];
     let page = render_nodes(&nodes, at("2026-01-31T10:32:03Z"));
     let expected = "\
-NODE       STATE     SHARDS  LIVE  RUNNING  UP     SITE   LABELS         VERSION  URL            START
+NODE       STATE     SHARDS  LIVE  RUNNING  UP     SITE   LABELS         VERSION  URL            INCARNATION
 a (asked)  alive     8       5     2        2h 2m  north  rack=7,zone=x  0.1.0    http://a:4747  0190aaaa
 b          draining  8       5     2        2h 2m                        0.1.0    http://b:4747  0190aaaa
 c          gone      8                                                   0.1.0    http://c:4747  0190aaaa

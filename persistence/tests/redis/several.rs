@@ -1,13 +1,11 @@
-//! The Redis store keeps every promise of the port, on a real server.
-#![expect(clippy::unwrap_used, reason = "what cannot go on here shall stop here")]
-
-mod redis_support;
+//! What several nodes see of one environment.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use impresario_persistence::{Keeping, Offset, Store, StoreError, conformance};
-use redis_support::{A, B, append, claim, config, durable, open, owner, read_all, texts};
+
+use crate::support::{self, A, B, append, claim, config, durable, open, owner, read_all, texts};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn it_conforms() {
@@ -109,7 +107,7 @@ async fn offsets_grow_when_the_clock_of_the_server_steps_back() {
     let ahead = (store.clock())() + 3_600_000;
     let key = format!("{{{}:0}}:0:meta", config.environment);
     server.command(&["HSET", &key, "ms", &ahead.to_string(), "sq", "1048574"]).await;
-    let batch = ["2", "3", "4"].map(|text| redis_support::entry(A, text)).into();
+    let batch = ["2", "3", "4"].map(|text| support::entry(A, text)).into();
     let offsets = store.append(batch).await.unwrap();
     let parts: Vec<_> = offsets.iter().map(ToString::to_string).collect();
     assert_eq!(parts, [format!("{ahead}-1048575"), format!("{}-0", ahead + 1), format!("{}-1", ahead + 1)]);

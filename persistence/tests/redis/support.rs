@@ -1,11 +1,10 @@
 //! Environments on a server of a test's own.
-#![allow(dead_code, reason = "each test file uses a part")]
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use bytes::Bytes;
 use impresario_persistence::{
-    Append, Claim, Keeping, Offset, Owner, Record, RedisConfig, RedisStore, ShardId, Store,
+    Append, Claim, Keeping, Offset, Owner, Record, RedisConfig, RedisStore, ShardId, Standing, Store,
 };
 use impresario_test_servers::{Fsync, RedisServer};
 
@@ -59,8 +58,21 @@ pub fn texts(records: &[Record]) -> Vec<String> {
     records.iter().map(|record| String::from_utf8_lossy(&record.bytes).into_owned()).collect()
 }
 
+/// Waits until it happens, and not for ever.
+pub async fn soon<T>(what: impl Future<Output = T>) -> T {
+    tokio::time::timeout(std::time::Duration::from_secs(20), what).await.expect("within 20 seconds")
+}
+
+/// Waits until the store does not answer, and says why.
+pub async fn away(store: &RedisStore) -> String {
+    let mut standing = store.standing();
+    let found = soon(standing.wait_for(|now| *now != Standing::Up)).await.unwrap().clone();
+    let Standing::Away(reason) = found else { unreachable!("it waited for another one") };
+    reason
+}
+
 /// Waits until the store answers again.
 pub async fn up(store: &RedisStore) {
     let mut standing = store.standing();
-    standing.wait_for(|now| *now == impresario_persistence::Standing::Up).await.unwrap();
+    soon(standing.wait_for(|now| *now == Standing::Up)).await.unwrap();
 }

@@ -1,0 +1,139 @@
+//! Nodes that deploy at the same time, in every order that their steps can take turns in.
+
+use std::path::Path;
+
+use impresario_model::encoding;
+use impresario_persistence::{MemoryStore, Offset, ShardId};
+
+use super::super::test_store::Slow;
+use super::*;
+
+const SHARDS: u16 = 2;
+
+/// A definition in a file, with a trigger for events of its own name.
+fn pack(folder: &Path, name: &str, text: &str) -> PathBuf {
+    let path = folder.join(format!("{name}.yaml"));
+    let source = format!(
+        "document: {{dsl: 1.0.3, namespace: ops, name: {name}, version: 1.0.0}}\n\
+         schedule: {{on: {{one: {{with: {{type: {name}}}}}}}}}\ndo:\n  - say: {{set: {{text: {text}}}}}\n"
+    );
+    std::fs::write(&path, source).unwrap();
+    path
+}
+
+/// Starts a node on a store, as far as its definitions go.
+async fn deploy(store: &Arc<MemoryStore>, turns: usize, packs: &[PathBuf]) -> Result<Deployment, NodeError> {
+    let store: Arc<dyn Store> = Arc::new(Slow::new(Arc::clone(store), turns));
+    let definitions = Definitions::default();
+    load_stored(&store, &definitions).await?;
+    load_packs(&store, &definitions, packs).await?;
+    arm(&Post::new(store, 1000), &definitions).await
+}
+
+/// The triggers that the routers tell of events, after all that is in their logs; and those that are armed.
+async fn in_force(store: &Arc<MemoryStore>) -> (Vec<Vec<String>>, BTreeSet<String>) {
+    let (mut routes, mut armed) = (Vec::new(), BTreeSet::new());
+    for shard in 0..SHARDS {
+        let mut of_router = Vec::new();
+        for record in store.read(ShardId(shard), Offset::ZERO, 10_000, usize::MAX).await.unwrap() {
+            let entry: Entry = encoding::decode(&record.bytes).unwrap();
+            match entry.body {
+                Body::Router(RouterEvent::Routes(routes)) => {
+                    of_router = routes.into_iter().map(|route| route.trigger).collect();
+                }
+                Body::Trigger(TriggerEvent::Arm { .. }) => drop(armed.insert(entry.to.key().to_owned())),
+                Body::Trigger(TriggerEvent::Disarm) => drop(armed.remove(entry.to.key())),
+                other => panic!("{other:?}"),
+            }
+        }
+        routes.push(of_router);
+    }
+    (routes, armed)
+}
+
+#[tokio::test]
+async fn nodes_that_start_together_end_with_the_packs_of_all() {
+    let folder = tempfile::tempdir().unwrap();
+    let (ours, theirs) = (pack(folder.path(), "ours", "a"), pack(folder.path(), "theirs", "b"));
+    let both = ["ops/ours", "ops/theirs"];
+    let mut again = 0;
+    for (first, second) in (0..40).map(|one| (one % 8, one / 8)) {
+        let store = Arc::new(MemoryStore::new(SHARDS));
+        let started = tokio::join!(
+            deploy(&store, first, std::slice::from_ref(&ours)),
+            deploy(&store, second, std::slice::from_ref(&theirs))
+        );
+        let deployed = [started.0.unwrap(), started.1.unwrap()];
+        let (routes, armed) = in_force(&store).await;
+        let expected: BTreeSet<String> = both.iter().map(|name| trigger_of(name)).collect();
+        assert_eq!(armed, expected, "with {first} and {second} turns");
+        for of_router in routes {
+            assert_eq!(BTreeSet::from_iter(of_router), expected, "with {first} and {second} turns");
+        }
+        let last = deployed.iter().max_by_key(|deployment| deployment.triggers.len()).unwrap();
+        assert_eq!(BTreeSet::from_iter(last.triggers.clone()), expected);
+        let version = store.setting(TRIGGERS.to_owned()).await.unwrap().unwrap().version;
+        assert_eq!(version, 2, "each armed once for good");
+        let posted = store.read(ShardId(0), Offset::ZERO, 10_000, usize::MAX).await.unwrap().len();
+        let quiet = {
+            let store = Arc::new(MemoryStore::new(SHARDS));
+            deploy(&store, 0, std::slice::from_ref(&ours)).await.unwrap();
+            deploy(&store, 0, std::slice::from_ref(&theirs)).await.unwrap();
+            store.read(ShardId(0), Offset::ZERO, 10_000, usize::MAX).await.unwrap().len()
+        };
+        again += usize::from(posted > quiet);
+    }
+    assert!(again > 0, "in some order one of them was too slow, and armed again");
+}
+
+/// The name of the only trigger of a definition.
+fn trigger_of(definition: &str) -> String {
+    let name = definition.trim_start_matches("ops/");
+    let folder = tempfile::tempdir().unwrap();
+    let pack = pack::load(&pack(folder.path(), name, "x")).unwrap();
+    compile(&pack).unwrap()[0].0.triggers[0].name.clone()
+}
+
+#[tokio::test]
+async fn the_same_pack_is_deployed_by_all_and_other_content_by_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let same = pack(folder.path(), "same", "a");
+    let store = Arc::new(MemoryStore::new(SHARDS));
+    let nodes = (0..5).map(|turns| deploy(&store, turns, std::slice::from_ref(&same)));
+    for deployed in futures_util::future::join_all(nodes).await {
+        assert_eq!(deployed.unwrap().triggers, [trigger_of("ops/same")]);
+    }
+    let stored = store.setting("definition/ops/same:1.0.0".to_owned()).await.unwrap().unwrap();
+    assert_eq!(stored.version, 1, "what is there already is not written again");
+
+    let other = pack(folder.path(), "same", "b");
+    let refused = deploy(&store, 0, &[other]).await.err().unwrap().to_string();
+    assert!(refused.contains("deployed already with other content"), "{refused}");
+}
+
+#[tokio::test]
+async fn a_running_node_takes_up_what_others_deploy_and_leaves_out_what_it_does_not_understand() {
+    let folder = tempfile::tempdir().unwrap();
+    let memory = Arc::new(MemoryStore::new(SHARDS));
+    let store: Arc<dyn Store> = memory.clone();
+    let (definitions, mut skipped) = (Definitions::default(), BTreeSet::new());
+    refresh(&store, &definitions, &mut skipped).await.unwrap();
+    assert!(definitions.all().is_empty());
+
+    let newer = StoredDefinition { source: "document: {dsl: 9.9.9}".to_owned(), functions: BTreeMap::new() };
+    store.put_setting("definition/ops/newer:1.0.0".to_owned(), 0, write("", &newer).unwrap()).await.unwrap();
+    store.put_setting("definition/ops/torn:1.0.0".to_owned(), 0, Bytes::from_static(b"{")).await.unwrap();
+    let known = pack(folder.path(), "known", "a");
+    let other = Definitions::default();
+    load_packs(&store, &other, &[known]).await.unwrap();
+    refresh(&store, &definitions, &mut skipped).await.unwrap();
+    let ids: Vec<String> = definitions.all().iter().map(|definition| definition.id.to_string()).collect();
+    assert_eq!(ids, ["ops/known:1.0.0"]);
+    assert_eq!(skipped.len(), 2, "{skipped:?}");
+
+    // It is told once, and at a start it is fatal: nothing runs there yet that would be lost.
+    refresh(&store, &definitions, &mut skipped).await.unwrap();
+    assert_eq!(skipped.len(), 2);
+    let fatal = load_stored(&store, &Definitions::default()).await.err().unwrap().to_string();
+    assert!(fatal.contains("stored by another version"), "{fatal}");
+}
