@@ -90,7 +90,7 @@ async fn fair(api: &Api, names: &[&str; 4], expected: [usize; 4]) {
         let nodes = api.nodes().await.ok()?;
         let of = |name: &str| {
             let owned = nodes.iter().filter(|node| node.name == name && node.state != "gone");
-            owned.map(|node| node.shards).sum()
+            owned.map(|node| node.shards).sum::<usize>()
         };
         (names.map(of) == expected).then_some(())
     })
