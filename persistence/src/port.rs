@@ -253,7 +253,9 @@ pub trait Store: Send + Sync + 'static {
     fn shards(&self) -> u16;
 
     /// Appends entries in order, to one or several shards; answers their offsets in the same order. Either all
-    /// of a batch become durable or, on an error, none does.
+    /// of a batch become durable or, on an error, none does. Only a store that is spread over several servers may keep
+    /// the part of a batch that went to one of them; to send all of it again is harmless, because receivers know what
+    /// they have seen.
     ///
     /// # Errors
     /// [`StoreError::Busy`] at once when the queue of the writer is full; [`StoreError::Away`] at once while the store

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use super::config::RedisConfig;
 use super::environment::{Stored, stored};
-use super::held::{Acknowledged, Entry, Logs, Owned};
+use super::held::{Acknowledged, Entry, Logs, Owned, seal};
 use super::keys::{self, Keys};
 use super::lane::gone;
 use super::library;
@@ -19,7 +19,7 @@ use super::live::{Live, Trouble, chance};
 use super::reply::{self, Reply};
 use super::writer::Queue;
 use crate::StoreError;
-use crate::port::{Epoch, Offset, ShardId};
+use crate::port::{Epoch, Offset, Owner, ShardId};
 use crate::sync::lock;
 
 /// How many alarms are kept.
@@ -89,10 +89,8 @@ impl Knowledge {
     async fn compare_shard(&self, live: &Live, stored: &Stored, latest: Option<(Offset, u64)>) -> Result<()> {
         let shard = stored.shard;
         let owned = self.logs.owned(shard, |owned| owned.clone()).unwrap_or_default();
-        let torn = owned.owner.as_ref().is_some_and(|own| {
-            owned.epoch.0 == stored.epoch
-                && stored.owner.as_ref().is_some_and(|(_, incarnation)| *incarnation != own.incarnation)
-        });
+        let other = |own: &Owner| stored.owner.as_ref().is_some_and(|now| now.incarnation != own.incarnation);
+        let torn = owned.mine && owned.epoch.0 == stored.epoch && owned.owner.as_ref().is_some_and(other);
         let fallen = owned.epoch.0 > stored.epoch || torn;
         let complete = match latest {
             None => true,
@@ -105,16 +103,16 @@ impl Knowledge {
             if self.logs.followed(shard) {
                 self.logs.moved(shard, stored.end);
             }
-            self.logs.owned(shard, |known| known.newer(Epoch(stored.epoch)));
+            self.logs.owned(shard, |known| known.newer(Epoch(stored.epoch), stored.owner.clone()));
             return Ok(());
         }
         let repair = if complete { Repair::default() } else { self.repair(live, stored, latest).await? };
         let floor = latest.map_or(Offset::ZERO, |(offset, _)| offset);
-        self.raise(live, shard, floor, &owned).await?;
+        self.raise(live, stored, floor, &owned).await?;
         let words = words(stored, latest, owned.epoch, &repair);
         if torn {
-            self.logs.owned(shard, |known| known.newer(Epoch(stored.epoch + 1)));
-        } else if owned.owner.is_some() {
+            self.logs.owned(shard, |known| known.newer(Epoch(stored.epoch + 1), None));
+        } else if owned.mine {
             self.queue.refuse_fenced(shard, &StoreError::Behind(words.clone()));
             self.logs.owned(shard, |known| known.behind = Some(words.clone()));
         }
@@ -161,7 +159,8 @@ impl Knowledge {
         }
         // Somebody else was quicker, or there is a gap: what is left goes behind everything.
         let rest: Vec<&Entry> = behind.iter().skip(restored).chain(rest).copied().collect();
-        self.raise(live, shard, latest.map_or(Offset::ZERO, |(offset, _)| offset), &Owned::default()).await?;
+        self.raise(live, stored, latest.map_or(Offset::ZERO, |(offset, _)| offset), &Owned::default())
+            .await?;
         kept.extend(self.repeat(live, shard, &rest).await?);
         repair.repeated.extend(rest.iter().map(|entry| entry.number));
         // The reader begins anew, behind what is there now.
@@ -187,8 +186,7 @@ impl Knowledge {
             let mut call = library::call("restore", &[&self.keys.meta(shard)]);
             for entry in page {
                 let (millis, sequence) = keys::parts(entry.offset);
-                call.arg(millis).arg(sequence).arg(entry.number);
-                call.arg(crc32fast::hash(&entry.bytes)).arg(entry.bytes.as_ref());
+                call.arg(millis).arg(sequence).arg(entry.number).arg(seal(&entry.bytes));
             }
             let put = self.ask(live, &call).await?.number().map_err(Trouble::Refused)?;
             let put = usize::try_from(put).unwrap_or(0);
@@ -208,7 +206,7 @@ impl Knowledge {
             let mut call = library::call("append", &[&memory]);
             call.arg(1).arg(1).arg(self.keys.stem(shard)).arg("").arg(page.len());
             for entry in page {
-                call.arg(1).arg(crc32fast::hash(&entry.bytes)).arg(entry.bytes.as_ref());
+                call.arg(1).arg(seal(&entry.bytes));
             }
             let line = self.ask(live, &call).await?.text().map_err(Trouble::Refused)?;
             let first = super::writer::parse(&line, &[shard]).and_then(|(next, _)| next.get(&shard).copied());
@@ -226,11 +224,12 @@ impl Knowledge {
     }
 
     /// Sees to it that offsets and epochs go on from where they were.
-    async fn raise(&self, live: &Live, shard: ShardId, floor: Offset, owned: &Owned) -> Result<()> {
+    async fn raise(&self, live: &Live, stored: &Stored, floor: Offset, owned: &Owned) -> Result<()> {
         let (millis, sequence) = keys::parts(floor);
-        let mut call = library::call("raise", &[&self.keys.meta(shard)]);
+        let mut call = library::call("raise", &[&self.keys.meta(stored.shard)]);
         call.arg(millis).arg(sequence).arg(owned.epoch.0);
-        if let Some(owner) = &owned.owner {
+        // Who is only known by hearsay is not defended against whom the server names.
+        if let Some(owner) = owned.owner.as_ref().filter(|_| owned.mine || owned.epoch.0 > stored.epoch) {
             call.arg(&owner.node).arg(&owner.incarnation);
         }
         self.ask(live, &call).await.map(|_| ())

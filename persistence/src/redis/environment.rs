@@ -11,7 +11,7 @@ use super::library;
 use super::live::{Live, Trouble, chance};
 use super::reply::strange;
 use crate::StoreError;
-use crate::port::{Offset, Result, ShardId};
+use crate::port::{Offset, Owner, Result, ShardId};
 
 /// The format of the keys. A newer one is refused.
 const FORMAT: u64 = 1;
@@ -102,7 +102,7 @@ pub(super) struct Stored {
     pub(super) end: Offset,
     pub(super) count: u64,
     pub(super) epoch: u64,
-    pub(super) owner: Option<(String, String)>,
+    pub(super) owner: Option<Owner>,
     pub(super) offered: Option<String>,
     pub(super) mark: Offset,
 }
@@ -168,7 +168,7 @@ fn one(
         end: offset(1),
         count: number(3),
         epoch: number(4),
-        owner: field(5).zip(field(6)),
+        owner: field(5).zip(field(6)).map(|(node, incarnation)| Owner { node, incarnation }),
         offered: field(7),
         mark: offset(8),
     })

@@ -32,10 +32,22 @@ impl Entry {
     }
 }
 
+/// An entry as the server keeps it: its checksum in front of its bytes.
+pub(super) fn seal(bytes: &[u8]) -> Vec<u8> {
+    [&crc32fast::hash(bytes).to_be_bytes(), bytes].concat()
+}
+
+/// The bytes of an entry that the server kept, if they are what was sealed.
+pub(super) fn unseal(entry: &Bytes) -> Option<Bytes> {
+    let (checksum, bytes) = entry.split_first_chunk()?;
+    (u32::from_be_bytes(*checksum) == crc32fast::hash(bytes)).then(|| entry.slice(checksum.len()..))
+}
+
 /// The logs of all shards.
 pub(super) struct Logs {
     shards: Vec<Log>,
-    used: AtomicUsize,
+    /// How many bytes each log that is followed may hold.
+    share: AtomicUsize,
 }
 
 struct Log {
@@ -50,6 +62,7 @@ struct Tail {
     seen: Option<(Offset, u64)>,
     /// Entries up to there, without a gap.
     entries: VecDeque<Entry>,
+    bytes: usize,
     /// No entry lies between this and the first one.
     floor: Offset,
     owned: Owned,
@@ -60,17 +73,33 @@ struct Tail {
 pub(super) struct Owned {
     /// The newest epoch that was seen.
     pub(super) epoch: Epoch,
-    /// This node's claim, if that epoch is its own.
+    /// Who had it, as far as this node knows.
     pub(super) owner: Option<Owner>,
+    /// Whether that was a claim of this node.
+    pub(super) mine: bool,
     /// Why the owner has to start again, until it was told.
     pub(super) behind: Option<String>,
 }
 
+impl Tail {
+    fn drop_first(&mut self) -> bool {
+        let Some(entry) = self.entries.pop_front() else { return false };
+        self.bytes -= entry.cost();
+        self.floor = entry.offset;
+        true
+    }
+
+    fn forget(&mut self) {
+        (self.seen, self.bytes) = (None, 0);
+        self.entries = VecDeque::new();
+    }
+}
+
 impl Owned {
     /// Somebody's epoch was seen.
-    pub(super) fn newer(&mut self, epoch: Epoch) {
+    pub(super) fn newer(&mut self, epoch: Epoch, owner: Option<Owner>) {
         if epoch > self.epoch {
-            *self = Owned { epoch, ..Owned::default() };
+            *self = Owned { epoch, owner, ..Owned::default() };
         }
     }
 }
@@ -78,7 +107,7 @@ impl Owned {
 impl Logs {
     pub(super) fn new(shards: u16) -> Self {
         let log = |_| Log { head: watch::Sender::new(Offset::ZERO), tail: Mutex::default() };
-        Logs { shards: (0..shards).map(log).collect(), used: AtomicUsize::new(0) }
+        Logs { shards: (0..shards).map(log).collect(), share: AtomicUsize::new(HELD_BYTES) }
     }
 
     fn log(&self, shard: ShardId) -> Option<&Log> {
@@ -94,7 +123,7 @@ impl Logs {
         let mut tail = lock(&log.tail);
         let first = log.head.receiver_count() == 0;
         if first {
-            self.forget(&mut tail);
+            tail.forget();
         }
         (log.head.subscribe(), first)
     }
@@ -124,7 +153,7 @@ impl Logs {
     pub(super) fn begin(&self, shard: ShardId, end: Offset, number: u64) {
         if let Some(log) = self.log(shard) {
             let mut tail = lock(&log.tail);
-            self.forget(&mut tail);
+            tail.forget();
             tail.seen = Some((end, number));
             tail.floor = end;
         }
@@ -134,7 +163,7 @@ impl Logs {
     /// Forgets what was seen of a log: the reader begins again at its end.
     pub(super) fn reset(&self, shard: ShardId) {
         if let Some(log) = self.log(shard) {
-            self.forget(&mut lock(&log.tail));
+            lock(&log.tail).forget();
         }
     }
 
@@ -145,23 +174,26 @@ impl Logs {
         for entry in entries {
             if tail.seen.is_some_and(|(_, number)| number + 1 == entry.number) {
                 tail.seen = Some((entry.offset, entry.number));
-                self.used.fetch_add(entry.cost(), Ordering::Relaxed);
+                tail.bytes += entry.cost();
                 tail.entries.push_back(entry);
             }
         }
-        while self.used.load(Ordering::Relaxed) > HELD_BYTES && self.drop_first(&mut tail) {}
+        let share = self.share.load(Ordering::Relaxed);
+        while tail.bytes > share && tail.drop_first() {}
     }
 
-    fn drop_first(&self, tail: &mut Tail) -> bool {
-        let Some(entry) = tail.entries.pop_front() else { return false };
-        self.used.fetch_sub(entry.cost(), Ordering::Relaxed);
-        tail.floor = entry.offset;
-        true
-    }
-
-    fn forget(&self, tail: &mut Tail) {
-        while self.drop_first(tail) {}
-        tail.seen = None;
+    /// Divides the memory among the logs that are followed, and frees what the others held.
+    pub(super) fn divide(&self) {
+        let mut followed = 0;
+        for log in &self.shards {
+            let mut tail = lock(&log.tail);
+            if log.head.receiver_count() > 0 {
+                followed += 1;
+            } else if tail.seen.is_some() {
+                tail.forget();
+            }
+        }
+        self.share.store(HELD_BYTES / followed.max(1), Ordering::Relaxed);
     }
 
     /// Entries after `after`, if they are all here as far as they were seen.
@@ -269,7 +301,7 @@ mod tests {
     #[test]
     fn it_is_bounded_by_bytes() {
         let logs = Logs::new(1);
-        let (_head, _) = logs.follow(A);
+        let (head, _) = logs.follow(A);
         logs.begin(A, Offset::ZERO, 0);
         let bytes = Bytes::from(vec![0; HELD_BYTES / 4]);
         for number in 1..=6 {
@@ -278,5 +310,8 @@ mod tests {
         assert_eq!(logs.held(A).iter().map(|entry| entry.number).collect::<Vec<_>>(), [4, 5, 6]);
         assert_eq!(logs.read(A, Offset(2), 9, usize::MAX), None);
         assert_eq!(logs.read(A, Offset(3), 9, usize::MAX).unwrap().len(), 3);
+        drop(head);
+        logs.divide();
+        assert!(logs.held(A).is_empty(), "nobody listens any more");
     }
 }

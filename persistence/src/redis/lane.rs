@@ -129,7 +129,7 @@ impl Lane {
         };
         if told {
             *lock(&self.short) = None;
-            if result.is_ok() {
+            if result.is_ok() && self.link.live().is_ok() {
                 (self.standing)(crate::port::Standing::Up);
             }
         }

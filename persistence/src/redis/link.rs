@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 use super::clock::ServerClock;
-use super::config::RedisConfig;
+use super::config::{RedisConfig, Topology};
 use super::live::{Live, Trouble, chance};
 use super::{find, server};
 use crate::StoreError;
@@ -23,6 +23,9 @@ const BACKOFF_FIRST: Duration = Duration::from_millis(50);
 const BACKOFF_MOST: Duration = Duration::from_millis(500);
 /// How often an idle connection is tried, and the server's clock measured.
 const BEAT: Duration = Duration::from_secs(1);
+
+/// Every how many beats the Sentinels are asked again.
+const FIND_BEATS: u64 = 3;
 
 /// What is asked of a server before anything is let through: the environment, and what this node knows of it.
 pub(super) type Greeting = Arc<dyn Fn(Live) -> BoxFuture<'static, Result<(), Trouble>> + Send + Sync>;
@@ -82,7 +85,7 @@ impl Link {
             Err(_) => return Err(StoreError::Away(latest)),
         };
         link.state.send_replace(State::Up(live));
-        tokio::spawn(link.clone().keep(setup));
+        tokio::spawn(link.clone().keep(setup, generation));
         Ok(link)
     }
 
@@ -158,9 +161,8 @@ impl Link {
     }
 
     /// Watches over the connection and makes a new one whenever it was dropped.
-    async fn keep(self, setup: Setup) {
+    async fn keep(self, setup: Setup, mut generation: u64) {
         let mut state = self.state.subscribe();
-        let mut generation = self.live().map_or(0, |live| live.generation);
         loop {
             let now = state.borrow_and_update().clone();
             match now {
@@ -181,8 +183,17 @@ impl Link {
         }
     }
 
+    /// Whether the Sentinels name another server by now: one that was cut off goes on answering as if nothing had been.
+    async fn moved(&self, setup: &Setup, live: &Live) -> bool {
+        matches!(setup.config.topology, Topology::Sentinel { .. })
+            && find::candidates(&setup.config, &setup.tag)
+                .await
+                .is_ok_and(|named| !named.contains(&live.address))
+    }
+
     /// Ends when the connection was dropped.
     async fn watch_over(&self, setup: &Setup, live: &Live, state: &mut watch::Receiver<State>) {
+        let mut beats = 0u64;
         loop {
             tokio::select! {
                 changed = state.changed() => {
@@ -192,6 +203,11 @@ impl Link {
                     }
                 }
                 () = sleep(BEAT) => {
+                    beats += 1;
+                    if beats.is_multiple_of(FIND_BEATS) && self.moved(setup, live).await {
+                        self.fault(live.generation, "the Sentinels name another primary");
+                        return;
+                    }
                     if let Err(trouble) = setup.clock.measure(live).await {
                         self.fault(live.generation, &trouble.into_store().to_string());
                         return;

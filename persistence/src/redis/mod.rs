@@ -1,7 +1,7 @@
 //! The Redis store: one environment shared by many nodes, on Redis 7 alone, under Sentinel, or in a Redis Cluster.
 //!
 //! Nodes meet in the store only. Whatever has to be one step is one function that the server carries out
-//! (`library.lua`). The keys of a shard share a hash tag, and shards are spread over a few *groups*, so that a Redis
+//! (`library/*.lua`). The keys of a shard share a hash tag, and shards are spread over a few *groups*, so that a Redis
 //! Cluster can spread them over its servers. A *lane* is one server to talk to: its link, its writer and its reader.
 //! Alone and under Sentinel one lane serves everything; in a Redis Cluster each group has its own, and the environment
 //! too. That is all the difference there is.

@@ -3,13 +3,14 @@
 //! A blocked call has a connection of its own. It asks for one entry of each log at most, so its answer stays small
 //! whatever the entries are; the pages are bounded in bytes by the server's function.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
 use redis::{Cmd, Value};
 
-use super::held::Entry;
+use super::held::{self, Entry};
 use super::lane::Lane;
 use super::live::{Live, Trouble};
 use super::reply::{self, Reply};
@@ -46,25 +47,25 @@ fn page(mut reply: Reply, shard: ShardId) -> Result<Page> {
     let mut entries: Vec<Entry> = Vec::new();
     while !reply.is_empty() {
         let id = reply.text()?;
-        let (number, checksum, bytes) = (reply.number()?, reply.number()?, reply.bytes()?);
+        let (number, entry) = (reply.number()?, reply.bytes()?);
         let offset = id
             .split_once('-')
             .and_then(|(millis, sequence)| keys::offset(millis.parse().ok()?, sequence.parse().ok()?))
-            .ok_or_else(|| damaged(shard, &format!("the entry '{id}' has no place in a log")))?;
-        if u64::from(crc32fast::hash(&bytes)) != checksum {
-            return Err(damaged(shard, &format!("the checksum of entry {number} at {id} does not match")));
-        }
+            .ok_or_else(|| damage(shard, &format!("the entry '{id}' has no place in a log")))?;
+        let bytes = held::unseal(&entry).ok_or_else(|| {
+            damage(shard, &format!("the checksum of entry {number} at {id} does not match"))
+        })?;
         if let Some(last) = entries.last()
             && last.number + 1 != number
         {
-            return Err(damaged(shard, &format!("entry {} is missing before {id}", last.number + 1)));
+            return Err(damage(shard, &format!("entry {} is missing before {id}", last.number + 1)));
         }
         entries.push(Entry { offset, number, bytes });
     }
     Ok(Page { end, mark, entries })
 }
 
-fn damaged(shard: ShardId, what: &str) -> StoreError {
+fn damage(shard: ShardId, what: &str) -> StoreError {
     StoreError::Corrupt(format!(
         "the log of shard {} is damaged: {what}. Stop the nodes and restore the server's data from a backup",
         shard.0
@@ -96,7 +97,7 @@ pub(super) async fn read(
             && first.number != number + 1
             && page.mark <= after
         {
-            return Err(damaged(shard, &format!("entry {} is missing before {}", number + 1, first.offset)));
+            return Err(damage(shard, &format!("entry {} is missing before {}", number + 1, first.offset)));
         }
         for entry in page.entries {
             (after, number) = (entry.offset, Some(entry.number));
@@ -119,11 +120,7 @@ pub(super) async fn run(lane: Arc<Lane>) {
         };
         match reason {
             Trouble::Lost(reason) => lane.link.fault(live.generation, &reason),
-            // Damage shows again, and with its words, to whoever reads the log.
-            Trouble::Refused(error) => {
-                tracing::error!(%error, "cannot follow the logs");
-                lane.link.fault(live.generation, &error.to_string());
-            }
+            Trouble::Refused(error) => lane.link.fault(live.generation, &error.to_string()),
         }
     }
 }
@@ -134,9 +131,11 @@ async fn follow(lane: &Lane, live: &Live) -> std::result::Result<(), Trouble> {
     let client = blocking.ask(redis::cmd("CLIENT").arg("ID")).await?;
     let mut unblock = redis::cmd("CLIENT");
     unblock.arg("UNBLOCK").arg(redis::from_redis_value::<u64>(client).unwrap_or(0));
+    let mut damaged = HashSet::new();
     loop {
-        let followed: Vec<ShardId> =
-            lane.shards.iter().copied().filter(|shard| lane.logs.followed(*shard)).collect();
+        lane.logs.divide();
+        let sound = |shard: &ShardId| lane.logs.followed(*shard) && !damaged.contains(shard);
+        let followed: Vec<ShardId> = lane.shards.iter().copied().filter(sound).collect();
         if followed.is_empty() {
             tokio::select! {
                 () = lane.follow.notified() => {}
@@ -161,8 +160,15 @@ async fn follow(lane: &Lane, live: &Live) -> std::result::Result<(), Trouble> {
             }
         };
         let grown = grown(lane, &followed, &news);
-        for fetched in join_all(grown.into_iter().map(|shard| fetch(lane, live, shard))).await {
-            fetched?;
+        let fetched = join_all(grown.iter().map(|shard| fetch(lane, live, *shard))).await;
+        for (shard, fetched) in grown.into_iter().zip(fetched) {
+            if let Err(Trouble::Refused(error)) = fetched {
+                // One damaged log is not the trouble of the others: whoever reads it meets the damage by itself.
+                tracing::error!(shard = shard.0, %error, "cannot follow a log");
+                damaged.insert(shard);
+            } else {
+                fetched?;
+            }
         }
         lost(lane, live)?;
     }
@@ -193,7 +199,7 @@ fn wait(lane: &Lane, followed: &[ShardId]) -> Cmd {
 /// Which logs have entries that were not seen yet.
 fn grown(lane: &Lane, followed: &[ShardId], news: &Value) -> Vec<ShardId> {
     let Value::Array(logs) = news else { return Vec::new() };
-    let named: std::collections::HashSet<&[u8]> = logs
+    let named: HashSet<&[u8]> = logs
         .iter()
         .filter_map(|log| match log {
             Value::Array(log) => log.first(),
@@ -223,7 +229,7 @@ async fn fetch(lane: &Lane, live: &Live, shard: ShardId) -> std::result::Result<
     let gap = next > number + 1;
     if gap && lane.logs.seen(shard) == Some((after, number)) {
         if page.mark <= after {
-            return Err(Trouble::Refused(damaged(shard, &format!("entry {} is missing", number + 1))));
+            return Err(Trouble::Refused(damage(shard, &format!("entry {} is missing", number + 1))));
         }
         // A newer owner has trimmed the log beyond what was seen.
         lane.logs.begin(shard, offset, count);

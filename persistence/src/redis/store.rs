@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use super::config::RedisConfig;
 use super::environment;
 use super::fleet::Fleet;
+use super::held::Owned;
 use super::lane::Lane;
 use super::live::{Trouble, chance};
 use super::{library, reader, rows, settings, writer};
@@ -206,7 +207,7 @@ impl Store for RedisStore {
                         .map(|(node, incarnation)| Owner { node, incarnation }),
                 };
                 fleet.logs.owned(shard, |owned| {
-                    (owned.epoch, owned.owner, owned.behind) = (claim.epoch, Some(owner), None);
+                    *owned = Owned { epoch: claim.epoch, owner: Some(owner), mine: true, behind: None };
                 });
                 Ok(claim)
             }
@@ -223,7 +224,12 @@ impl Store for RedisStore {
                 call.arg(epoch.0).arg(next.unwrap_or_default()).arg(name);
                 let (word, _) = lane.change(&call).await?;
                 fenced(&word)?;
-                fleet.logs.owned(shard, |owned| owned.owner = None);
+                fleet.logs.owned(shard, |owned| {
+                    // Unless this node has claimed it again meanwhile.
+                    if owned.epoch == epoch {
+                        (owned.owner, owned.mine) = (None, false);
+                    }
+                });
                 Ok(())
             }
             .boxed()
@@ -245,12 +251,14 @@ impl Store for RedisStore {
                     trouble.into_store()
                 })?;
                 for stored in &stored {
-                    fleet.logs.owned(stored.shard, |owned| owned.newer(Epoch(stored.epoch)));
+                    fleet
+                        .logs
+                        .owned(stored.shard, |owned| owned.newer(Epoch(stored.epoch), stored.owner.clone()));
                 }
                 owners.extend(stored.into_iter().map(|stored| Ownership {
                     shard: stored.shard,
                     epoch: Epoch(stored.epoch),
-                    owner: stored.owner.map(|(node, incarnation)| Owner { node, incarnation }),
+                    owner: stored.owner,
                     offered: stored.offered,
                 }));
             }

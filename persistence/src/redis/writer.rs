@@ -12,7 +12,7 @@ use redis::Cmd;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::timeout;
 
-use super::held::Entry;
+use super::held::{Entry, seal};
 use super::lane::{Lane, closed};
 use super::live::{Trouble, chance};
 use super::{keys, library, reply};
@@ -93,30 +93,32 @@ impl Queue {
     /// What waits, as much as fits a batch; nothing once the queue is closed and empty.
     async fn take(&self) -> Vec<Waiting> {
         loop {
-            {
-                let mut inner = lock(&self.inner);
-                let (mut entries, mut bytes) = (0, 0);
-                let mut count = 0;
-                for next in &inner.waiting {
-                    entries += next.entries.len();
-                    bytes += next.bytes;
-                    if count > 0 && (entries > BATCH_ENTRIES || bytes > BATCH_BYTES) {
-                        break;
-                    }
-                    count += 1;
-                }
-                if count > 0 {
-                    let taken: Vec<Waiting> = inner.waiting.drain(..count).collect();
-                    inner.entries -= taken.iter().map(|taken| taken.entries.len()).sum::<usize>();
-                    inner.bytes -= taken.iter().map(|taken| taken.bytes).sum::<usize>();
-                    return taken;
-                }
-                if inner.closed {
-                    return Vec::new();
-                }
+            // In this order: what was pushed before it was closed is taken.
+            let closed = self.is_closed();
+            let taken = self.take_now();
+            if closed || !taken.is_empty() {
+                return taken;
             }
             self.ready.notified().await;
         }
+    }
+
+    /// What waits at this moment, as much as fits a batch.
+    fn take_now(&self) -> Vec<Waiting> {
+        let mut inner = lock(&self.inner);
+        let (mut entries, mut bytes, mut count) = (0, 0, 0);
+        for next in &inner.waiting {
+            entries += next.entries.len();
+            bytes += next.bytes;
+            if count > 0 && (entries > BATCH_ENTRIES || bytes > BATCH_BYTES) {
+                break;
+            }
+            count += 1;
+        }
+        let taken: Vec<Waiting> = inner.waiting.drain(..count).collect();
+        inner.entries -= taken.iter().map(|taken| taken.entries.len()).sum::<usize>();
+        inner.bytes -= taken.iter().map(|taken| taken.bytes).sum::<usize>();
+        taken
     }
 
     /// Answers everything of the owner of a shard that still waits.
@@ -136,6 +138,13 @@ impl Queue {
     }
 }
 
+/// A batch with what became of it, which those who wait are not told yet.
+struct Written {
+    batch: Vec<Waiting>,
+    shards: Vec<ShardId>,
+    result: Result<String>,
+}
+
 /// The writer of a lane.
 pub(super) struct Writer {
     lane: Arc<Lane>,
@@ -152,19 +161,35 @@ impl Writer {
 
     /// Writes until the queue is closed and empty, then closes the link.
     pub(super) async fn run(mut self) {
-        loop {
-            let batch = self.lane.queue.take().await;
-            if batch.is_empty() {
-                break;
+        let mut batch = self.lane.queue.take().await;
+        while !batch.is_empty() {
+            let mut written = self.write(batch, None).await;
+            // While there is more, a batch is answered when the next one is on its way, so that the server is not idle
+            // meanwhile.
+            loop {
+                let next = self.lane.queue.take_now();
+                if next.is_empty() {
+                    break;
+                }
+                written = self.write(next, Some(written)).await;
             }
-            self.number += 1;
-            let (command, shards) = self.command(&batch);
-            match self.send(&command).await {
-                Ok(line) => self.answer(batch, &shards, &line),
-                Err(error) => answer_all(batch, &error),
-            }
+            self.answer(written);
+            batch = self.lane.queue.take().await;
         }
         self.lane.link.close();
+    }
+
+    /// Sends a batch, and answers the one before meanwhile.
+    async fn write(&mut self, batch: Vec<Waiting>, before: Option<Written>) -> Written {
+        self.number += 1;
+        let (command, shards) = self.command(&batch);
+        let answer = async {
+            if let Some(before) = before {
+                self.answer(before);
+            }
+        };
+        let (result, ()) = futures_util::future::join(self.send(&command), answer).await;
+        Written { batch, shards, result }
     }
 
     /// The batch as one call, and the shards in the order in which it names them.
@@ -190,7 +215,7 @@ impl Writer {
             call.arg(waiting.entries.len());
             for entry in &waiting.entries {
                 let place = places.get(&entry.shard).copied().unwrap_or(0);
-                call.arg(place).arg(crc32fast::hash(&entry.bytes)).arg(entry.bytes.as_ref());
+                call.arg(place).arg(seal(&entry.bytes));
             }
         }
         (call, shards)
@@ -227,8 +252,13 @@ impl Writer {
         }
     }
 
-    fn answer(&self, batch: Vec<Waiting>, shards: &[ShardId], line: &str) {
-        let Some((mut next, fenced)) = parse(line, shards) else {
+    fn answer(&self, written: Written) {
+        let Written { batch, shards, result } = written;
+        let line = match result {
+            Ok(line) => line,
+            Err(error) => return answer_all(batch, &error),
+        };
+        let Some((mut next, fenced)) = parse(&line, &shards) else {
             let error = StoreError::Corrupt(format!("expected offsets from the server, found '{line}'"));
             return answer_all(batch, &error);
         };

@@ -10,7 +10,7 @@ use impresario_persistence::{
 use impresario_test_servers::{Fsync, Proxy, RedisServer, eventually};
 
 use crate::support::{
-    A, append, away, claim, config, durable, entry, open, owner, read_all, soon, texts, up,
+    A, B, append, away, claim, config, durable, entry, open, owner, read_all, soon, texts, up,
 };
 
 const SENDERS: u16 = 16;
@@ -190,26 +190,31 @@ async fn a_log_that_was_damaged_is_not_read_over() {
     let server = durable().await;
     let config = config(&server.address());
     let log = format!("{{{}:0}}:0:log", config.environment);
-    let store = open(&config).await;
+    let (store, watcher) = (open(&config).await, open(&config).await);
     for number in 1..=3 {
         append(&store, A, &number.to_string()).await;
     }
     let second = read_all(&store, A).await[1].offset;
     server.command(&["XDEL", &log, &second.to_string()]).await;
-    let found = open(&config).await.read(A, Offset::ZERO, 10, 1000).await;
+    let found = watcher.read(A, Offset::ZERO, 10, 1000).await;
     assert!(
         matches!(&found, Err(StoreError::Corrupt(words)) if words.contains("entry 2 is missing")),
         "{found:?}"
     );
-    let mut other = config.clone();
-    other.environment.push('x');
-    let log = log.replace(&config.environment, &other.environment);
-    let store = open(&other).await;
-    append(&store, A, "1").await;
-    server.command(&["DEL", &log]).await;
-    server.command(&["XADD", &log, "9999999999999-0", "s", "1", "c", "1", "e", "bad"]).await;
-    let found = store.read(A, Offset::ZERO, 10, 1000).await;
-    assert!(matches!(&found, Err(StoreError::Corrupt(words)) if words.contains("checksum")), "{found:?}");
+    let (_listening, mut other) = (watcher.head(A), watcher.head(B));
+    let first = append(&store, B, "1").await;
+    soon(other.wait_for(|head| *head == first)).await.unwrap();
+    server.command(&["XADD", &log, "9999999999999-0", "s", "4", "e", "bad entry"]).await;
+    let found = store.read(A, second, 10, 1000).await;
+    assert!(
+        matches!(&found, Err(StoreError::Corrupt(words)) if words.contains("checksum of entry 4")),
+        "{found:?}"
+    );
+    // The damage of one log is its own: the others are followed as before, and the server is not left.
+    let standing = watcher.standing();
+    let next = append(&store, B, "2").await;
+    soon(other.wait_for(|head| *head == next)).await.unwrap();
+    assert!(!standing.has_changed().unwrap(), "the store answered all the time");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -95,7 +95,7 @@ impl Local {
             if !node.alive {
                 return silent("gone", vec![]);
             }
-            match self.peers.ask(node, &Question::Tree).await {
+            match self.ask_node(node, &Question::Tree).await {
                 Ok(Reply::Tree(tree)) => tree,
                 Ok(_) => silent("unknown", vec!["it did not understand the question".to_owned()]),
                 Err(refusal) => silent("no answer", vec![refusal.to_string()]),

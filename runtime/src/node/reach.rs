@@ -74,11 +74,7 @@ impl Local {
         let others = view.nodes.iter().filter(|node| node.alive && node.incarnation != view.me);
         let owning = others.filter(|node| shards_of(&view, &node.incarnation) > 0);
         let question = Question::Facts { prefix: prefix.to_owned() };
-        let asked = owning.map(|node| async {
-            let answer = timeout(PATIENCE, self.peers.ask(node, &question)).await;
-            answer.unwrap_or_else(|_| Err(Refusal::later(format!("node {} takes too long", node.name))))
-        });
-        let asked = join_all(asked);
+        let asked = join_all(owning.map(|node| self.ask_node(node, &question)));
         let (mut facts, answers) = tokio::join!(self.own_facts(prefix), asked);
         for answer in answers {
             match answer {
@@ -93,6 +89,19 @@ impl Local {
         }
         let unheard = (0..self.shards()).filter(|shard| !facts.contains_key(shard)).collect();
         Gathered { facts, unheard }
+    }
+
+    /// Asks another node until it answers, takes too long, or is seen to be gone.
+    pub(super) async fn ask_node(&self, node: &NodeView, question: &Question) -> Result<Reply, Refusal> {
+        let mut view = self.view.clone();
+        tokio::select! {
+            answer = timeout(PATIENCE, self.peers.ask(node, question)) => answer.unwrap_or_else(|_| {
+                Err(Refusal::later(format!("node {} takes too long", node.name)))
+            }),
+            () = seen(&mut view, |view| !view.lives(&node.incarnation)) => {
+                Err(Refusal::later(format!("node {} is gone", node.name)))
+            }
+        }
     }
 
     /// What the shards of this node know; one that does not answer is missing.
@@ -192,11 +201,14 @@ impl Local {
                     None => Err(Refusal::later("nobody has it at the moment")),
                 }
             };
-            let owner = now.owner_of(shard).map(|node| node.incarnation.as_str());
+            let before = now.owner_of(shard).map(|node| &node.incarnation);
+            let moved = |view: &ClusterView| {
+                view.owner_of(shard).is_some_and(|owner| Some(&owner.incarnation) != before)
+            };
             let (answer, moved) = tokio::select! {
                 answer = asked => (answer, false),
                 // An owner that hangs is not waited for once another has taken its place.
-                () = other_owner(&mut view, shard, owner) => (Err(Refusal::NotMine), true),
+                () = seen(&mut view, moved) => (Err(Refusal::NotMine), true),
             };
             let reason = match answer {
                 Err(Refusal::Unavailable { reason, .. }) => reason,
@@ -220,13 +232,9 @@ impl Local {
     }
 }
 
-/// Resolves when another node has a shard.
-async fn other_owner(view: &mut watch::Receiver<Arc<ClusterView>>, shard: u16, before: Option<&str>) {
-    let other = |view: &Arc<ClusterView>| {
-        let owner: Option<&NodeView> = view.owner_of(shard);
-        owner.is_some_and(|owner| Some(owner.incarnation.as_str()) != before)
-    };
-    if view.wait_for(other).await.is_err() {
+/// Resolves once the cluster is seen to be so.
+async fn seen(view: &mut watch::Receiver<Arc<ClusterView>>, so: impl Fn(&ClusterView) -> bool) {
+    if view.wait_for(|view| so(view)).await.is_err() {
         // Nobody tells any more.
         std::future::pending::<()>().await;
     }

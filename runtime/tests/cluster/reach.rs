@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use crate::support::{Cluster, SHARDS, silent, wrong_owner};
-use impresario::orchestrator::{Orchestrator, Refusal};
+use impresario::orchestrator::{InstanceQuery, Orchestrator, Refusal};
 use impresario::question::{Question, Reply};
 use impresario_actors::engine::Flights;
 use impresario_model::ids::{self, ActorId};
@@ -138,6 +138,27 @@ async fn what_a_silent_node_knows_is_told_to_be_missing() {
     // That nothing was found is not known to be true.
     let missing = asked.local.instance("ffffffff".to_owned()).await;
     assert!(matches!(missing, Err(Refusal::Unavailable { .. })), "{missing:?}");
+}
+
+#[tokio::test]
+async fn a_list_does_not_wait_for_a_node_that_is_seen_to_be_gone() {
+    let (_cluster, asked, owner) = Cluster::pair().await;
+    let hanging = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut stuck = silent("c");
+    stuck.record.url = format!("http://{}", hanging.local_addr().unwrap());
+    let owners = [Some("b"), Some("c"), Some("b"), Some("b")];
+    for node in [&asked, &owner] {
+        node.sees(&[asked.seen(), owner.seen(), stuck.clone()], &owners);
+    }
+    let local = asked.local.clone();
+    let listed = tokio::spawn(async move { local.instances(InstanceQuery::default()).await });
+    let connection = hanging.accept().await.unwrap();
+    let began = Instant::now();
+    stuck.alive = false;
+    asked.sees(&[asked.seen(), owner.seen(), stuck], &owners);
+    assert_eq!(listed.await.unwrap().unwrap().unheard, [1]);
+    assert!(began.elapsed() < PATIENCE);
+    drop(connection);
 }
 
 #[tokio::test]

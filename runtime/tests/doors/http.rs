@@ -393,6 +393,24 @@ async fn nodes_of_a_store_take_each_others_tokens() {
 }
 
 #[tokio::test]
+async fn the_token_of_a_node_that_came_later_is_looked_up() {
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::new(1));
+    let (a, b) = (TestDoor::open(|_| ()).await, TestDoor::open(|_| ()).await);
+    let status = async || {
+        let request = a.client.get(format!("{}/api/v1/triggers", a.url)).bearer_auth(&b.token);
+        request.send().await.unwrap().status().as_u16()
+    };
+    a.keeper.share(Arc::clone(&store), "a").await.unwrap();
+    assert_eq!(status().await, 401);
+    b.keeper.share(Arc::clone(&store), "b").await.unwrap();
+    // Nobody says that a setting has changed, and a wrong token has them read at most once a second.
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(1)).await;
+    tokio::time::resume();
+    assert_eq!(status().await, 200);
+}
+
+#[tokio::test]
 async fn hashes_of_others_that_cost_too_much_do_not_count() {
     let store: Arc<dyn Store> = Arc::new(MemoryStore::new(1));
     let costly =

@@ -6,7 +6,15 @@ use std::sync::LazyLock;
 
 use redis::Cmd;
 
-const SOURCE: &str = include_str!("library.lua");
+/// In this order: what comes first is used by the others.
+const SOURCE: &str = concat!(
+    include_str!("common.lua"),
+    include_str!("log.lua"),
+    include_str!("owners.lua"),
+    include_str!("rows.lua"),
+    include_str!("environment.lua"),
+    include_str!("members.lua"),
+);
 
 /// The name of the library, which begins the name of each of its functions.
 pub(super) static NAME: LazyLock<String> =
