@@ -88,7 +88,7 @@ pub async fn instances(options: &Options, report: &mut Report) {
         let first = running.first().unwrap();
         eventually(LIMIT, "shards at every node", async || {
             let owned = first.api.nodes().await.ok()?;
-            owned.iter().all(|node| node["shards"].as_u64() > Some(0)).then_some(())
+            owned.iter().all(|node| node.shards > 0).then_some(())
         })
         .await;
         let body = format!("{{\"definition\":\"bench/three\",\"input\":{{\"n\":\"{}\"}}}}", digits());
