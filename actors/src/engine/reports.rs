@@ -96,7 +96,9 @@ fn fault(failure: impresario_adapter::Failure) -> Fault {
 impl ReportSink for LogSink {
     fn deliver(&self, reports: Vec<ActivityReport>) -> BoxFuture<'static, ()> {
         let tokens: Vec<String> = reports.iter().map(|report| report.token.clone()).collect();
-        let mut batch: Vec<Append> = reports.into_iter().filter_map(|report| self.address(report)).collect();
+        // The end of an attempt that a newer owner makes anew, under the same token, is no answer to that one.
+        let counts = reports.into_iter().filter(|report| !self.flights.is_disowned(&report.token));
+        let mut batch: Vec<Append> = counts.filter_map(|report| self.address(report)).collect();
         let (post, flights) = (self.post.clone(), self.flights.clone());
         Box::pin(async move {
             while !batch.is_empty() {
@@ -160,7 +162,8 @@ impl HostRunner {
 
 impl Runner for HostRunner {
     fn run(&self, request: RunRequest) -> Result<(), NotRun> {
-        if !self.may_start() {
+        // The host still ends an attempt of this token that counts for nothing: it would answer for this one.
+        if !self.may_start() || self.flights.is_disowned(&request.token) {
             return Err(NotRun::Busy(Box::new(request)));
         }
         // Before the host has it: its report may come at once.
@@ -189,7 +192,7 @@ impl Runner for HostRunner {
     }
 
     fn abandon_shard(&self, shard: u16) {
-        for (adapter, token) in self.flights.of(shard) {
+        for (adapter, token) in self.flights.disown(shard) {
             self.hosts.cancel(&adapter, &token);
         }
     }

@@ -52,6 +52,9 @@ pub enum Harm {
     None,
     /// At most so many activities were at work when something was broken.
     InDoubt(usize),
+    /// The same, and a node may go on for a moment with what another one has taken over: both may run a restartable
+    /// activity, and as the same attempt. One that is not restartable cannot be begun by two.
+    Zombie(usize),
 }
 
 /// An order that a client placed and had acknowledged.

@@ -47,7 +47,7 @@ pub fn judge(harm: Harm, placed: &Placements, instances: &[InstanceDetail], ledg
         for (task, restartable) in pack::TASKS {
             let work = ledger.get(&((*order).to_owned(), task.to_owned())).cloned().unwrap_or_default();
             let activity = instance.activities.iter().find(|activity| activity.task == task);
-            judge_activity(task, restartable, activity, &work, &mut findings);
+            judge_activity(harm, (task, restartable), activity, &work, &mut findings);
             match (work.begun.len() > 1, restartable) {
                 (true, true) => account.repeated += 1,
                 (true, false) => account.duplicated += 1,
@@ -67,7 +67,7 @@ pub fn judge(harm: Harm, placed: &Placements, instances: &[InstanceDetail], ledg
 fn limits(harm: Harm, account: &mut Account) {
     let most = match harm {
         Harm::None => 0,
-        Harm::InDoubt(most) => most,
+        Harm::InDoubt(most) | Harm::Zombie(most) => most,
     };
     for (count, what) in [(account.interrupted, "interrupted"), (account.repeated, "repeated")] {
         if count > most {
@@ -133,8 +133,8 @@ fn ending(instance: &InstanceDetail, account: &mut Account, findings: &mut Vec<S
 }
 
 fn judge_activity(
-    task: &str,
-    restartable: bool,
+    harm: Harm,
+    (task, restartable): (&str, bool),
     activity: Option<&ActivityDetail>,
     work: &Work,
     findings: &mut Vec<String>,
@@ -155,7 +155,8 @@ fn judge_activity(
     let mut attempts = work.begun.clone();
     attempts.sort();
     attempts.dedup();
-    if attempts.len() != work.begun.len() {
+    let two_may_run_it = restartable && matches!(harm, Harm::Zombie(_));
+    if attempts.len() != work.begun.len() && !two_may_run_it {
         finding("ran the same attempt twice");
     }
     if !restartable && work.begun.len() > 1 {
@@ -254,6 +255,16 @@ mod tests {
         assert_eq!((account.repeated, account.wrong.len()), (1, 0), "{account:?}");
         let account = after(|_, _, ledger| work(ledger, "pack").begun.push("i.2.1".to_owned()));
         assert_eq!(account.wrong.len(), 1, "the same attempt twice: {account:?}");
+    }
+
+    #[test]
+    fn the_same_attempt_runs_twice_only_where_a_node_may_not_know_that_it_is_one_too_many() {
+        let (placed, instances, mut ledger) = in_good_order();
+        work(&mut ledger, "pack").begun.push("i.2.1".to_owned());
+        assert_eq!(judged(Harm::Zombie(1), &placed, &instances, &ledger).wrong.len(), 0);
+        work(&mut ledger, "ship").begun.push("i.3.1".to_owned());
+        let account = judged(Harm::Zombie(1), &placed, &instances, &ledger);
+        assert_eq!((account.duplicated, account.wrong.len()), (1, 2), "{account:?}");
     }
 
     #[test]

@@ -134,15 +134,20 @@ impl Nemesis {
 
     /// What so many faults among so many nodes may do to activities at most.
     pub fn harm(self, faults: u32, nodes: usize) -> Harm {
-        let touched = match self {
+        let at_work = faults as usize * CONCURRENCY;
+        match self {
             // A store that answers late, or again, interrupts nothing.
             Nemesis::Delay | Nemesis::LostReplies | Nemesis::StoreStalls | Nemesis::RollingRestart => {
-                return Harm::None;
+                Harm::None
             }
-            Nemesis::StoreKill | Nemesis::Failover | Nemesis::MasterLost => nodes,
-            _ => 1,
-        };
-        Harm::InDoubt(faults as usize * touched * CONCURRENCY)
+            Nemesis::Kill | Nemesis::KillAmongVolatileKeys | Nemesis::KillWithShortPresence => {
+                Harm::InDoubt(at_work)
+            }
+            Nemesis::Freeze | Nemesis::Cut | Nemesis::Blackhole | Nemesis::Deaf | Nemesis::Mute => {
+                Harm::Zombie(at_work)
+            }
+            Nemesis::StoreKill | Nemesis::Failover | Nemesis::MasterLost => Harm::Zombie(nodes * at_work),
+        }
     }
 
     /// What has to be there before the first fault.

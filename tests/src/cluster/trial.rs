@@ -19,6 +19,8 @@ use crate::poll::eventually;
 pub const PROGRESS: Duration = Duration::from_secs(30);
 /// How many orders look whether there is progress: enough to meet most shards.
 const PROBES: usize = 8;
+/// One more order each time.
+const PACE: Duration = Duration::from_millis(50);
 /// How long the nodes work between two faults.
 const CALM: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(800));
 
@@ -33,14 +35,14 @@ pub struct Trial {
     pub nodes: usize,
     /// How often it goes wrong.
     pub faults: u32,
-    /// How many instances are ordered meanwhile; a quarter of them by starts, the others by events.
+    /// How many instances are ordered meanwhile, one after another at a steady pace; a quarter of them by starts, the others by events.
     pub instances: u32,
 }
 
 impl Trial {
     /// One that fits into the tests of every change.
     pub fn short(nemesis: Nemesis, seed: u64) -> Self {
-        Trial { nemesis, seed, nodes: 3, faults: 2, instances: 120 }
+        Trial { nemesis, seed, nodes: 3, faults: 2, instances: 160 }
     }
 }
 
@@ -152,13 +154,18 @@ pub async fn run(trial: Trial) -> Outcome {
     let mut progress = Progress::new(orders.clone());
     let (allowance, allowed) = watch::channel(0);
     let clients = Clients::start(&orders, cluster.doors(), allowed);
-    for fault in 0..trial.faults {
-        // A share of the orders for each fault, so that every fault meets work.
-        let share = u64::from(orders.total()) * u64::from(fault + 1) / u64::from(trial.faults);
-        allowance.send_replace(share);
-        tokio::time::sleep(chance.moment(CALM.0, CALM.1)).await;
-        nemesis.strike(&mut cluster, &mut chance, &mut progress).await;
+    let faults = async {
+        for _ in 0..trial.faults {
+            tokio::time::sleep(chance.moment(CALM.0, CALM.1)).await;
+            nemesis.strike(&mut cluster, &mut chance, &mut progress).await;
+        }
+    };
+    // All the time, so that every fault meets work; what is left in the end comes at once.
+    tokio::select! {
+        () = faults => {}
+        () = steadily(&allowance, u64::from(orders.total())) => {}
     }
+    allowance.send_replace(u64::from(orders.total()));
     let (mut placed, resent) = clients.finish().await;
     placed.append(&mut progress.placed);
     let harm = nemesis.harm(trial.faults, trial.nodes);
@@ -168,6 +175,15 @@ pub async fn run(trial: Trial) -> Outcome {
     }
     let Progress { take_overs, heals, .. } = progress;
     Outcome { trial, account, resent, take_overs, heals, took: began.elapsed() }
+}
+
+/// Lets clients place more and more orders, for ever.
+async fn steadily(allowance: &watch::Sender<u64>, total: u64) {
+    let mut pace = tokio::time::interval(PACE);
+    loop {
+        pace.tick().await;
+        allowance.send_modify(|allowed| *allowed = (*allowed + 1).min(total));
+    }
 }
 
 /// So many orders to a cluster; a quarter of them by starts, the others by events.
