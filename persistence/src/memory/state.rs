@@ -128,6 +128,19 @@ impl State {
         Ok(records)
     }
 
+    pub(super) fn read_owned(
+        &self,
+        shard: ShardId,
+        after: Offset,
+        max_entries: usize,
+        max_bytes: usize,
+    ) -> Result<Vec<Record>> {
+        if after < self.shard(shard)?.mark {
+            return Err(StoreError::Fenced);
+        }
+        self.read(shard, after, max_entries, max_bytes)
+    }
+
     pub(super) fn claim(&mut self, shard: ShardId, owner: Owner, seen: Epoch) -> Result<Claim> {
         let shard = self.shard_mut(shard)?;
         if shard.epoch != seen {

@@ -136,6 +136,16 @@ impl Store for LinkedStore {
         self.look(move |inner| inner.read(shard, after, max_entries, max_bytes))
     }
 
+    fn read_owned(
+        &self,
+        shard: ShardId,
+        after: Offset,
+        max_entries: usize,
+        max_bytes: usize,
+    ) -> BoxFuture<'static, Result<Vec<Record>>> {
+        self.look(move |inner| inner.read_owned(shard, after, max_entries, max_bytes))
+    }
+
     fn claim(&self, shard: ShardId, owner: Owner, seen: Epoch) -> BoxFuture<'static, Result<Claim>> {
         self.change(move |inner| inner.claim(shard, owner, seen))
     }
