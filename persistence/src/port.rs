@@ -313,7 +313,9 @@ pub trait Store: Send + Sync + 'static {
     /// How every shard is owned, by shard.
     fn owners(&self) -> BoxFuture<'static, Result<Vec<Ownership>>>;
 
-    /// Stores the snapshots of changed actors and the mark in one atomic step, then trims the log behind it.
+    /// Stores the snapshots of changed actors and the mark in one atomic step, then trims the log behind it. One
+    /// whose mark is below that of the shard was overtaken by a later one on its way, and changes nothing: its rows are
+    /// older than those that are there.
     fn checkpoint(
         &self,
         shard: ShardId,

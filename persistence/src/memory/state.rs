@@ -177,6 +177,9 @@ impl State {
     pub(super) fn checkpoint(&mut self, shard: ShardId, epoch: Epoch, checkpoint: Checkpoint) -> Result<()> {
         let shard = self.shard_mut(shard)?;
         shard.check(epoch)?;
+        if checkpoint.mark < shard.mark {
+            return Ok(());
+        }
         // Never backwards, and never past the log: later entries must stay readable.
         shard.mark = shard.mark.max(checkpoint.mark.min(shard.head));
         for actor in &checkpoint.remove {
