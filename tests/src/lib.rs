@@ -21,4 +21,5 @@ pub mod machine;
 pub mod node;
 pub mod ownership;
 pub mod poll;
+pub mod simulation;
 pub mod sweep;

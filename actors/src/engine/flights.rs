@@ -28,30 +28,30 @@ impl Flights {
     }
 
     /// An attempt is given to a host now.
-    pub(super) fn depart(&self, token: &str, shard: u16, adapter: &str) {
+    pub fn depart(&self, token: &str, shard: u16, adapter: &str) {
         self.lock().insert(token.to_owned(), Flight { shard, adapter: adapter.to_owned(), disowned: false });
     }
 
     /// Its report is durable, or the host did not take it.
-    pub(super) fn land(&self, token: &str) {
+    pub fn land(&self, token: &str) {
         if self.lock().remove(token).is_some() {
             self.landed.send_replace(());
         }
     }
 
     /// Whether an attempt is under way here.
-    pub(super) fn holds(&self, token: &str) -> bool {
+    pub fn holds(&self, token: &str) -> bool {
         self.lock().get(token).is_some_and(|flight| !flight.disowned)
     }
 
     /// Whether an attempt is under way here that counts for nothing any more.
-    pub(super) fn is_disowned(&self, token: &str) -> bool {
+    pub fn is_disowned(&self, token: &str) -> bool {
         self.lock().get(token).is_some_and(|flight| flight.disowned)
     }
 
     /// The shard has a newer owner, which makes its attempts anew: those under way here, as (adapter, token), count for
     /// nothing from now on.
-    pub(super) fn disown(&self, shard: u16) -> Vec<(String, String)> {
+    pub fn disown(&self, shard: u16) -> Vec<(String, String)> {
         for flight in self.lock().values_mut().filter(|flight| flight.shard == shard) {
             flight.disowned = true;
         }
@@ -60,7 +60,7 @@ impl Flights {
     }
 
     /// The attempts of a shard, as (adapter, token).
-    pub(super) fn of(&self, shard: u16) -> Vec<(String, String)> {
+    pub fn of(&self, shard: u16) -> Vec<(String, String)> {
         let flights = self.lock();
         let own = flights.iter().filter(|(_, flight)| flight.shard == shard);
         own.map(|(token, flight)| (flight.adapter.clone(), token.clone())).collect()

@@ -239,11 +239,19 @@ impl Engine {
     ) -> Result<bool, EngineError> {
         let actor = self.shard(shard.0)?;
         let gone = |_| EngineError::NoAnswer(shard.0);
-        actor.cast(ShardMessage::Hold(true)).map_err(gone)?;
-        if tokio::time::timeout(patience, flights.all_landed(shard.0)).await.is_err() {
-            actor.cast(ShardMessage::Hold(false)).map_err(gone)?;
+        let (hold, held) = oneshot::channel();
+        actor.cast(ShardMessage::Hold(true, hold)).map_err(gone)?;
+        let landed = async {
+            // Until it has heard, it may still start something.
+            held.await.map_err(|_| EngineError::NoAnswer(shard.0))?;
+            flights.all_landed(shard.0).await;
+            Ok(())
+        };
+        let Ok(landed) = tokio::time::timeout(patience, landed).await else {
+            actor.cast(ShardMessage::Hold(false, oneshot::channel().0)).map_err(gone)?;
             return Ok(false);
-        }
+        };
+        landed?;
         self.give_up(shard.0, next).await?;
         Ok(true)
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use impresario_model::encoding;
-use impresario_model::entry::{Entry, Origin};
+use impresario_model::entry::{Body, Entry, Origin, ProcessEvent};
 use impresario_model::ids::ActorId;
 use impresario_model::instance::{Effect, Moment};
 use impresario_persistence::{Offset, Record, StoreError};
@@ -52,8 +52,11 @@ impl Shard {
             let settings = &self.with.settings;
             let (entries, bytes) = (settings.batch_entries, settings.batch_bytes);
             let mut records = match self.store.read(self.id(), self.cursor, entries, bytes).await {
-                // The next tick tries again.
-                Err(error) if error.passes() => break,
+                Err(error) if error.passes() => {
+                    // The next tick tries again: to wake up for it at once would be a busy wait.
+                    self.publish();
+                    return Ok(());
+                }
                 records => records?,
             };
             if self.cursor < self.caught_up_at {
@@ -141,6 +144,9 @@ impl Shard {
             };
             if is_repetition(&mut self.meta.seen, entry.origin) {
                 continue;
+            }
+            if let Body::Process(ProcessEvent::Marker { token, .. }) = &entry.body {
+                self.marked.remove(token);
             }
             if self.meta.quarantined.contains_key(entry.to.as_str()) {
                 self.hold(&entry.to, moment, entry.body);

@@ -211,6 +211,14 @@ impl Shard {
         }
     }
 
+    /// Makes the outbox durable, however often that has to be tried.
+    async fn send_all(&mut self) -> Result<(), StoreError> {
+        while !self.send().await? {
+            tokio::time::sleep(DRAIN_AGAIN).await;
+        }
+        Ok(())
+    }
+
     /// Friendly stop: everything applied is stored, so that the next owner has nothing to replay. Tries until the store
     /// takes it; whoever asked has a limit.
     pub(super) async fn drain(&mut self, next: Option<String>) -> Result<(), StoreError> {
@@ -219,15 +227,19 @@ impl Shard {
             // Nothing was applied yet, so there is nothing to store.
             return self.store.release(self.id(), self.epoch, next).await;
         }
-        // What waits for a host certainly did not begin; said so, not even a marked start is in doubt.
+        // What was asked for and not sent yet comes first: it may be a start too.
+        self.send_all().await?;
+        // What waits for a host certainly did not begin, nor did what was marked and is not read back yet; said so, not
+        // even a marked start is in doubt.
         for request in self.ready.take() {
             if let Ok(actor) = ActorId::parse(&request.address.actor) {
                 self.report(&actor, request.address.activity, &request.token, ActivityOutcome::NotStarted);
             }
         }
-        while !self.send().await? {
-            tokio::time::sleep(DRAIN_AGAIN).await;
+        for (token, (actor, activity)) in std::mem::take(&mut self.marked) {
+            self.report(&actor, activity, &token, ActivityOutcome::NotStarted);
         }
+        self.send_all().await?;
         self.collect_dirty().await;
         // The checkpoint under way may still fail, so this one writes the same again.
         let (mut rows, mut remove) =

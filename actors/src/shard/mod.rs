@@ -147,8 +147,8 @@ pub enum ShardMessage {
     Facts(oneshot::Sender<Vec<ActorFacts>>),
     /// Set actors aside or take them back.
     Quarantine(Order, oneshot::Sender<Result<(), String>>),
-    /// Start no attempt from now on, or do so again: the shard is about to move.
-    Hold(bool),
+    /// Start no attempt from now on, or do so again: the shard is about to move. Answered once it is so.
+    Hold(bool, oneshot::Sender<()>),
     /// Write a checkpoint, give the shard up, for that incarnation if one is named, and stop.
     Drain(Option<String>, oneshot::Sender<()>),
     /// Somebody else has had the shard since this epoch: stop, if it is newer than the shard's own.
@@ -242,8 +242,9 @@ impl Shard {
                 Ok(())
             }
             ShardMessage::Quarantine(order, reply) => self.obey(order, reply).await,
-            ShardMessage::Hold(hold) => {
+            ShardMessage::Hold(hold, done) => {
                 self.holding = hold;
+                let _ = done.send(());
                 Ok(())
             }
             ShardMessage::Drain(next, done) => {

@@ -97,6 +97,7 @@ impl Shard {
     }
 
     fn mark_start(&mut self, actor: &ActorId, activity: u64, token: String) {
+        self.marked.insert(token.clone(), (actor.clone(), activity));
         let body = Body::Process(ProcessEvent::Marker { activity, token, epoch: self.epoch.0 });
         self.post(&Entry { to: actor.clone(), origin: None, body });
     }

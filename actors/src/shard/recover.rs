@@ -1,6 +1,6 @@
 //! Taking a shard over: claim, load, replay, and settle what was in flight.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -72,6 +72,7 @@ impl Shard {
             outbox: Outbox::default(),
             ready: Ready::default(),
             starts: Starts::default(),
+            marked: BTreeMap::new(),
             timers: Timers::default(),
             timers_loaded: 0,
             entries_since_checkpoint: 0,

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use impresario_model::ids::ActorId;
 use impresario_persistence::{Epoch, Offset, Row, RowIndex, ShardId, Store};
 use ractor::{ActorId as RactorId, ActorRef};
 use serde::{Deserialize, Serialize};
@@ -101,6 +102,8 @@ pub struct Shard {
     pub(super) ready: Ready,
     /// Start markers that wait for a slot.
     pub(super) starts: Starts,
+    /// Attempts whose start markers were sent and have not come back yet, by token.
+    pub(super) marked: BTreeMap<String, (ActorId, u64)>,
     pub(super) timers: Timers,
     /// Timers of stored rows are loaded up to this time.
     pub(super) timers_loaded: u64,

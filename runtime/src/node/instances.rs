@@ -18,6 +18,8 @@ use crate::orchestrator::{
     InstanceDetail, InstancePage, InstanceQuery, InstanceSummary, Refusal, StartRequest, Started,
 };
 
+/// How many stored instances are looked at together, at least.
+const STORED_AT_ONCE: usize = 256;
 /// How many instances a page has if nothing else is said, and at most.
 const PAGE: (usize, usize) = (50, 1000);
 /// What lists can be asked for.
@@ -161,16 +163,18 @@ impl Local {
             .collect();
         let mut position = after.clone().map(|(started, id)| (started, format!("process/{id}")));
         let mut stored = 0;
+        // Many of them may be known better by their shards, right after a rush of work.
+        let at_once = (limit + 1).max(STORED_AT_ONCE);
         while stored <= limit {
             let page = ListQuery {
                 prefix: "process/".to_owned(),
                 status: query.status.clone(),
                 group: group.clone(),
                 after: position,
-                limit: limit + 1,
+                limit: at_once,
             };
             let rows = self.engine.store().list(page).await.map_err(|error| refusal(error.into()))?;
-            let last_page = rows.len() <= limit;
+            let last_page = rows.len() < at_once;
             position = rows.last().map(|row| (row.index.started, row.actor.clone()));
             for row in rows.into_iter().filter(|row| !newer.contains_key(&row.actor)) {
                 stored += 1;
