@@ -13,7 +13,8 @@ use impresario_tests::machine;
 const USAGE: &str = "usage: nemesis [--full] [--only WORDS] [--faults N] [--seed N]";
 /// What the full length is.
 const FAULTS: u32 = 10;
-const INSTANCES: u32 = 1_000;
+/// How many instances are ordered for each fault.
+const INSTANCES: u32 = 100;
 
 #[derive(Debug, Default)]
 struct Options {
@@ -50,10 +51,10 @@ async fn main() -> ExitCode {
             continue;
         }
         let mut trial = Trial::short(nemesis, options.seed.unwrap_or_else(fresh_seed));
+        trial.faults = options.faults.unwrap_or(if options.full { FAULTS } else { trial.faults });
         if options.full {
-            (trial.faults, trial.instances) = (FAULTS, INSTANCES);
+            trial.instances = INSTANCES * trial.faults;
         }
-        trial.faults = options.faults.unwrap_or(trial.faults);
         println!("{nemesis}: seed {}", trial.seed);
         let outcome = run(trial).await;
         println!("{outcome}");

@@ -87,7 +87,7 @@ impl Hosts {
 
 impl Runner for Hosts {
     fn run(&self, request: RunRequest) -> Result<(), NotRun> {
-        if !self.gate.is_open() {
+        if !self.gate.is_open() || self.flights.is_disowned(&request.token) {
             return Err(NotRun::Busy(Box::new(request)));
         }
         self.flights.depart(&request.token, request.address.shard.0, &request.adapter);
@@ -133,8 +133,7 @@ impl Runner for Hosts {
     }
 
     fn abandon_shard(&self, shard: u16) {
-        for (adapter, token) in self.flights.of(shard) {
-            self.abandon(&adapter, &token);
-        }
+        let disowned = self.flights.disown(shard).into_iter().map(|(_, token)| token);
+        lock(&self.cancelled).extend(disowned);
     }
 }
