@@ -244,8 +244,11 @@ impl Engine {
         let landed = async {
             // Until it has heard, it may still start something.
             held.await.map_err(|_| EngineError::NoAnswer(shard.0))?;
-            flights.all_landed(shard.0).await;
-            Ok(())
+            tokio::select! {
+                () = flights.all_landed(shard.0) => Ok(()),
+                // Somebody else has it, or it failed: there is nothing left to hand over.
+                _ = actor.wait(None) => Err(EngineError::NoAnswer(shard.0)),
+            }
         };
         let Ok(landed) = tokio::time::timeout(patience, landed).await else {
             actor.cast(ShardMessage::Hold(false, oneshot::channel().0)).map_err(gone)?;
@@ -270,6 +273,8 @@ impl Engine {
     /// Says that a shard had this epoch elsewhere: if it is newer than what runs here, that ends.
     pub fn outdated(&self, shard: ShardId, epoch: Epoch) {
         if let Ok(actor) = self.shard(shard.0) {
+            // At once, not only when the shard hears it: nothing of it may start from here on.
+            self.with.runner.abandon_shard(shard.0);
             // It is gone already, then.
             let _ = actor.cast(ShardMessage::GiveWay(epoch));
         }

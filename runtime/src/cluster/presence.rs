@@ -62,8 +62,11 @@ type Begun = oneshot::Sender<Result<Arc<dyn Membership>, StoreError>>;
 
 /// The presence of this node. Its thread ends when this is dropped.
 pub struct Presence {
-    /// Until when this node may start things.
+    /// Until when this node is present.
     pub lease: Arc<Lease>,
+    /// Until when what this node knows of its shards is new enough. A node that was frozen has its presence back at its
+    /// first renewal, and does not know yet what was taken over meanwhile.
+    pub knowledge: Arc<Lease>,
     /// The newest census.
     pub seen: watch::Receiver<Option<Seen>>,
     /// What the node tells of itself, from the next renewal on.
@@ -125,6 +128,11 @@ impl Presence {
         Ok(handle(began.await.map_err(ended)??))
     }
 
+    /// Whether this node may start things at this monotonic time: it is present, and knows what it owns.
+    pub fn may_start(&self, now_ms: u64) -> bool {
+        self.lease.holds(now_ms) && self.knowledge.holds(now_ms)
+    }
+
     /// The node has made progress at this monotonic time.
     pub fn beat(&self, now_ms: u64) {
         self.pulse.store(now_ms, Ordering::Relaxed);
@@ -166,7 +174,8 @@ fn parts(
     record: NodeRecord,
     settings: PresenceSettings,
 ) -> (impl FnOnce(Arc<dyn Membership>) -> Presence, Keeper) {
-    let lease = Arc::new(Lease::new(millis(settings.ttl)));
+    let ttl_ms = millis(settings.ttl);
+    let lease = Arc::new(Lease::new(ttl_ms));
     let pulse = Arc::new(AtomicU64::new(0));
     let (seen, seen_now) = watch::channel(None);
     let (record, record_now) = watch::channel(record);
@@ -184,8 +193,10 @@ fn parts(
         clock: Arc::new(monotonic_ms),
         failing: false,
     };
+    let knowledge = Arc::new(Lease::new(ttl_ms));
     let handle = |membership| Presence {
         lease,
+        knowledge,
         seen: seen_now,
         record,
         replaced: replaced_now,

@@ -95,6 +95,7 @@ impl Registry {
             settings_seen: 0,
             looked_at: None,
             wait_until: BTreeMap::new(),
+            stay_until: BTreeMap::new(),
         };
         tokio::spawn(worker.run());
         Registry { with, view: view_now, alarm: alarm_now, draining: Arc::new(draining) }
@@ -167,13 +168,15 @@ struct Worker {
     claims: JoinSet<(u16, Result<(), StoreError>)>,
     moving: BTreeSet<u16>,
     moves: JoinSet<(u16, bool)>,
-    /// Whether the lease held at the last tick.
+    /// Whether the gate was open at the last tick.
     held: bool,
     settings_seen: u64,
     /// When the last census was answered.
     looked_at: Option<u64>,
-    /// Shards that did not move or could not be claimed, and until when they are left alone.
+    /// Shards that could not be claimed, and until when they are left alone.
     wait_until: BTreeMap<u16, u64>,
+    /// Shards that did not move, because of work under way, and until when they stay.
+    stay_until: BTreeMap<u16, u64>,
 }
 
 impl Worker {
@@ -206,7 +209,7 @@ impl Worker {
     fn beat(&mut self) {
         self.with.presence.beat(self.now());
         self.tell_load();
-        self.watch_lease();
+        self.watch_gate();
     }
 
     fn now(&self) -> u64 {
@@ -221,6 +224,7 @@ impl Worker {
             (self.with.refresh)().await;
         }
         let store = Arc::clone(self.with.engine.store());
+        let asked = self.now();
         let shards = match timeout(OWNERS_LIMIT, store.owners()).await {
             Ok(Ok(shards)) => shards,
             Ok(Err(error)) => return tracing::debug!(%error, "who owns what is not known at the moment"),
@@ -246,6 +250,9 @@ impl Worker {
             self.alarm.send_replace(None);
         }
         self.give_way(&view);
+        // Only now: what others have taken over starts nothing here any more.
+        self.with.presence.knowledge.renewed(asked);
+        self.watch_gate();
         self.act(&view, &store);
         self.view.send_if_modified(|known| {
             let changed = **known != view;
@@ -273,13 +280,15 @@ impl Worker {
         });
     }
 
-    /// What waits at the hosts while the lease does not hold is looked at again when it does.
-    fn watch_lease(&mut self) {
-        let holds = self.with.presence.lease.holds(self.now());
+    /// What waits at the hosts while the gate is closed is looked at again when it opens.
+    fn watch_gate(&mut self) {
+        let holds = self.with.presence.may_start(self.now());
         if holds && !self.held {
             self.with.hosts.iter().for_each(Hosts::wake);
         } else if self.held && !holds {
-            tracing::error!("this node cannot prove its presence: it starts nothing until it can");
+            tracing::error!(
+                "this node cannot prove its presence, or what it owns: it starts nothing until it can"
+            );
         }
         self.held = holds;
     }
@@ -316,6 +325,7 @@ impl Worker {
     fn act(&mut self, view: &ClusterView, store: &Arc<dyn Store>) {
         let now = self.now();
         self.wait_until.retain(|_, until| *until > now);
+        self.stay_until.retain(|_, until| *until > now);
         let up = *store.standing().borrow() == Standing::Up;
         // Without a lease the others may be claiming the same, and with better reason.
         if *self.draining.borrow() || !up || !self.with.presence.lease.holds(now) {
@@ -367,7 +377,7 @@ impl Worker {
 
     fn hand_over(&mut self, shard: ShardId, to: String) {
         if self.claiming.contains(&shard.0)
-            || self.wait_until.contains_key(&shard.0)
+            || self.stay_until.contains_key(&shard.0)
             || !self.moving.insert(shard.0)
         {
             return;
@@ -377,7 +387,8 @@ impl Worker {
         self.moves.spawn(async move {
             let patience = with.settings.move_patience;
             let moved = with.engine.hand_over(shard, Some(to), &with.flights, patience).await;
-            (shard.0, matches!(moved, Ok(true)))
+            // One that is gone has moved too, though not by this.
+            (shard.0, !matches!(moved, Ok(false)))
         });
     }
 
@@ -391,7 +402,7 @@ impl Worker {
             tracing::info!(shard, "a shard stays for now: it has work under way");
             // Long enough for that work to end, so that the shard is not held up again and again.
             let wait = 3 * millis(self.with.settings.move_patience);
-            self.wait_until.insert(shard, self.now() + wait);
+            self.stay_until.insert(shard, self.now() + wait);
         }
     }
 }

@@ -79,8 +79,8 @@ impl App {
         let post = Post::new(Arc::clone(&store), config.engine.backlog_limit as u64);
         let flights = Flights::default();
         let gate = presence.as_ref().map_or_else(Gate::default, |presence| {
-            let lease = Arc::clone(&presence.lease);
-            Gate::new(move || lease.holds(monotonic_ms()))
+            let presence = Arc::clone(presence);
+            Gate::new(move || presence.may_start(monotonic_ms()))
         });
         let sink = Arc::new(LogSink::new(post.clone(), flights.clone(), Arc::clone(&stopping)));
         let hosts = Hosts::start(host_specs(&config)?, sink, gate.clone(), None).await?;

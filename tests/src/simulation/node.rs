@@ -106,7 +106,8 @@ impl Node {
         ));
         let (post, flights) = (Post::new(store, 10_000), Flights::default());
         let (lease, monotonic) = (Arc::clone(&presence.lease), Arc::clone(&world.monotonic));
-        let gate = Gate::new(move || lease.holds(monotonic()));
+        let knowledge = Arc::clone(&presence.knowledge);
+        let gate = Gate::new(move || lease.holds(monotonic()) && knowledge.holds(monotonic()));
         let stopping = Arc::new(AtomicBool::new(false));
         let sink = LogSink::new(post.clone(), flights.clone(), Arc::clone(&stopping));
         let parts = (world.ledger.clone(), flights.clone(), gate);
