@@ -285,6 +285,22 @@ pub trait Store: Send + Sync + 'static {
         max_bytes: usize,
     ) -> BoxFuture<'static, Result<Vec<Record>>>;
 
+    /// Like [`Store::read`], for the owner of a shard, whose `after` is never before the mark: only it moves the mark, and
+    /// not beyond what it has read. Where the mark is higher all the same, somebody else has moved it. What lies between
+    /// is trimmed, and an owner of the past would read on over the gap, and tell others what follows from a wrong state.
+    ///
+    /// # Errors
+    /// [`StoreError::Fenced`] then, if several nodes can share the store.
+    fn read_owned(
+        &self,
+        shard: ShardId,
+        after: Offset,
+        max_entries: usize,
+        max_bytes: usize,
+    ) -> BoxFuture<'static, Result<Vec<Record>>> {
+        self.read(shard, after, max_entries, max_bytes)
+    }
+
     /// Takes a shard over, if its newest epoch still is `seen`: raises it by one, durably. Only the answer authorises.
     ///
     /// # Errors
@@ -297,7 +313,9 @@ pub trait Store: Send + Sync + 'static {
     /// How every shard is owned, by shard.
     fn owners(&self) -> BoxFuture<'static, Result<Vec<Ownership>>>;
 
-    /// Stores the snapshots of changed actors and the mark in one atomic step, then trims the log behind it.
+    /// Stores the snapshots of changed actors and the mark in one atomic step, then trims the log behind it. One
+    /// whose mark is below that of the shard was overtaken by a later one on its way, and changes nothing: its rows are
+    /// older than those that are there.
     fn checkpoint(
         &self,
         shard: ShardId,

@@ -11,6 +11,7 @@ const SHARDS: u16 = conformance::SHARDS;
 #[tokio::test]
 async fn memory() {
     conformance::run(async || Arc::new(MemoryStore::new(SHARDS))).await;
+    conformance::run_shared(async || Arc::new(MemoryStore::new(SHARDS))).await;
     conformance::run_with_clock(async |clock| Arc::new(MemoryStore::with_clock(SHARDS, clock))).await;
 }
 

@@ -51,7 +51,7 @@ impl Shard {
             }
             let settings = &self.with.settings;
             let (entries, bytes) = (settings.batch_entries, settings.batch_bytes);
-            let mut records = match self.store.read(self.id(), self.cursor, entries, bytes).await {
+            let mut records = match self.store.read_owned(self.id(), self.cursor, entries, bytes).await {
                 Err(error) if error.passes() => {
                     // The next tick tries again: to wake up for it at once would be a busy wait.
                     self.publish();

@@ -74,6 +74,21 @@ async fn an_old_epoch_is_refused_everything<S: Store + ?Sized>(store: &S) {
     assert_eq!(texts(&read_all(store, A).await), ["1", "2", "3"]);
 }
 
+pub(super) async fn an_owner_of_the_past_does_not_read_over_a_gap<S: Store + ?Sized>(store: &S) {
+    claim(store, A, "one").await;
+    let read = append(store, A, "read by both").await;
+    let owned = async |after| store.read_owned(A, after, 10, 1_000).await;
+    assert_eq!(texts(&ok(owned(Offset::ZERO).await, "read")), ["read by both"]);
+    let newer = claim(store, A, "two").await.epoch;
+    let trimmed = append(store, A, "read by the second alone").await;
+    assert_eq!(texts(&ok(owned(read).await, "read")), ["read by the second alone"]);
+    let checkpoint = Checkpoint { mark: trimmed, ..Checkpoint::default() };
+    ok(store.checkpoint(A, newer, checkpoint).await, "checkpoint");
+    append(store, A, "behind the gap").await;
+    assert_eq!(owned(read).await, Err(StoreError::Fenced), "there was something in between");
+    assert_eq!(texts(&ok(owned(trimmed).await, "read")), ["behind the gap"]);
+}
+
 async fn nobody_owns_a_fresh_shard<S: Store + ?Sized>(store: &S) {
     let batch = vec![Bytes::from_static(b"1")];
     assert_eq!(store.append_fenced(A, Epoch(0), batch).await, Err(StoreError::Fenced));

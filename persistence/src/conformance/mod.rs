@@ -33,6 +33,11 @@ pub async fn run_with_clock<S: Store + ?Sized>(make: impl AsyncFn(Clock) -> Arc<
     log::run_with_clock(make).await;
 }
 
+/// Runs the cases for stores that several nodes can share.
+pub async fn run_shared<S: Store + ?Sized>(make: impl AsyncFn() -> Arc<S>) {
+    fences::an_owner_of_the_past_does_not_read_over_a_gap(&*make().await).await;
+}
+
 /// Ids that have broken stores before: empty, with separators, quotes, wildcards, a NUL, beyond ASCII, long.
 fn hostile_ids() -> Vec<String> {
     let long = "x".repeat(10_000);

@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::{A, B, actors, claim, hostile_ids, ok, put, row};
+use super::{A, B, actors, append, claim, hostile_ids, ok, put, row};
 use crate::port::{Checkpoint, ListQuery, Row, RowIndex, Store};
 
 pub(super) async fn run<S: Store + ?Sized>(make: &impl AsyncFn() -> Arc<S>) {
     a_row_comes_back_as_it_was_put(&*make().await).await;
     hostile_ids_are_ordinary(&*make().await).await;
     a_checkpoint_puts_and_removes(&*make().await).await;
+    a_checkpoint_that_was_overtaken_changes_nothing(&*make().await).await;
     due_answers_the_earliest_first(&*make().await).await;
     attention_pages_by_actor(&*make().await).await;
     scan_pages_by_prefix(&*make().await).await;
@@ -216,4 +217,18 @@ async fn groom_removes_what_ended<S: Store + ?Sized>(store: &S) {
     assert_eq!(actors(&rows), ["a", "d"], "the oldest ends first");
     assert_eq!(store.groom(A, epoch, 100, 10).await, Ok(1));
     assert_eq!(store.groom(A, epoch, 100, 10).await, Ok(0), "what has not ended stays");
+}
+
+async fn a_checkpoint_that_was_overtaken_changes_nothing<S: Store + ?Sized>(store: &S) {
+    let epoch = claim(store, A, "one").await.epoch;
+    let first = append(store, A, "1").await;
+    let second = append(store, A, "2").await;
+    let at = |mark, text| Checkpoint { mark, put: vec![row("actor", text)], remove: Vec::new() };
+    ok(store.checkpoint(A, epoch, at(second, "after both")).await, "checkpoint");
+    let late = Checkpoint { remove: vec!["actor".to_owned()], ..at(first, "after one") };
+    ok(store.checkpoint(A, epoch, late).await, "a checkpoint that comes late");
+    assert_eq!(ok(store.row(A, "actor".to_owned()).await, "row"), Some(row("actor", "after both")));
+    // One at the same place is no older: it may hold what changed besides the log.
+    ok(store.checkpoint(A, epoch, at(second, "again")).await, "checkpoint");
+    assert_eq!(ok(store.row(A, "actor".to_owned()).await, "row"), Some(row("actor", "again")));
 }

@@ -128,6 +128,19 @@ impl State {
         Ok(records)
     }
 
+    pub(super) fn read_owned(
+        &self,
+        shard: ShardId,
+        after: Offset,
+        max_entries: usize,
+        max_bytes: usize,
+    ) -> Result<Vec<Record>> {
+        if after < self.shard(shard)?.mark {
+            return Err(StoreError::Fenced);
+        }
+        self.read(shard, after, max_entries, max_bytes)
+    }
+
     pub(super) fn claim(&mut self, shard: ShardId, owner: Owner, seen: Epoch) -> Result<Claim> {
         let shard = self.shard_mut(shard)?;
         if shard.epoch != seen {
@@ -164,6 +177,9 @@ impl State {
     pub(super) fn checkpoint(&mut self, shard: ShardId, epoch: Epoch, checkpoint: Checkpoint) -> Result<()> {
         let shard = self.shard_mut(shard)?;
         shard.check(epoch)?;
+        if checkpoint.mark < shard.mark {
+            return Ok(());
+        }
         // Never backwards, and never past the log: later entries must stay readable.
         shard.mark = shard.mark.max(checkpoint.mark.min(shard.head));
         for actor in &checkpoint.remove {

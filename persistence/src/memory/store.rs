@@ -119,6 +119,16 @@ impl Store for MemoryStore {
         self.answer(|state| state.read(shard, after, max_entries, max_bytes))
     }
 
+    fn read_owned(
+        &self,
+        shard: ShardId,
+        after: Offset,
+        max_entries: usize,
+        max_bytes: usize,
+    ) -> BoxFuture<'static, Result<Vec<Record>>> {
+        self.answer(|state| state.read_owned(shard, after, max_entries, max_bytes))
+    }
+
     fn claim(&self, shard: ShardId, owner: Owner, seen: Epoch) -> BoxFuture<'static, Result<Claim>> {
         self.answer(|state| state.claim(shard, owner, seen))
     }

@@ -72,9 +72,19 @@ fn damage(shard: ShardId, what: &str) -> StoreError {
     ))
 }
 
+/// Who asks for entries.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reader {
+    /// Anybody.
+    Anybody,
+    /// Who takes itself for the owner of the shard.
+    Owner,
+}
+
 /// What the port asks for: entries after a place, from memory where they are, else from the server.
 pub(super) async fn read(
     lane: Arc<Lane>,
+    reader: Reader,
     shard: ShardId,
     after: Offset,
     max_entries: usize,
@@ -91,6 +101,9 @@ pub(super) async fn read(
         let entries = (max_entries - records.len()).min(PAGE_ENTRIES);
         let look = question(&lane, shard, after, entries, (max_bytes - bytes).min(PAGE_BYTES));
         let page = page(lane.look(&look).await?, shard)?;
+        if reader == Reader::Owner && page.mark > after {
+            return Err(StoreError::Fenced);
+        }
         let Some(first) = page.entries.first() else { break };
         // What lies below the mark was trimmed, and is no gap.
         if let Some(number) = number

@@ -14,7 +14,11 @@ use super::fleet::Fleet;
 use super::held::Owned;
 use super::lane::Lane;
 use super::live::{Trouble, chance};
-use super::{library, reader, rows, settings, writer};
+use super::{
+    library,
+    reader::{self, Reader},
+    rows, settings, writer,
+};
 use crate::port::{
     Append, Checkpoint, Claim, Epoch, ListQuery, MAX_ENTRY_BYTES, Offset, Owner, Ownership, Record, Result,
     Row, Setting, ShardId, Standing, Store, Tier,
@@ -183,7 +187,20 @@ impl Store for RedisStore {
         max_bytes: usize,
     ) -> BoxFuture<'static, Result<Vec<Record>>> {
         match self.behind(shard).and_then(|()| self.fleet.lane(shard)) {
-            Ok(lane) => reader::read(lane, shard, after, max_entries, max_bytes).boxed(),
+            Ok(lane) => reader::read(lane, Reader::Anybody, shard, after, max_entries, max_bytes).boxed(),
+            Err(error) => ready(Err(error)).boxed(),
+        }
+    }
+
+    fn read_owned(
+        &self,
+        shard: ShardId,
+        after: Offset,
+        max_entries: usize,
+        max_bytes: usize,
+    ) -> BoxFuture<'static, Result<Vec<Record>>> {
+        match self.behind(shard).and_then(|()| self.fleet.lane(shard)) {
+            Ok(lane) => reader::read(lane, Reader::Owner, shard, after, max_entries, max_bytes).boxed(),
             Err(error) => ready(Err(error)).boxed(),
         }
     }

@@ -11,6 +11,7 @@ use crate::support::{self, A, B, append, claim, config, durable, open, owner, re
 async fn it_conforms() {
     let server = durable().await;
     conformance::run(async || Arc::new(open(&config(&server.address())).await)).await;
+    conformance::run_shared(async || Arc::new(open(&config(&server.address())).await)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -26,7 +26,7 @@ const LOST_ONE_OF: u64 = 40;
 pub enum Defect {
     /// Nothing.
     None,
-    /// The store takes everything of an owner of the past.
+    /// The store takes everything of an owner of the past, and answers it.
     NoFence,
     /// The store acknowledges appends that it does not keep.
     Loses,
@@ -134,6 +134,20 @@ impl Store for LinkedStore {
         max_bytes: usize,
     ) -> BoxFuture<'static, Result<Vec<Record>>> {
         self.look(move |inner| inner.read(shard, after, max_entries, max_bytes))
+    }
+
+    fn read_owned(
+        &self,
+        shard: ShardId,
+        after: Offset,
+        max_entries: usize,
+        max_bytes: usize,
+    ) -> BoxFuture<'static, Result<Vec<Record>>> {
+        let defect = self.defect;
+        self.look(move |inner| match defect {
+            Defect::NoFence => inner.read(shard, after, max_entries, max_bytes),
+            Defect::None | Defect::Loses => inner.read_owned(shard, after, max_entries, max_bytes),
+        })
     }
 
     fn claim(&self, shard: ShardId, owner: Owner, seen: Epoch) -> BoxFuture<'static, Result<Claim>> {

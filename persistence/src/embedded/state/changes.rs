@@ -143,7 +143,10 @@ impl Change for CheckpointChange {
         let mark = db
             .prepare_cached("SELECT mark FROM shards WHERE shard = ?1")?
             .query_row([self.shard.0], |row| row.get(0).map(from_sql).map(Offset))?;
-        // Never backwards, and never past the log: later entries must stay readable.
+        if self.checkpoint.mark < mark {
+            return Ok(Ok(mark));
+        }
+        // Never past the log: later entries must stay readable.
         let mark = mark.max(self.checkpoint.mark.min(log.last(self.shard)));
         db.prepare_cached("UPDATE shards SET mark = ?2 WHERE shard = ?1")?
             .execute(params![self.shard.0, to_sql(mark.0)])?;

@@ -95,6 +95,9 @@ local function checkpoint(keys, args)
   local shard = facts(keys[1])
   if not shard then return { 'gone' } end
   if not owned(shard, args[1]) then return { 'fenced' } end
+  local ms, sq = tonumber(args[2]), tonumber(args[3])
+  -- Overtaken by a later one of the same owner: its rows are older than those that are there.
+  if ms < shard.mark_ms or (ms == shard.mark_ms and sq < shard.mark_sq) then return { 'ok' } end
   local stem = stem(keys[1])
   local next_arg = 5
   local adding = {}
@@ -107,7 +110,6 @@ local function checkpoint(keys, args)
   for i = next_arg, #args do
     remove_row(stem, args[i])
   end
-  local ms, sq = tonumber(args[2]), tonumber(args[3])
   if ms > shard.ms or (ms == shard.ms and sq > shard.sq) then
     ms, sq = shard.ms, shard.sq
   end
