@@ -133,11 +133,12 @@ pub async fn run(plan: Plan) -> Tally {
     doors.send_replace(vec![node.api.clone()]);
     let (placed, resent) = clients.finish().await;
     let details = all_ended(&node.api, orders.total() as usize).await;
-    let account = judge(plan.harm(), &placed, &details, &read(&books.ledger));
+    let mut account = judge(plan.harm(), &placed, &details, &read(&books.ledger));
+    let again = nothing_starts_again(std::slice::from_ref(&node.api), &orders, &placed).await;
+    account.wrong.extend(again);
     if !account.wrong.is_empty() {
         keep(place, &account.wrong);
     }
-    nothing_starts_again(std::slice::from_ref(&node.api), &orders, &placed).await;
     node.stop().await;
     Tally { ends: plan.ends, ends_at_start, account, resent, took: began.elapsed() }
 }

@@ -102,12 +102,15 @@ pub async fn all_ended(api: &Api, total: usize) -> Vec<InstanceDetail> {
     details
 }
 
-/// Sends everything once more, to one node after another: nothing new may come of it.
-pub async fn nothing_starts_again(apis: &[Api], orders: &Orders, placed: &Placements) {
+/// Sends everything once more, to one node after another: nothing new may come of it. Answers what did.
+pub async fn nothing_starts_again(apis: &[Api], orders: &Orders, placed: &Placements) -> Vec<String> {
+    let mut wrong = Vec::new();
     for (number, (order, before)) in placed.iter().enumerate() {
         let again = place(&apis[number % apis.len()], orders, order).await;
         let again = again.expect("a node at rest takes an order");
-        assert_eq!(&again, before, "order {order} was placed again and meant something else");
+        if again != *before {
+            wrong.push(format!("{order} was placed again as {again:?}, and before as {before:?}"));
+        }
     }
     eventually(Duration::from_secs(30), "every shard has applied its log", async || {
         let tree = apis[0].tree().await.ok()?;
@@ -115,10 +118,15 @@ pub async fn nothing_starts_again(apis: &[Api], orders: &Orders, placed: &Placem
     })
     .await;
     let all = apis[0].instances(&format!("definition={}", pack::NAME)).await.expect("a list");
-    assert_eq!(all.len(), placed.len(), "orders that were sent again started instances");
+    if all.len() != placed.len() {
+        wrong.push(format!("{} orders have {} instances once they were sent again", placed.len(), all.len()));
+    }
     let triggers = apis[0].triggers().await.expect("a list");
     let fired: Vec<u64> = triggers.iter().map(|trigger| trigger.fired).collect();
-    assert_eq!(fired, [u64::from(orders.events)], "the trigger has to fire once for each event");
+    if fired != [u64::from(orders.events)] {
+        wrong.push(format!("the trigger fired {fired:?} times for {} events", orders.events));
+    }
+    wrong
 }
 
 /// Whether every shard of the node, or of all nodes, has applied what is in its log.

@@ -196,10 +196,9 @@ pub fn orders(cluster: &Cluster, instances: u32) -> Orders {
 pub async fn audit(cluster: &mut Cluster, harm: Harm, orders: &Orders, placed: &Placements) -> Account {
     let apis = cluster.apis();
     let details = all_ended(&apis[0], placed.len()).await;
-    let account = judge(harm, placed, &details, &read(&cluster.books.ledger));
-    if account.wrong.is_empty() {
-        nothing_starts_again(&apis, orders, placed).await;
-    } else {
+    let mut account = judge(harm, placed, &details, &read(&cluster.books.ledger));
+    account.wrong.extend(nothing_starts_again(&apis, orders, placed).await);
+    if !account.wrong.is_empty() {
         eprintln!("evidence is kept in {:?}", cluster.keep());
     }
     account
