@@ -106,12 +106,15 @@ impl Api {
         self.get(&format!("/api/v1/instances?{query}")).await
     }
 
-    /// All instances that `query` names, page by page.
+    /// All instances that `query` names, page by page; a page that misses some is odd.
     pub async fn instances(&self, query: &str) -> Result<Vec<InstanceSummary>, Failure> {
         let mut all = Vec::new();
         let mut cursor = String::new();
         loop {
             let page = self.page(&format!("{query}&limit=500{cursor}")).await?;
+            if !page.unheard.is_empty() {
+                return Err(Failure::Odd(format!("of shards {:?} the owner does not answer", page.unheard)));
+            }
             all.extend(page.items);
             match page.next {
                 Some(next) => cursor = format!("&cursor={next}"),

@@ -19,6 +19,8 @@ use crate::sync::lock;
 
 /// For how long the server is asked at once whether the replicas have it: nothing else is answered meanwhile.
 const REPLICAS_STEP: Duration = Duration::from_millis(20);
+/// Before something in doubt is sent again to a server that has refused it.
+const REFUSED_PAUSE: Duration = Duration::from_millis(500);
 
 /// One server to talk to.
 pub(super) struct Lane {
@@ -64,7 +66,8 @@ impl Lane {
         live.ask_all(questions).await.map_err(|trouble| self.trouble(&live, trouble))
     }
 
-    fn trouble(&self, live: &Live, trouble: Trouble) -> StoreError {
+    /// What trouble means for a question that changes nothing.
+    pub(super) fn trouble(&self, live: &Live, trouble: Trouble) -> StoreError {
         if let Trouble::Lost(reason) = &trouble {
             self.link.fault(live.generation, reason);
         }
@@ -75,6 +78,7 @@ impl Lane {
     /// is answered; so it must be one that is harmless to repeat.
     pub(super) async fn change(&self, change: &Cmd) -> Result<(String, Reply)> {
         let mut live = self.live()?;
+        let mut in_doubt = false;
         loop {
             let done = async {
                 let answer = live.ask(change).await?;
@@ -86,10 +90,21 @@ impl Lane {
                     let (word, reply) = reply::open(answer)?;
                     return if word == "gone" { Err(self.gone(&live)) } else { Ok((word, reply)) };
                 }
-                Err(Trouble::Refused(error)) => return Err(error),
-                Err(Trouble::Lost(reason)) => self.link.fault(live.generation, &reason),
+                Err(Trouble::Refused(error)) if !in_doubt => return Err(error),
+                Err(trouble) => self.again(&live, trouble).await,
             }
+            in_doubt = true;
             live = self.link.wait().await.ok_or_else(closed)?;
+        }
+    }
+
+    /// Gives up the connection on which something was sent that may have been carried out, so that it is sent again on
+    /// the next one. A server that refuses it then says nothing of what it did before, and is left alone for a moment.
+    pub(super) async fn again(&self, live: &Live, trouble: Trouble) {
+        let refused = matches!(trouble, Trouble::Refused(_));
+        self.link.fault(live.generation, &trouble.words());
+        if refused {
+            tokio::time::sleep(REFUSED_PAUSE).await;
         }
     }
 
@@ -113,8 +128,9 @@ impl Lane {
         let result = loop {
             let found = match live.ask_within(&wait, REPLICAS_STEP).await {
                 Ok(Value::Int(found)) => found,
-                Ok(other) => break Err(Trouble::Refused(reply::strange(&other))),
-                Err(trouble) => break Err(trouble),
+                // What was written is on the server already, whatever it says of its replicas: it is no primary any more.
+                Ok(other) => break Err(Trouble::Lost(reply::strange(&other).to_string())),
+                Err(trouble) => break Err(Trouble::Lost(trouble.words())),
             };
             if found >= i64::from(wanted) {
                 break Ok(());

@@ -209,7 +209,7 @@ impl Link {
                         return;
                     }
                     if let Err(trouble) = setup.clock.measure(live).await {
-                        self.fault(live.generation, &trouble.into_store().to_string());
+                        self.fault(live.generation, &trouble.words());
                         return;
                     }
                 }
@@ -261,7 +261,8 @@ impl Link {
     }
 }
 
-fn words(error: &StoreError) -> String {
+/// An error without the words that are said of every store that is away.
+pub(super) fn words(error: &StoreError) -> String {
     match error {
         StoreError::Away(reason) => reason.clone(),
         other => other.to_string(),

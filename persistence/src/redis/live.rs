@@ -35,6 +35,14 @@ impl Trouble {
             Trouble::Refused(error) => error,
         }
     }
+
+    /// What happened, in words.
+    pub(super) fn words(&self) -> String {
+        match self {
+            Trouble::Lost(reason) => reason.clone(),
+            Trouble::Refused(error) => super::link::words(error),
+        }
+    }
 }
 
 /// A connection to a server that is the right one.

@@ -223,6 +223,7 @@ impl Writer {
 
     /// Sends a batch until it is answered.
     async fn send(&self, command: &Cmd) -> Result<String> {
+        let mut in_doubt = false;
         loop {
             let wait = self.lane.link.wait();
             // After the store was closed nobody waits long for a server that is away.
@@ -246,9 +247,10 @@ impl Writer {
                     // Waits for the environment to be there again: this batch may have been carried out before.
                     self.lane.gone(&live);
                 }
-                Err(Trouble::Refused(error)) => return Err(error),
-                Err(Trouble::Lost(reason)) => self.lane.link.fault(live.generation, &reason),
+                Err(Trouble::Refused(error)) if !in_doubt => return Err(error),
+                Err(trouble) => self.lane.again(&live, trouble).await,
             }
+            in_doubt = true;
         }
     }
 

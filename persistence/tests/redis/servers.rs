@@ -133,3 +133,30 @@ async fn nothing_is_acknowledged_without_its_replicas() {
     soon(&mut doubt).await.unwrap().unwrap();
     assert_eq!(texts(&read_all(&store, A).await), ["1", "2"]);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_primary_wrote_before_it_was_demoted_is_not_called_refused() {
+    let primary = RedisServer::start().await;
+    let mut replica = RedisServer::builder()
+        .line(&format!("replicaof 127.0.0.1 {}", primary.port()))
+        .line("repl-diskless-sync-delay 0")
+        .start()
+        .await;
+    let wanted =
+        RedisConfig { replicas: 1, timeout: Duration::from_millis(500), ..config(&primary.address()) };
+    let store = open(&wanted).await;
+    append(&store, A, "1").await;
+    replica.kill();
+    let doubt = tokio::spawn(store.append(vec![entry(A, "2")]));
+    let waiting = away(&store).await;
+    // It has the entry, waits for a replica, and is none to ask for replicas any more.
+    primary.command(&["REPLICAOF", "127.0.0.1", "1"]).await;
+    let mut standing = store.standing();
+    let gone = |now: &Standing| matches!(now, Standing::Away(reason) if *reason != waiting);
+    soon(standing.wait_for(gone)).await.unwrap();
+    assert!(!doubt.is_finished(), "nobody knows yet");
+    primary.command(&["REPLICAOF", "NO", "ONE"]).await;
+    replica.restart().await;
+    soon(doubt).await.unwrap().unwrap();
+    assert_eq!(texts(&read_all(&store, A).await), ["1", "2"]);
+}

@@ -117,7 +117,8 @@ pub async fn nothing_starts_again(apis: &[Api], orders: &Orders, placed: &Placem
         has_caught_up(&tree).then_some(())
     })
     .await;
-    let all = apis[0].instances(&format!("definition={}", pack::NAME)).await.expect("a list");
+    let query = format!("definition={}", pack::NAME);
+    let all = eventually(END_LIMIT, "a list", async || apis[0].instances(&query).await.ok()).await;
     if all.len() != placed.len() {
         wrong.push(format!("{} orders have {} instances once they were sent again", placed.len(), all.len()));
     }
