@@ -7,6 +7,14 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// growing all the same.
 pub type Clock = Arc<dyn Fn() -> u64 + Send + Sync>;
 
+/// The clock of this machine that never steps, in milliseconds. It counts the time in which the machine was suspended:
+/// the clocks of other machines went on in that time.
+pub fn monotonic_ms() -> u64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    let seconds = u64::try_from(now.tv_sec).unwrap_or(0);
+    seconds * 1_000 + u64::try_from(now.tv_nsec).unwrap_or(0) / 1_000_000
+}
+
 /// The clock of the operating system.
 pub fn system_clock() -> Clock {
     Arc::new(|| {

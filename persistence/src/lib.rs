@@ -22,7 +22,7 @@ pub mod redis;
 mod sync;
 
 pub use self::redis::{RedisConfig, RedisMembership, RedisStore, TlsConfig, Topology};
-pub use clock::{Clock, system_clock};
+pub use clock::{Clock, monotonic_ms, system_clock};
 pub use embedded::{EmbeddedConfig, EmbeddedStore, OpenReport, RepairReport, repair};
 pub use error::StoreError;
 pub use lossy::LossyStore;

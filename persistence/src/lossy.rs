@@ -256,6 +256,10 @@ impl Store for LossyStore {
         self.durable.shards()
     }
 
+    fn clock(&self) -> Clock {
+        self.durable.clock()
+    }
+
     fn append(&self, batch: Vec<Append>) -> Appending {
         self.append_with(|store| store.append(batch))
     }

@@ -91,11 +91,15 @@ impl MemoryMembership {
     }
 }
 
-fn taken(member: &Member) -> StoreError {
+pub(crate) fn taken(node: &str, incarnation: &str) -> StoreError {
     StoreError::Refused(format!(
-        "the node name '{}' is taken by another node that is alive (incarnation {}): give each node a name of its own",
-        member.node, member.incarnation
+        "the node name '{node}' is taken by another node that is alive (incarnation {incarnation}): give each node a \
+         name of its own"
     ))
+}
+
+pub(crate) fn alive(node: &str, incarnation: &str) -> StoreError {
+    StoreError::Refused(format!("the node '{node}' is alive (incarnation {incarnation}): drain it instead"))
 }
 
 impl Membership for MemoryMembership {
@@ -106,7 +110,7 @@ impl Membership for MemoryMembership {
             && holder.incarnation != member.incarnation
             && *until > now
         {
-            return Box::pin(ready(Err(taken(holder))));
+            return Box::pin(ready(Err(taken(&holder.node, &holder.incarnation))));
         }
         let until = now.saturating_add(u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX));
         members.insert(member.node.clone(), (member, until));
@@ -131,10 +135,7 @@ impl Membership for MemoryMembership {
         let now = (self.clock)();
         let mut members = lock(&self.members);
         let result = match members.get(&node) {
-            Some((member, until)) if *until > now => Err(StoreError::Refused(format!(
-                "the node '{node}' is alive (incarnation {}): drain it instead",
-                member.incarnation
-            ))),
+            Some((member, until)) if *until > now => Err(alive(&node, &member.incarnation)),
             _ => Ok(members.remove(&node).is_some()),
         };
         Box::pin(ready(result))

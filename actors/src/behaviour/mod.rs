@@ -105,7 +105,7 @@ pub trait Kinds: Send + Sync + 'static {
     }
 }
 
-/// Has the definitions read that other nodes have stored.
+/// Reads what other nodes have added to the environment, such as definitions.
 pub type Refresh = Arc<dyn Fn() -> BoxFuture<'static, ()> + Send + Sync>;
 
 /// The kinds of actors that the product has.

@@ -1,6 +1,6 @@
 //! What follows when a shard ends by itself on an engine that runs shards on demand.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -8,14 +8,15 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::{Shards, child};
-use crate::supervision::{ExitReason, Intensity, Observer, SupervisorAction};
+use crate::supervision::{Budget, ExitReason, Intensity, Observer, SupervisorAction};
 
 /// A shard may fail so often; the registry claims it again each time.
 pub(super) const INTENSITY: Intensity = Intensity { restarts: 5, period: Duration::from_secs(60) };
 
 /// Forgets shards that have ended, and escalates when one keeps failing.
 pub(super) fn observer(shards: Shards, failed: watch::Sender<Option<String>>) -> Observer {
-    let failures: Mutex<HashMap<String, VecDeque<Instant>>> = Mutex::default();
+    let failures: Mutex<HashMap<String, Budget>> = Mutex::default();
+    let began = Instant::now();
     Arc::new(move |name: &str, reason: &ExitReason, action: &SupervisorAction| {
         if *action != SupervisorAction::Remove {
             return;
@@ -24,12 +25,8 @@ pub(super) fn observer(shards: Shards, failed: watch::Sender<Option<String>>) ->
         if !reason.is_abnormal() {
             return;
         }
-        let now = Instant::now();
         let mut failures = failures.lock().unwrap_or_else(PoisonError::into_inner);
-        let recent = failures.entry(name.to_owned()).or_default();
-        recent.retain(|then| now.duration_since(*then) < INTENSITY.period);
-        recent.push_back(now);
-        if recent.len() > INTENSITY.restarts as usize {
+        if !failures.entry(name.to_owned()).or_default().spend(INTENSITY, began.elapsed()) {
             failed.send_replace(Some(format!("{name}: {reason} (beyond {INTENSITY})")));
         }
     })

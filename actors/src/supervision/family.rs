@@ -1,9 +1,9 @@
 //! The children of one supervisor and the rules for them. Pure: time is a parameter, chance comes from a seed.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
-use super::{ChildSpec, ExitReason, Regime, Restart};
+use super::{Budget, ChildSpec, ExitReason, Regime, Restart};
 
 /// What the supervisor has to do because a child ended.
 #[derive(Clone, Debug, PartialEq)]
@@ -68,8 +68,7 @@ pub struct Family {
 struct Member {
     spec: ChildSpec,
     state: ChildState,
-    /// The times of the restarts within the period; at most `intensity.restarts` of them.
-    recent: VecDeque<Duration>,
+    budget: Budget,
     restarts: u64,
     last_error: Option<String>,
     started_at: Duration,
@@ -91,7 +90,7 @@ impl Family {
         let member = Member {
             spec,
             state: ChildState::Running,
-            recent: VecDeque::new(),
+            budget: Budget::default(),
             restarts: 0,
             last_error: None,
             started_at: now,
@@ -116,7 +115,7 @@ impl Family {
             self.remove(name);
             return vec![SupervisorAction::Remove];
         }
-        if !member.may_restart(now) {
+        if !member.budget.spend(member.spec.intensity, now) {
             let reason = format!("{reason} (beyond {})", member.spec.intensity);
             return vec![match regime {
                 Regime::Escalate => SupervisorAction::Escalate(format!("{name}: {reason}")),
@@ -148,7 +147,7 @@ impl Family {
     pub fn release(&mut self, name: &str, now: Duration) -> bool {
         match self.member(name) {
             Some(member) if matches!(member.state, ChildState::Quarantined { .. }) => {
-                member.recent.clear();
+                member.budget.renew();
                 member.restarts += 1;
                 member.state = ChildState::Running;
                 member.started_at = now;
@@ -207,20 +206,10 @@ impl Family {
 }
 
 impl Member {
-    /// Whether the budget allows one more restart; forgets those that lie behind the period.
-    fn may_restart(&mut self, now: Duration) -> bool {
-        let period = self.spec.intensity.period;
-        while self.recent.front().is_some_and(|&then| now.saturating_sub(then) >= period) {
-            self.recent.pop_front();
-        }
-        self.recent.len() < self.spec.intensity.restarts as usize
-    }
-
     fn plan_restart(&mut self, now: Duration, seed: u64) -> Duration {
-        self.recent.push_back(now);
         self.restarts += 1;
         let delay =
-            self.spec.backoff.delay(self.recent.len() as u32, chance(seed, &self.spec.name, self.restarts));
+            self.spec.backoff.delay(self.budget.spent(), chance(seed, &self.spec.name, self.restarts));
         self.state = ChildState::Restarting { at: now + delay };
         delay
     }

@@ -15,7 +15,7 @@ mod supervisor;
 
 pub use exit::ExitReason;
 pub use family::{ChildState, ChildStatus, Family, SupervisorAction};
-pub use spec::{Backoff, ChildSpec, Intensity, Regime, Restart, SpecError};
+pub use spec::{Backoff, Budget, ChildSpec, Intensity, Regime, Restart, SpecError};
 pub use supervisor::{
     Child, Observer, StartChild, Starting, Supervisor, SupervisorError, SupervisorSettings,
 };

@@ -1,5 +1,6 @@
 //! What a supervisor is told about a child, checked before anything is started.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::time::Duration;
 
@@ -41,6 +42,38 @@ pub struct Intensity {
     pub restarts: u32,
     /// Within how long.
     pub period: Duration,
+}
+
+/// What is left of an [`Intensity`]: the times of what counted within its period.
+#[derive(Debug, Default)]
+pub struct Budget {
+    /// At most as many as are tolerated.
+    recent: VecDeque<Duration>,
+}
+
+impl Budget {
+    /// Counts one more at this time since any fixed moment; false if that is beyond the intensity, and then it is not
+    /// counted.
+    pub fn spend(&mut self, intensity: Intensity, now: Duration) -> bool {
+        while self.recent.front().is_some_and(|&then| now.saturating_sub(then) >= intensity.period) {
+            self.recent.pop_front();
+        }
+        let left = self.recent.len() < intensity.restarts as usize;
+        if left {
+            self.recent.push_back(now);
+        }
+        left
+    }
+
+    /// How many count at the moment.
+    pub fn spent(&self) -> u32 {
+        self.recent.len() as u32
+    }
+
+    /// Forgets them all.
+    pub fn renew(&mut self) {
+        self.recent.clear();
+    }
 }
 
 /// The wait before a restart: doubled with each restart within the intensity's period.

@@ -17,11 +17,11 @@ use super::report::OpenReport;
 use super::state::{
     self, CheckpointChange, ClaimChange, GroomChange, Readers, ReleaseChange, SettingChange, StateWriter,
 };
-use crate::StoreError;
 use crate::port::{
     Append, Checkpoint, Claim, Epoch, ListQuery, Offset, Owner, Ownership, Record, Result, Row, Setting,
     ShardId, Store, Tier,
 };
+use crate::{Clock, StoreError};
 
 /// Positions in a segment are kept in 32 bits; this leaves room for the largest group behind a full one.
 const BYTES_MAX: u64 = 1024 * 1024 * 1024;
@@ -36,6 +36,7 @@ pub struct EmbeddedStore {
     threads: [Option<JoinHandle<()>>; 2],
     report: OpenReport,
     shards: u16,
+    clock: Clock,
     /// Last, so that the lock is freed when nothing is written any more.
     _folder: Folder,
 }
@@ -78,6 +79,7 @@ impl EmbeddedStore {
             threads: [Some(state_thread), Some(log_thread)],
             report,
             shards: format.shards,
+            clock: config.clock,
             _folder: folder,
         })
     }
@@ -174,6 +176,10 @@ impl Store for EmbeddedStore {
 
     fn shards(&self) -> u16 {
         self.shards
+    }
+
+    fn clock(&self) -> Clock {
+        Arc::clone(&self.clock)
     }
 
     fn append(&self, batch: Vec<Append>) -> BoxFuture<'static, Result<Vec<Offset>>> {

@@ -3,12 +3,11 @@
 use std::sync::{Arc, Mutex};
 
 use redis::Value;
-use rustix::time::{ClockId, clock_gettime};
 
 use super::live::{Live, Trouble};
 use super::reply::strange;
-use crate::Clock;
 use crate::sync::lock;
+use crate::{Clock, monotonic_ms};
 
 /// The clock of one server.
 #[derive(Debug, Default)]
@@ -20,9 +19,9 @@ pub(super) struct ServerClock {
 impl ServerClock {
     /// Asks the server for its time.
     pub(super) async fn measure(&self, live: &Live) -> Result<(), Trouble> {
-        let before = since_start();
+        let before = monotonic_ms();
         let answer = live.ask(&redis::cmd("TIME")).await?;
-        let after = since_start();
+        let after = monotonic_ms();
         let (seconds, micros): (u64, u64) = match redis::from_redis_value(answer) {
             Ok(time) => time,
             Err(error) => return Err(Trouble::Refused(strange(&Value::SimpleString(error.to_string())))),
@@ -35,18 +34,11 @@ impl ServerClock {
     /// The server's time of now, in milliseconds since the Unix epoch.
     pub(super) fn now(&self) -> u64 {
         let (server, here) = *lock(&self.measured);
-        server + since_start().saturating_sub(here)
+        server + monotonic_ms().saturating_sub(here)
     }
 
     pub(super) fn as_clock(self: &Arc<Self>) -> Clock {
         let clock = Arc::clone(self);
         Arc::new(move || clock.now())
     }
-}
-
-/// Milliseconds since the machine started, counting while it sleeps.
-fn since_start() -> u64 {
-    let time = clock_gettime(ClockId::Boottime);
-    let millis = time.tv_sec.saturating_mul(1000).saturating_add(time.tv_nsec / 1_000_000);
-    u64::try_from(millis).unwrap_or(0)
 }

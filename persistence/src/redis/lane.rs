@@ -55,7 +55,7 @@ impl Lane {
     /// Asks something that changes nothing.
     pub(super) async fn look(&self, question: &Cmd) -> Result<Reply> {
         let live = self.link.live()?;
-        let answer = live.ask(question).await.map_err(|trouble| self.trouble(&live, trouble))?;
+        let answer = live.ask(question).await.map_err(|trouble| self.link.trouble(&live, trouble))?;
         let (word, reply) = reply::open(answer)?;
         if word == "gone" { Err(self.gone(&live)) } else { Ok(reply) }
     }
@@ -63,15 +63,7 @@ impl Lane {
     /// Like [`Lane::look`], for many plain commands.
     pub(super) async fn look_all(&self, questions: &redis::Pipeline) -> Result<Vec<Value>> {
         let live = self.link.live()?;
-        live.ask_all(questions).await.map_err(|trouble| self.trouble(&live, trouble))
-    }
-
-    /// What trouble means for a question that changes nothing.
-    pub(super) fn trouble(&self, live: &Live, trouble: Trouble) -> StoreError {
-        if let Trouble::Lost(reason) = &trouble {
-            self.link.fault(live.generation, reason);
-        }
-        trouble.into_store()
+        live.ask_all(questions).await.map_err(|trouble| self.link.trouble(&live, trouble))
     }
 
     /// Has a change carried out, and waits until it is as durable as was asked for. Once it was sent it is sent until it

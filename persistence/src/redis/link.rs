@@ -119,6 +119,14 @@ impl Link {
         });
     }
 
+    /// What trouble means for a question that changes nothing; a connection that is of no more use is dropped.
+    pub(super) fn trouble(&self, live: &Live, trouble: Trouble) -> StoreError {
+        if let Trouble::Lost(reason) = &trouble {
+            self.fault(live.generation, reason);
+        }
+        trouble.into_store()
+    }
+
     /// Drops the connection for good.
     pub(super) fn close(&self) {
         self.state.send_replace(State::Closed);

@@ -12,10 +12,8 @@ use super::config::RedisConfig;
 use super::keys::Keys;
 use super::library;
 use super::link::{Link, Setup};
-use super::live::Trouble;
 use super::reply::{self, Reply};
-use crate::StoreError;
-use crate::membership::{Census, Member, Membership, Sighting};
+use crate::membership::{Census, Member, Membership, Sighting, alive, taken};
 use crate::port::Result;
 
 /// The presence of nodes in one environment in Redis, over a connection of its own.
@@ -72,15 +70,8 @@ impl Shared {
     /// Asks once. Every call may be made again by whoever made it.
     async fn ask(&self, call: &Cmd) -> Result<(String, Reply)> {
         let live = self.link.live()?;
-        match live.ask(call).await {
-            Ok(answer) => reply::open(answer),
-            Err(trouble) => {
-                if let Trouble::Lost(reason) = &trouble {
-                    self.link.fault(live.generation, reason);
-                }
-                Err(trouble.into_store())
-            }
-        }
+        let answer = live.ask(call).await.map_err(|trouble| self.link.trouble(&live, trouble))?;
+        reply::open(answer)
     }
 }
 
@@ -94,12 +85,7 @@ impl Membership for RedisMembership {
             call.arg(&member.node).arg(&member.incarnation).arg(member.record.as_ref()).arg(millis);
             let (word, mut reply) = shared.ask(&call).await?;
             if word == "taken" {
-                return Err(StoreError::Refused(format!(
-                    "the node name '{}' is taken by another node that is alive (incarnation {}): give each node a name \
-                     of its own",
-                    member.node,
-                    reply.text()?
-                )));
+                return Err(taken(&member.node, &reply.text()?));
             }
             Ok(())
         }
@@ -143,10 +129,7 @@ impl Membership for RedisMembership {
             call.arg(&node);
             let (word, mut reply) = shared.ask(&call).await?;
             if word == "alive" {
-                return Err(StoreError::Refused(format!(
-                    "the node '{node}' is alive (incarnation {}): drain it instead",
-                    reply.text()?
-                )));
+                return Err(alive(&node, &reply.text()?));
             }
             Ok(reply.number()? == 1)
         }

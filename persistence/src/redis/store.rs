@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
-use futures_util::future::{BoxFuture, FutureExt, join_all, ready};
+use futures_util::future::{BoxFuture, FutureExt, join_all, ready, try_join_all};
 use tokio::sync::watch;
 
 use super::config::RedisConfig;
@@ -13,7 +13,7 @@ use super::environment;
 use super::fleet::Fleet;
 use super::held::Owned;
 use super::lane::Lane;
-use super::live::{Trouble, chance};
+use super::live::chance;
 use super::{
     library,
     reader::{self, Reader},
@@ -111,6 +111,18 @@ impl RedisStore {
         }
     }
 
+    fn read_as(
+        &self,
+        reader: Reader,
+        shard: ShardId,
+        after: Offset,
+        max_entries: usize,
+        max_bytes: usize,
+    ) -> BoxFuture<'static, Result<Vec<Record>>> {
+        let lane = self.behind(shard).and_then(|()| self.fleet.lane(shard));
+        or_at_once(lane.map(|lane| reader::read(lane, reader, shard, after, max_entries, max_bytes).boxed()))
+    }
+
     /// The lane and the key of a shard.
     fn of(&self, shard: ShardId) -> Result<(Arc<Lane>, String)> {
         let lane = self.fleet.lane(shard)?;
@@ -186,10 +198,7 @@ impl Store for RedisStore {
         max_entries: usize,
         max_bytes: usize,
     ) -> BoxFuture<'static, Result<Vec<Record>>> {
-        match self.behind(shard).and_then(|()| self.fleet.lane(shard)) {
-            Ok(lane) => reader::read(lane, Reader::Anybody, shard, after, max_entries, max_bytes).boxed(),
-            Err(error) => ready(Err(error)).boxed(),
-        }
+        self.read_as(Reader::Anybody, shard, after, max_entries, max_bytes)
     }
 
     fn read_owned(
@@ -199,10 +208,7 @@ impl Store for RedisStore {
         max_entries: usize,
         max_bytes: usize,
     ) -> BoxFuture<'static, Result<Vec<Record>>> {
-        match self.behind(shard).and_then(|()| self.fleet.lane(shard)) {
-            Ok(lane) => reader::read(lane, Reader::Owner, shard, after, max_entries, max_bytes).boxed(),
-            Err(error) => ready(Err(error)).boxed(),
-        }
+        self.read_as(Reader::Owner, shard, after, max_entries, max_bytes)
     }
 
     fn claim(&self, shard: ShardId, owner: Owner, seen: Epoch) -> BoxFuture<'static, Result<Claim>> {
@@ -257,16 +263,13 @@ impl Store for RedisStore {
         let fleet = Arc::clone(&self.fleet);
         async move {
             let mut owners = Vec::with_capacity(usize::from(fleet.config.shards));
-            for lane in fleet.lanes() {
+            let asked = fleet.lanes().iter().map(|lane| async {
                 let live = lane.link.live()?;
                 let stored =
                     environment::stored(&live, &lane.keys, &lane.shards, &fleet.config, &lane.dataset).await;
-                let stored = stored.map_err(|trouble| {
-                    if let Trouble::Lost(reason) = &trouble {
-                        lane.link.fault(live.generation, reason);
-                    }
-                    trouble.into_store()
-                })?;
+                stored.map_err(|trouble| lane.link.trouble(&live, trouble))
+            });
+            for stored in try_join_all(asked).await? {
                 for stored in &stored {
                     fleet
                         .logs

@@ -54,11 +54,3 @@ impl Lease {
         self.deadline.load(Ordering::Acquire).saturating_sub(now_ms)
     }
 }
-
-/// The monotonic clock of this machine, in milliseconds. It counts the time in which the machine was suspended: the
-/// store's clock went on in that time, and so did the presence of this node.
-pub fn monotonic_ms() -> u64 {
-    let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
-    let seconds = u64::try_from(now.tv_sec).unwrap_or(0);
-    seconds * 1_000 + u64::try_from(now.tv_nsec).unwrap_or(0) / 1_000_000
-}

@@ -10,13 +10,13 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use impresario_model::encoding;
-use impresario_persistence::{Census, Member, Membership, StoreError};
+use impresario_persistence::{Census, Member, Membership, StoreError, monotonic_ms};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::NodeRecord;
 use super::guard::Asked;
-use super::lease::{Lease, monotonic_ms};
+use super::lease::Lease;
 
 /// Makes the connection of the presence, within its own runtime.
 pub type Connect = Box<dyn FnOnce() -> BoxFuture<'static, Result<Arc<dyn Membership>, StoreError>> + Send>;

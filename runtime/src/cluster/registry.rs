@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::BoxFuture;
+use impresario_actors::behaviour::Refresh;
 use impresario_actors::engine::{Engine, Flights};
 use impresario_actors::hosts::Hosts;
 use impresario_model::encoding;
@@ -39,9 +39,6 @@ pub struct RegistrySettings {
     pub placement: PlacementSettings,
 }
 
-/// Reads what other nodes have added to the environment; asked when the count of changed settings grows.
-pub type Refresh = Arc<dyn Fn() -> BoxFuture<'static, ()> + Send + Sync>;
-
 /// What the registry works with.
 pub struct RegistryArguments {
     /// The incarnation of this node.
@@ -56,7 +53,7 @@ pub struct RegistryArguments {
     pub presence: Arc<Presence>,
     /// Its monotonic clock.
     pub clock: Monotonic,
-    /// See [`Refresh`].
+    /// Reads what other nodes have added to the environment; asked when the count of changed settings grows.
     pub refresh: Refresh,
     /// How it works.
     pub settings: RegistrySettings,
@@ -298,7 +295,7 @@ impl Worker {
             name: sighting.member.node.clone(),
             incarnation: sighting.member.incarnation.clone(),
             alive: sighting.alive,
-            // A newer version may tell more; one that cannot be read at all takes part with its defaults.
+            // A newer version may tell more; one that cannot be read at all gets no shards.
             record: encoding::decode(&sighting.member.record)
                 .unwrap_or_else(|_| NodeRecord { draining: true, ..NodeRecord::default() }),
         };

@@ -15,7 +15,7 @@ use impresario_actors::post::Post;
 use impresario_actors::shard::ShardSettings;
 use impresario_config::Config;
 use impresario_model::router::Window;
-use impresario_persistence::{MemoryMembership, Owner};
+use impresario_persistence::{MemoryMembership, Owner, monotonic_ms};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
@@ -26,9 +26,8 @@ use super::deploy::{self, Deployment};
 use super::local::{Local, LocalArguments};
 use super::peers::Peers;
 use super::{NodeError, deploy::arm, stores};
-use crate::cluster::lease::monotonic_ms;
 use crate::cluster::presence::Identity;
-use crate::cluster::{ClusterView, NodeRecord, NodeView};
+use crate::cluster::{ClusterView, NodeView};
 use crate::endpoint::Endpoint;
 use crate::http::{Door, TokenKeeper};
 
@@ -113,18 +112,11 @@ impl App {
             }
         };
         let (drain, leave) = mpsc::channel(1);
-        let started = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-        let record = NodeRecord {
-            url: door.url(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            started: u64::try_from(started.as_millis()).unwrap_or(u64::MAX),
-            ..NodeRecord::default()
-        };
         let alone = || NodeView {
             name: identity.node.clone(),
             incarnation: identity.incarnation.clone(),
             alive: true,
-            record,
+            record: stores::record(&config, &door.url()),
         };
         let local = Local::new(LocalArguments {
             node: identity.node.clone(),

@@ -4,19 +4,19 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use impresario_actors::behaviour::Refresh;
 use impresario_actors::definitions::Definitions;
 use impresario_actors::engine::{Engine, Flights};
 use impresario_actors::hosts::Hosts;
 use impresario_config::Config;
-use impresario_persistence::Store;
+use impresario_persistence::{Store, monotonic_ms};
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 
 use super::deploy;
-use crate::cluster::lease::monotonic_ms;
 use crate::cluster::placement::PlacementSettings;
 use crate::cluster::presence::{Identity, Presence};
-use crate::cluster::registry::{Refresh, Registry, RegistryArguments, RegistrySettings};
+use crate::cluster::registry::{Registry, RegistryArguments, RegistrySettings};
 use crate::http::TokenKeeper;
 
 /// How long the others are told that this node leaves; if they are not, its presence expires.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use impresario_config::{Config, RedisKeeping, RedisTopology, StoreKind};
 use impresario_persistence::{
     EmbeddedConfig, EmbeddedStore, Keeping, Membership, MemoryStore, RedisConfig, RedisMembership,
-    RedisStore, Store, StoreError, TlsConfig, Topology,
+    RedisStore, Store, StoreError, TlsConfig, Topology, system_clock,
 };
 
 use super::app::blocking;
@@ -89,6 +89,19 @@ fn redis(config: &Config) -> Result<RedisConfig, NodeError> {
     })
 }
 
+/// What this node, whose door is at `url`, tells of itself.
+pub(super) fn record(config: &Config, url: &str) -> NodeRecord {
+    NodeRecord {
+        url: config.node.advertise.as_ref().map_or(url, |url| url.as_str()).to_owned(),
+        site: config.node.site.as_ref().map(|site| site.as_str().to_owned()),
+        labels: config.node.labels.0.clone(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        started: system_clock()(),
+        weight: config.node.weight,
+        ..NodeRecord::default()
+    }
+}
+
 /// Announces this node to the others. It takes no shard until its registry says that it is not leaving.
 async fn presence(
     config: &Config,
@@ -106,18 +119,8 @@ async fn presence(
             Ok(Arc::new(membership) as Arc<dyn Membership>)
         })
     });
-    let started = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    let record = NodeRecord {
-        url: config.node.advertise.as_ref().map_or(url, |url| url.as_str()).to_owned(),
-        site: config.node.site.as_ref().map(|site| site.as_str().to_owned()),
-        labels: config.node.labels.0.clone(),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        started: u64::try_from(started.as_millis()).unwrap_or(u64::MAX),
-        weight: config.node.weight,
-        draining: true,
-        live: 0,
-        running: 0,
-    };
+    // Until its registry says that it is not leaving.
+    let record = NodeRecord { draining: true, ..record(config, url) };
     let settings = PresenceSettings {
         ttl: cluster.presence_ttl,
         interval: cluster.presence_interval,

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 
-use super::{Lease, monotonic_ms};
+use impresario_persistence::monotonic_ms;
+
+use super::Lease;
 
 #[test]
 fn it_holds_from_a_renewal_until_a_quarter_before_the_presence_can_end() {
