@@ -22,8 +22,7 @@ impl Adapter for Echo {
             name: "echo".into(),
             version: "1.0.0".into(),
             restartable: true,
-            input: None,
-            output: None,
+            ..Function::default()
         };
         Manifest {
             adapter: "echo".into(),

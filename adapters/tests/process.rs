@@ -59,7 +59,7 @@ impl Node {
 
     async fn run(&mut self, token: &str, function: &str, arguments: Value) {
         let (token, key) = (token.into(), "key".into());
-        let call = Call { token, attempt: 1, key, function: function.into(), arguments, state: None };
+        let call = Call { token, attempt: 1, key, function: function.into(), arguments, ..Call::default() };
         self.say(NodeMessage::Run(call)).await;
     }
 

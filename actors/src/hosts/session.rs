@@ -324,5 +324,5 @@ async fn overdue(mut deadline: watch::Receiver<Option<Instant>>) {
 
 fn run_message(request: RunRequest) -> NodeMessage {
     let RunRequest { token, attempt, key, function, arguments, address: _, adapter: _ } = request;
-    NodeMessage::Run(Call { token, attempt, key, function, arguments, state: None })
+    NodeMessage::Run(Call { token, attempt, key, function, arguments, ..Call::default() })
 }

@@ -15,8 +15,7 @@
 //!             name: "greet".into(),
 //!             version: "1.0.0".into(),
 //!             restartable: true,
-//!             input: None,
-//!             output: None,
+//!             ..Function::default()
 //!         };
 //!         Manifest {
 //!             adapter: "greeter".into(),
@@ -52,6 +51,7 @@ pub mod host;
 pub mod lines;
 pub mod message;
 mod outbox;
+mod whom;
 pub mod wire;
 
 pub use adapter::{Adapter, BoxFuture, HostHandle, RunContext};
@@ -60,3 +60,4 @@ pub use message::{
     Answer, Call, Cancel, ErrorObject, Function, HostMessage, Manifest, NodeMessage, Observed, PROTOCOL,
     Probe, ProbeOutcome, Progress, RestartWish, RunAnswer, SavedState,
 };
+pub use whom::{RuntimeUser, Target};

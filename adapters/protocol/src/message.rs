@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::failure::Failure;
+use crate::whom::{RuntimeUser, Target};
 
 /// The version of the protocol that this crate speaks.
 pub const PROTOCOL: u32 = 1;
@@ -40,7 +41,7 @@ impl Manifest {
 }
 
 /// One function of an adapter.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Function {
     /// Its name, such as `request`.
     pub name: String,
@@ -48,6 +49,9 @@ pub struct Function {
     pub version: String,
     /// Whether a run that was cut off may simply be done again, with the same key.
     pub restartable: bool,
+    /// Whether `probe` can find out what became of a run that was cut off.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub probe: bool,
     /// The JSON Schema of its arguments, if they have one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub input: Option<Value>,
@@ -57,7 +61,7 @@ pub struct Function {
 }
 
 /// One attempt to do one piece of work: the parameters of `run`, whose id is the token.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Call {
     /// Unique for this attempt. A host answers each token once, however often it receives it.
     pub token: String,
@@ -73,10 +77,16 @@ pub struct Call {
     /// What the last attempt saved, if it saved anything: where to resume.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<Value>,
+    /// On what, if it names a target.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<Target>,
+    /// As whom, if it names a runtime user.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<RuntimeUser>,
 }
 
 /// The question what became of work that was cut off: the parameters of `probe`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Probe {
     /// The name of the function.
     pub function: String,
@@ -85,6 +95,12 @@ pub struct Probe {
     /// The arguments that they had.
     #[serde(default)]
     pub arguments: Value,
+    /// The target that they had.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<Target>,
+    /// The runtime user that they had.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<RuntimeUser>,
 }
 
 /// The answer to a [`Probe`].

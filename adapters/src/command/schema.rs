@@ -16,6 +16,7 @@ pub fn manifest() -> Manifest {
         restartable,
         input,
         output,
+        ..Function::default()
     };
     Manifest {
         adapter: "command".into(),

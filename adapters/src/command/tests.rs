@@ -12,7 +12,7 @@ use super::*;
 
 fn call(function: &str, arguments: Value) -> Call {
     let (token, key) = ("token".into(), "key".into());
-    Call { token, attempt: 1, key, function: function.into(), arguments, state: None }
+    Call { token, attempt: 1, key, function: function.into(), arguments, ..Call::default() }
 }
 
 async fn act(function: &str, arguments: Value) -> Result<Value, Failure> {

@@ -15,8 +15,8 @@ pub fn manifest() -> Manifest {
         version: "1.0.0".into(),
         restartable: false,
         input: Some(input()),
-        // Whatever the endpoint answers.
-        output: None,
+        // No schema of the output: it is whatever the endpoint answers.
+        ..Function::default()
     };
     Manifest {
         adapter: "http".into(),

@@ -92,7 +92,7 @@ fn refusing() -> (tokio::net::TcpSocket, std::net::SocketAddr) {
 
 fn call(arguments: Value) -> Call {
     let (token, key) = ("token".into(), "the-key".into());
-    Call { token, attempt: 1, key, function: "request".into(), arguments, state: None }
+    Call { token, attempt: 1, key, function: "request".into(), arguments, ..Call::default() }
 }
 
 async fn request(arguments: Value) -> Result<Value, Failure> {
@@ -256,7 +256,8 @@ async fn a_probe_tells_what_may_be_sent_again() {
         [("get", ProbeOutcome::NotDone), ("PUT", ProbeOutcome::NotDone), ("post", ProbeOutcome::Unknown)]
     {
         let arguments = json!({"method": method, "uri": "http://localhost"});
-        let probe = Probe { function: "request".into(), key: "the-key".into(), arguments };
+        let probe =
+            Probe { function: "request".into(), key: "the-key".into(), arguments, ..Probe::default() };
         assert_eq!(Http::new().probe(probe).await, expected, "{method}");
     }
 }

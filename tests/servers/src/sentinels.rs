@@ -157,9 +157,13 @@ impl Sentinels {
     /// Has the sentinels put a replica in the place of a primary that is well, and waits until it is there.
     pub async fn failover(&mut self) {
         let before = self.primary().await;
-        eventually(LIMIT, "a sentinel that begins a failover", async || {
-            // Refused while it is still busy with the last one.
-            ask(self.sentinels[0].port, &["SENTINEL", "FAILOVER", PRIMARY]).await.is_ok().then_some(())
+        eventually(LIMIT, "a failover", async || {
+            if self.primary().await != before {
+                return Some(());
+            }
+            // Refused while one is under way; and one that found no replica whose news is fresh enough is given up.
+            let _ = ask(self.sentinels[0].port, &["SENTINEL", "FAILOVER", PRIMARY]).await;
+            None
         })
         .await;
         self.moved_from(before).await;

@@ -171,7 +171,8 @@ async fn an_eager_host_needs_no_run() {
 async fn a_probe_is_answered_or_nobody_can_tell() {
     let bench = Bench::new(scripted(&[])).await;
     let ask = |function: &str, limit| {
-        let probe = Probe { function: function.into(), key: "k".into(), arguments: json!({}) };
+        let probe =
+            Probe { function: function.into(), key: "k".into(), arguments: json!({}), ..Probe::default() };
         let hosts = bench.hosts.clone();
         async move { hosts.probe(ADAPTER, probe, limit).await }
     };

@@ -44,8 +44,7 @@ impl Adapter for Actor {
             name: name.into(),
             version: "1.0.0".into(),
             restartable: true,
-            input: None,
-            output: None,
+            ..Function::default()
         });
         Manifest {
             adapter: "actor".into(),
@@ -170,6 +169,7 @@ fn call(token: &str, function: &str) -> Call {
         function: function.into(),
         arguments: json!({"for": token}),
         state: Some(json!("saved before")),
+        ..Call::default()
     }
 }
 
@@ -356,7 +356,8 @@ async fn probes_are_answered() {
         ("lost", ProbeOutcome::NotDone),
         ("panic", ProbeOutcome::Unknown),
     ] {
-        let probe = Probe { function: "echo".into(), key: key.into(), arguments: json!({}) };
+        let probe =
+            Probe { function: "echo".into(), key: key.into(), arguments: json!({}), ..Probe::default() };
         node.say(NodeMessage::Probe { id: key.into(), probe }).await;
         let answer = node.answer().await;
         assert_eq!(answer.id.as_deref(), Some(key));

@@ -8,6 +8,7 @@ use crate::message::{
     Cancel, Function, Manifest, Observed, PROTOCOL, Probe, ProbeOutcome, Progress, RestartWish, RunAnswer,
     SavedState,
 };
+use crate::whom::{RuntimeUser, Target};
 
 fn call() -> Call {
     Call {
@@ -17,12 +18,22 @@ fn call() -> Call {
         function: "echo".into(),
         arguments: json!({"text": "line\nfeed", "n": 1.5}),
         state: Some(json!({"at": 3})),
+        target: Some(Target {
+            name: "web1".into(),
+            kind: "unix-server".into(),
+            properties: serde_json::Map::from_iter([("host".to_owned(), json!("10.0.0.1"))]),
+        }),
+        user: Some(RuntimeUser {
+            name: "ops".into(),
+            fields: [("password".to_owned(), "x".to_owned())].into(),
+        }),
     }
 }
 
 #[test]
 fn what_a_node_says_survives_the_wire() {
-    let probe = Probe { function: "echo".into(), key: "k".into(), arguments: json!(null) };
+    let probe =
+        Probe { function: "echo".into(), key: "k".into(), arguments: json!(null), ..Probe::default() };
     for message in [
         NodeMessage::Run(call()),
         NodeMessage::Run(Call { state: None, ..call() }),
@@ -44,7 +55,7 @@ fn what_a_host_says_survives_the_wire() {
         version: "1.0.0".into(),
         restartable: true,
         input: Some(json!({"type": "object"})),
-        output: None,
+        ..Function::default()
     };
     let manifest = Manifest {
         adapter: "test".into(),
