@@ -6,3 +6,4 @@ mod cli_commands;
 mod cli_pages;
 mod http;
 mod support;
+mod tcp;
