@@ -15,7 +15,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-struct Desk;
+/// The desk: it keeps nothing in memory.
+pub(crate) struct Desk;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

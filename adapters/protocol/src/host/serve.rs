@@ -170,6 +170,7 @@ impl Host {
             return self.refuse(call.token, ErrorObject::SHUTTING_DOWN, "the adapter host is shutting down");
         }
         if let Err(failure) = self.find(&call.function, FunctionKind::Activity) {
+            self.finished.insert(call.token.clone());
             return self.error(Some(call.token), ErrorObject::failed(failure));
         }
         if self.running.len() < self.concurrency() {

@@ -334,6 +334,7 @@ async fn strange_lines_are_answered_and_survived() {
     let failure = node.failure("1").await;
     assert_eq!(failure.kind, Failure::CONFIGURATION);
     assert!(failure.detail.unwrap().contains("echo"));
+    node.run("1", "unheard").await;
     node.ping().await;
 }
 
