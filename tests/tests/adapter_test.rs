@@ -11,7 +11,7 @@ fn test(arguments: &[&str]) -> Ended {
 }
 
 fn own() -> String {
-    impresario_tests::binary::path().display().to_string()
+    impresario_tests::binary::impresario().display().to_string()
 }
 
 #[test]
@@ -20,14 +20,15 @@ fn the_adapters_of_the_binary_itself_keep_to_the_protocol() {
         let ended = test(&["--", &own(), "adapter-host", adapter]);
         let last = ended.stdout.lines().last().unwrap_or_default().to_owned();
         assert!(last.contains(" 0 failed"), "{}", ended.stdout);
-        assert_eq!(ended.code, Some(0));
+        assert_eq!(ended.code, 0);
     }
 }
 
 #[test]
 fn a_function_is_called_for_real_and_told_in_json() {
     let own = own();
-    let call = ["--json", "--call", "echo", "--arguments", "{\"n\":1}", "--", &own, "adapter-host", "command"];
+    let call =
+        ["--json", "--call", "echo", "--arguments", "{\"n\":1}", "--", &own, "adapter-host", "command"];
     let report = test(&call).done().json();
     assert_eq!((&report["adapter"], &report["failed"]), (&"command".into(), &0.into()));
     let checks = report["checks"].as_array().cloned().unwrap_or_default();
@@ -38,18 +39,17 @@ fn a_function_is_called_for_real_and_told_in_json() {
 #[test]
 fn what_is_wrong_is_told_with_code_1() {
     let ended = test(&["--timeout", "2", "--", "echo", "starting up"]);
-    assert_eq!(ended.code, Some(1));
+    assert_eq!(ended.code, 1);
     assert!(ended.stdout.contains("FAILED") && ended.stdout.contains("starting up"), "{}", ended.stdout);
-    let ended = test(&["--", "no-such-program-of-ours"]);
-    assert_eq!(ended.code, Some(1));
-    assert!(ended.stderr.contains("expected to start the program"), "{}", ended.stderr);
+    test(&["--", "no-such-program-of-ours"]).failed(1, &["expected to start the program"]);
 }
 
 #[test]
 fn bad_usage_is_code_64() {
     let own = own();
-    for arguments in [vec![], vec!["--arguments", "{}", "--", "x"], vec!["--call", "f", "--arguments", "{", "--", &own]]
+    for arguments in
+        [vec![], vec!["--arguments", "{}", "--", "x"], vec!["--call", "f", "--arguments", "{", "--", &own]]
     {
-        assert_eq!(test(&arguments).code, Some(64), "{arguments:?}");
+        test(&arguments).failed(64, &[]);
     }
 }
