@@ -33,6 +33,7 @@ use std::collections::BTreeMap;
 use self::compiler::Compiler;
 pub use self::diagnostic::Diagnostic;
 use self::diagnostic::Report;
+pub(crate) use self::diagnostic::nearest;
 use self::node::At;
 use crate::definition::Definition;
 
