@@ -30,6 +30,9 @@ pub struct Activity {
     pub function: String,
     /// The arguments.
     pub arguments: Value,
+    /// The name of the target that it is done on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<String>,
     /// Whether it runs again when nobody knows how an attempt ended.
     pub restartable: bool,
     /// The number of the attempt, from 1.
@@ -99,6 +102,7 @@ impl Activity {
             adapter: self.adapter.clone(),
             function: self.function.clone(),
             arguments: self.arguments.clone(),
+            target: self.target.clone(),
             marker: self.marker,
         })
     }

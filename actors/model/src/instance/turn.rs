@@ -61,6 +61,8 @@ pub struct Attempt {
     pub function: String,
     /// The arguments.
     pub arguments: Value,
+    /// The name of the target that it is done on.
+    pub target: Option<String>,
     /// The epoch of the start marker; none for a restartable activity.
     pub marker: Option<u64>,
 }

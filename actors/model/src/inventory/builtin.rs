@@ -30,9 +30,12 @@ fn unix_server() -> Value {
             "host": { "type": "string", "minLength": 1, "description": "Its name or address." },
             "port": { "type": "integer", "minimum": 1, "maximum": 65535, "description": "22 if absent." },
             "hostKey": {
-                "description": "The keys by which it is known, as in a line of authorized keys.",
+                "description": "By what it is known: public keys in OpenSSH's form, or fingerprints SHA256:….",
                 "anyOf": [{ "type": "string" }, { "type": "array", "items": { "type": "string" } }],
             },
+            "knownHosts": { "type": "string", "description": "A file on the node that holds its key." },
+            "username": { "type": "string", "description": "Who logs in, if the runtime user does not say." },
+            "connectTimeoutSeconds": { "type": "number", "exclusiveMinimum": 0 },
         },
     })
 }
@@ -40,11 +43,11 @@ fn unix_server() -> Value {
 fn http_endpoint() -> Value {
     json!({
         "type": "object",
-        "required": ["url"],
+        "required": ["uri"],
         "additionalProperties": false,
         "properties": {
-            "url": { "type": "string", "pattern": "^https?://", "description": "What all paths are below." },
-            "ca": { "type": "string", "description": "The certificates that are trusted, in PEM." },
+            "uri": { "type": "string", "pattern": "^https?://", "description": "What relative URIs begin at." },
+            "caCertificate": { "type": "string", "description": "The certificates that are trusted, in PEM." },
         },
     })
 }

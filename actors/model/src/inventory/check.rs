@@ -72,7 +72,8 @@ impl Inventory {
             )));
         }
         let Some(kind) = self.target_type(&spec.kind) else {
-            let known: Vec<String> = self.types().into_iter().map(|(name, _)| name).collect();
+            let known = self.types().into_iter().map(|(name, _)| name).filter(|name| name != NODE_TYPE);
+            let known: Vec<String> = known.collect();
             let kind = &spec.kind;
             return Err(Invalid(format!(
                 "target '{name}': expected a target type (one of {}), found '{kind}'",

@@ -22,7 +22,7 @@ fn inventory() -> Inventory {
         inventory.check_target(name, &target).unwrap();
         inventory.put_target(name, target);
     }
-    let api = json!({ "type": "http-endpoint", "properties": { "url": "https://api.example/" } });
+    let api = json!({ "type": "http-endpoint", "properties": { "uri": "https://api.example/" } });
     inventory.put_target("api", spec(api));
     for (name, group) in [
         ("web", json!({ "criteria": ".labels.role == \"web\"" })),
@@ -114,11 +114,7 @@ fn what_makes_no_sense_is_refused_with_its_reason() {
     let inventory = inventory();
     let refused = |name: &str, value: Value| inventory.check_target(name, &spec(value)).unwrap_err();
     let table = [
-        (
-            "x",
-            json!({ "type": "unix-sever" }),
-            "(one of unix-server, http-endpoint, node), found 'unix-sever'",
-        ),
+        ("x", json!({ "type": "unix-sever" }), "(one of unix-server, http-endpoint), found 'unix-sever'"),
         ("x", json!({ "type": "unix-server" }), "\"host\" is a required property"),
         (
             "x",

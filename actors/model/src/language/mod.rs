@@ -24,6 +24,7 @@ mod retry;
 mod run;
 mod schedule;
 mod schema;
+mod selection;
 mod shape;
 mod task;
 mod uses;
