@@ -223,11 +223,17 @@ async fn a_pack_brings_targets_and_leaves_alone_what_an_operator_changed() {
 #[tokio::test]
 async fn a_file_is_imported_whole_or_says_where_it_stopped() {
     let session = Session::start(Place::new().define("work", WORK)).await;
-    let good = session.place.write("good.yaml", &format!("{PACK_TARGETS}groups: {{ two: {{ groups: [one] }}, one: {{ members: [hp1] }} }}\n"));
+    let good = session.place.write(
+        "good.yaml",
+        &format!("{PACK_TARGETS}groups: {{ two: {{ groups: [one] }}, one: {{ members: [hp1] }} }}\n"),
+    );
     let done = session.json(&["targets", "import", good.to_str().unwrap()]);
     assert_eq!(done.as_array().unwrap().len(), 6);
     assert_eq!(session.json(&["groups", "show", "two"])["targets"], json!(["hp1"]));
-    let bad = session.place.write("bad.yaml", "targets: { a: { type: printer, properties: { queue: q } }, b: { type: printer } }");
+    let bad = session.place.write(
+        "bad.yaml",
+        "targets: { a: { type: printer, properties: { queue: q } }, b: { type: printer } }",
+    );
     session.run(&["targets", "import", bad.to_str().unwrap()]).failed(2, &["target 'b'", "(1 were set)"]);
     let odd = session.place.write("odd.yaml", "target: {}");
     session.run(&["targets", "import", odd.to_str().unwrap()]).failed(64, &["expected an inventory in"]);
