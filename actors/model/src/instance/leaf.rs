@@ -189,6 +189,7 @@ fn push(turn: &mut Turn<'_>, task: TaskId, wanted: Wanted<'_>) -> u64 {
         function: wanted.function.to_owned(),
         arguments: wanted.arguments,
         target: wanted.target,
+        place: None,
         restartable: wanted.restartable,
         attempt: 1,
         lost: 0,
