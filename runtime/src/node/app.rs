@@ -111,6 +111,7 @@ impl App {
         };
         let engine = Engine::start(arguments, None).await?;
         let deployment = arm(&post, &definitions).await?;
+        inventory::announce_limits(&post, &inventory).await?;
         let cluster = match presence {
             None => None,
             Some(presence) => {

@@ -98,7 +98,7 @@ pub fn detail() -> InstanceDetail {
 fn entry(name: &str) -> InventoryEntry {
     let spec = json!({ "type": "unix-server", "properties": { "host": "h" }, "limit": 2 });
     let spec = spec.as_object().cloned().unwrap();
-    InventoryEntry { name: name.to_owned(), by: "operator".to_owned(), spec, targets: None }
+    InventoryEntry { name: name.to_owned(), by: "operator".to_owned(), spec, targets: None, places: None }
 }
 
 /// Lets a test keep its hands on the engine that the door owns.
