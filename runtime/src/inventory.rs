@@ -154,10 +154,10 @@ impl InventoryDocument {
 
     /// All entries, each behind those that it names where the file has them: types, targets, inner groups, outer groups.
     pub fn entries(&self) -> Vec<(EntryKind, &str, &Value)> {
-        fn named<'a>(
+        fn named(
             kind: EntryKind,
-            map: &'a BTreeMap<String, Value>,
-        ) -> impl Iterator<Item = (EntryKind, &'a str, &'a Value)> {
+            map: &BTreeMap<String, Value>,
+        ) -> impl Iterator<Item = (EntryKind, &str, &Value)> {
             map.iter().map(move |(name, value)| (kind, name.as_str(), value))
         }
         let mut entries: Vec<_> = named(EntryKind::TargetType, &self.target_types).collect();
