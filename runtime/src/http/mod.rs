@@ -19,5 +19,5 @@ pub mod token;
 mod token_file;
 
 pub(crate) use self::api::CancelRequest;
-pub use self::door::{Door, DoorError};
+pub use self::door::Door;
 pub use self::token::{TokenError, TokenKeeper, token_file};
