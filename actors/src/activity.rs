@@ -32,6 +32,25 @@ pub struct RunRequest {
     pub function: String,
     /// The function's arguments.
     pub arguments: Value,
+    /// What an earlier attempt saved.
+    pub state: Option<Value>,
+}
+
+/// The question what became of an attempt that was cut off.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ProbeQuestion {
+    /// Whose it is.
+    pub address: ActivityAddress,
+    /// The attempt.
+    pub token: String,
+    /// The key that all attempts had.
+    pub key: String,
+    /// The adapter.
+    pub adapter: String,
+    /// Its function.
+    pub function: String,
+    /// The arguments.
+    pub arguments: Value,
 }
 
 /// How an attempt ended.

@@ -9,6 +9,7 @@ pub mod hints;
 pub mod http;
 pub mod node;
 pub mod orchestrator;
+pub mod orders;
 pub mod pack;
 pub mod question;
 pub mod telemetry;

@@ -3,6 +3,7 @@
 //! No async runtime, no clock, no randomness, no input or output: time and chance arrive inside entries.
 
 pub mod definition;
+pub mod doubt;
 pub mod encoding;
 pub mod entry;
 pub mod event;
@@ -11,5 +12,6 @@ pub mod fault;
 pub mod ids;
 pub mod instance;
 pub mod language;
+pub mod rerun;
 pub mod router;
 pub mod trigger;

@@ -12,14 +12,15 @@ use impresario_model::ids::ActorId;
 use impresario_persistence::{Append, StoreError};
 
 use super::flights::Flights;
-use crate::activity::{ActivityReport, Outcome, ReportSink, RunRequest};
+use super::probes::Probes;
+use crate::activity::{ActivityReport, Outcome, ProbeQuestion, ReportSink, RunRequest};
 use crate::gate::Gate;
 use crate::hosts::{Hosts, Refusal};
 use crate::post::{Post, PostError};
 use crate::shard::{NotRun, Runner};
 
 /// The largest report, in bytes: an output is kept in the log and in the state of its instance.
-const REPORT_BYTES_MAX: usize = 4 << 20;
+pub(super) const REPORT_BYTES_MAX: usize = 4 << 20;
 /// How many bytes of reports are appended at once.
 const CHUNK_BYTES: usize = 8 << 20;
 /// How long to wait before a report is offered again to a store that takes nothing at the moment.
@@ -124,7 +125,7 @@ fn chunk(batch: &[Append]) -> usize {
 }
 
 /// Offers appends until the store takes them; false when it never will.
-async fn post_until_taken(post: &Post, batch: Vec<Append>) -> bool {
+pub(super) async fn post_until_taken(post: &Post, batch: Vec<Append>) -> bool {
     loop {
         match post.append(batch.clone()).await {
             Ok(_) => return true,
@@ -147,12 +148,15 @@ pub struct HostRunner {
     flights: Flights,
     gate: Gate,
     stopping: Arc<AtomicBool>,
+    probes: Probes,
 }
 
 impl HostRunner {
-    /// For the hosts of a node. Nothing starts while the gate is closed, nor once `stopping` is set.
-    pub fn new(hosts: Hosts, flights: Flights, gate: Gate, stopping: Arc<AtomicBool>) -> Self {
-        HostRunner { hosts, flights, gate, stopping }
+    /// For the hosts of a node; what they answer to probes goes through `post`. Nothing starts while the gate is closed,
+    /// nor once `stopping` is set.
+    pub fn new(hosts: Hosts, flights: Flights, gate: Gate, stopping: Arc<AtomicBool>, post: Post) -> Self {
+        let probes = Probes::new(hosts.clone(), post);
+        HostRunner { hosts, flights, gate, stopping, probes }
     }
 
     fn may_start(&self) -> bool {
@@ -181,6 +185,10 @@ impl Runner for HostRunner {
 
     fn abandon(&self, adapter: &str, token: &str) {
         self.hosts.cancel(adapter, token);
+    }
+
+    fn probe(&self, question: ProbeQuestion) {
+        self.probes.ask(question);
     }
 
     fn reserve(&self, adapter: &str, token: &str) -> bool {

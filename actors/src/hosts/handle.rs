@@ -124,11 +124,18 @@ impl Hosts {
         }
     }
 
-    /// Asks a host what became of work that was cut off. [`ProbeOutcome::Unknown`] also if it does not answer within
-    /// `limit`, or ends first.
-    pub async fn probe(&self, adapter: &str, probe: Probe, limit: Duration) -> Result<ProbeOutcome, Refusal> {
+    /// Asks a host what became of work that was cut off. Nothing if it does not answer within `limit`, or ends first.
+    ///
+    /// # Errors
+    /// [`Refusal`]; it was not asked.
+    pub async fn probe(
+        &self,
+        adapter: &str,
+        probe: Probe,
+        limit: Duration,
+    ) -> Result<Option<ProbeOutcome>, Refusal> {
         let answer = self.inner.lanes.get(adapter).ok_or(Refusal::Unknown)?.probe(probe)?;
-        Ok(timeout(limit, answer).await.ok().and_then(Result::ok).unwrap_or(ProbeOutcome::Unknown))
+        Ok(timeout(limit, answer).await.ok().and_then(Result::ok))
     }
 
     /// What an adapter's host last said of itself; absent until it said hello for the first time.

@@ -13,6 +13,7 @@ mod events;
 mod gate;
 mod health;
 mod nodes;
+mod orders;
 pub mod problem;
 pub mod token;
 mod token_file;

@@ -94,7 +94,13 @@ impl App {
             scope: if presence.is_some() { Scope::OnDemand } else { Scope::All },
             post: post.clone(),
             kinds: Arc::new(BuiltinKinds::new(Arc::clone(&definitions), window).refreshed_by(news.refresh())),
-            runner: Arc::new(HostRunner::new(hosts.clone(), flights.clone(), gate, Arc::clone(&stopping))),
+            runner: Arc::new(HostRunner::new(
+                hosts.clone(),
+                flights.clone(),
+                gate,
+                Arc::clone(&stopping),
+                post.clone(),
+            )),
             // Timers go by the clock that stamps the entries, whatever the clock of this machine does.
             clock: Clock::new(move || store_clock()),
             settings: shard_settings(&config),

@@ -23,8 +23,17 @@ const STORED_AT_ONCE: usize = 256;
 /// How many instances a page has if nothing else is said, and at most.
 const PAGE: (usize, usize) = (50, 1000);
 /// What lists can be asked for.
-const STATUSES: [&str; 8] =
-    ["pending", "running", "waiting", "suspended", "cancelled", "faulted", "completed", "quarantined"];
+const STATUSES: [&str; 9] = [
+    "pending",
+    "running",
+    "waiting",
+    "uncertain",
+    "suspended",
+    "cancelled",
+    "faulted",
+    "completed",
+    "quarantined",
+];
 /// The shortest prefix of an instance id that is looked for.
 const PREFIX_MIN: usize = 8;
 /// The ids of instances are UUIDs.
@@ -109,6 +118,7 @@ impl Local {
             started_by: "api".to_owned(),
             key: request.key.clone(),
             runtime: env!("CARGO_PKG_VERSION").to_owned(),
+            rerun: None,
         };
         let entry = Entry {
             to: ActorId::process(&id),

@@ -7,6 +7,7 @@ mod instances;
 mod local;
 mod mask;
 mod members;
+mod orders;
 mod peers;
 mod reach;
 mod refusal;

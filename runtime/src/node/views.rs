@@ -7,7 +7,9 @@ use impresario_model::trigger::Trigger;
 use impresario_persistence::RowIndex;
 use serde_json::{Value, json};
 
-use crate::orchestrator::{ActivityDetail, InstanceDetail, InstanceSummary, TriggerSummary};
+use crate::orchestrator::{
+    ActivityDetail, InstanceDetail, InstanceSummary, ResolvedDetail, StartPointDetail, TriggerSummary,
+};
 
 /// One line of a list.
 pub fn summary(actor: &str, index: &RowIndex, aside: bool) -> InstanceSummary {
@@ -43,6 +45,9 @@ pub fn detail(instance: &Instance, definitions: &Definitions) -> InstanceDetail 
         input: instance.input.clone(),
         output: instance.output.clone(),
         error: instance.fault.as_ref().map(|fault| fault.to_value()),
+        rerun_of: instance.rerun_of.clone(),
+        began_at: instance.began_at.clone(),
+        start_points: definition.map(|definition| start_points(instance, definition)).unwrap_or_default(),
         waits_for,
         activities: instance
             .activities
@@ -54,6 +59,21 @@ pub fn detail(instance: &Instance, definitions: &Definitions) -> InstanceDetail 
     }
 }
 
+fn start_points(instance: &Instance, definition: &Definition) -> Vec<StartPointDetail> {
+    let points = definition.start_points.iter().map(|point| StartPointDetail {
+        id: point.id.clone(),
+        title: point.title.clone(),
+        task: definition.task(point.task).name.clone(),
+        data: match instance.start_points.points.get(&point.id) {
+            None => "not reached",
+            Some(None) => "too large",
+            Some(Some(_)) => "kept",
+        }
+        .to_owned(),
+    });
+    points.collect()
+}
+
 fn activity_detail(
     instance: &Instance,
     activity: &Activity,
@@ -63,10 +83,12 @@ fn activity_detail(
     let (output, error) = match &activity.state {
         ActivityState::Completed(output) => (Some(output.clone()), None),
         ActivityState::Failed(fault) => (None, Some(fault.to_value())),
-        ActivityState::Interrupted(reason) => {
-            (None, Some(json!({ "title": "interrupted", "detail": reason })))
-        }
-        ActivityState::Running | ActivityState::Retrying(_) | ActivityState::Cancelled => (None, None),
+        ActivityState::Uncertain(reason) => (None, Some(json!({ "title": "uncertain", "detail": reason }))),
+        ActivityState::Running
+        | ActivityState::Retrying(_)
+        | ActivityState::Probing(_)
+        | ActivityState::Skipped
+        | ActivityState::Cancelled => (None, None),
     };
     ActivityDetail {
         number: activity.number,
@@ -78,6 +100,15 @@ fn activity_detail(
         attempts: activity.attempt,
         restartable: activity.restartable,
         input: super::mask::masked(&activity.arguments),
+        // Only its host knows, see `Local::instance_of`.
+        progress: None,
+        saved: activity.saved.is_some(),
+        resolved: activity.resolved.as_ref().map(|resolved| ResolvedDetail {
+            id: resolved.id.clone(),
+            decision: resolved.decision.clone(),
+            attempt: resolved.attempt,
+            at: rfc3339(resolved.at),
+        }),
         output,
         error,
         started_at: rfc3339(activity.started),
@@ -123,7 +154,21 @@ fn activity_wait(activity: &Activity, name: &str) -> String {
     let what = format!("activity {} {name} ({}/{})", activity.number, activity.adapter, activity.function);
     match &activity.state {
         ActivityState::Retrying(at) => format!("{what}, lost, tried again at {}", rfc3339(*at)),
-        _ => format!("{what}, attempt {}, since {}", activity.attempt, rfc3339(activity.started)),
+        ActivityState::Probing(reason) => {
+            format!("{what}, whose adapter is asked what became of attempt {} ({reason})", activity.attempt)
+        }
+        ActivityState::Uncertain(reason) => format!(
+            "an operator: nobody knows whether {what}, attempt {}, was done ({reason}); decide with `impresario \
+             resolve`",
+            activity.attempt
+        ),
+        ActivityState::Running
+        | ActivityState::Completed(_)
+        | ActivityState::Failed(_)
+        | ActivityState::Skipped
+        | ActivityState::Cancelled => {
+            format!("{what}, attempt {}, since {}", activity.attempt, rfc3339(activity.started))
+        }
     }
 }
 

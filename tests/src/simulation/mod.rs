@@ -115,6 +115,7 @@ fn entry_of(order: u64, definition: &Definition, shards: u16) -> Entry {
             started_by: "api".to_owned(),
             key: Some(key),
             runtime: "0".to_owned(),
+            rerun: None,
         };
         (ActorId::process(&id), Body::Process(ProcessEvent::Start(Box::new(start))))
     } else {

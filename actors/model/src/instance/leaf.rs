@@ -105,9 +105,12 @@ pub(super) fn request(
         function: spec.function.clone(),
         arguments,
         restartable: spec.restartable,
+        probe: spec.probe,
         attempt: 1,
         lost: 0,
         marker: None,
+        saved: None,
+        resolved: None,
         started: turn.now,
         ended: None,
         state: ActivityState::Running,
@@ -134,23 +137,16 @@ pub(super) fn poll_activity(turn: &mut Turn<'_>, task: &Task, number: u64, at: A
         ));
     };
     match &activity.state {
-        ActivityState::Running | ActivityState::Retrying(_) => Flow::Pending,
+        ActivityState::Running
+        | ActivityState::Retrying(_)
+        | ActivityState::Probing(_)
+        | ActivityState::Uncertain(_) => Flow::Pending,
         ActivityState::Completed(output) => Flow::Done(output.clone()),
         ActivityState::Failed(fault) => {
             Flow::Fault(Fault { instance: Some(task.pointer.clone()), ..fault.clone() })
         }
-        ActivityState::Interrupted(reason) => Flow::Fault(Fault {
-            uncatchable: true,
-            ..Fault::new(
-                FaultKind::Runtime,
-                "interrupted",
-                format!(
-                    "activity {number} '{}' was interrupted, and it may have had its effect: {reason}",
-                    task.name
-                ),
-                &task.pointer,
-            )
-        }),
+        // The list goes on before it comes to this, see `poll::task`.
+        ActivityState::Skipped => Flow::Done(at.input.cloned().unwrap_or_default()),
         ActivityState::Cancelled => Flow::Fault(Fault::new(
             FaultKind::Runtime,
             "Cancelled",
@@ -158,6 +154,11 @@ pub(super) fn poll_activity(turn: &mut Turn<'_>, task: &Task, number: u64, at: A
             &task.pointer,
         )),
     }
+}
+
+/// Whether an operator had the activity of a task passed over.
+pub(super) fn is_skipped(turn: &Turn<'_>, number: u64) -> bool {
+    turn.activities.get(number).is_some_and(|activity| activity.state == ActivityState::Skipped)
 }
 
 /// Gives up everything in flight at and below a task.
@@ -176,7 +177,7 @@ pub(super) fn abandon(turn: &mut Turn<'_>, run: &TaskRun) {
 /// Gives up one activity.
 pub(super) fn abandon_activity(turn: &mut Turn<'_>, number: u64) {
     let now = turn.now;
-    if let Some(activity) = turn.activities.get_mut(number).filter(|activity| activity.in_flight()) {
+    if let Some(activity) = turn.activities.get_mut(number).filter(|activity| activity.is_open()) {
         activity.state = ActivityState::Cancelled;
         activity.ended = Some(now);
         let (adapter, token) = (activity.adapter.clone(), activity.token(turn.facts.id));

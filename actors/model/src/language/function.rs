@@ -81,6 +81,7 @@ impl Compiler<'_> {
                 function: adapter.function.clone(),
                 arguments: call.arguments,
                 restartable: call.ops.restart.unwrap_or(adapter.restartable),
+                probe: adapter.probe,
                 detached: false,
             })));
         }

@@ -5,6 +5,7 @@
 
 use super::compiler::Compiler;
 use super::node::{At, Content};
+use super::start_point::WrittenStartPoint;
 use crate::definition::{Misfire, Ops};
 
 const DOCUMENT_KEYS: [&str; 8] =
@@ -13,10 +14,12 @@ const DOCUMENT_KEYS: [&str; 8] =
 const TASK_KEYS: [&str; 4] = ["restartWhenInterrupted", "startPoint", "lookback", "target"];
 
 /// `metadata.ops` of a task, as far as it is acted upon.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct TaskOps {
     /// `restartWhenInterrupted`.
     pub(super) restart: Option<bool>,
+    /// `startPoint`.
+    pub(super) start_point: Option<WrittenStartPoint>,
 }
 
 impl Compiler<'_> {
@@ -95,20 +98,13 @@ impl Compiler<'_> {
     /// `metadata` of a task.
     pub(super) fn task_ops(&mut self, metadata: Option<At<'_>>) -> TaskOps {
         let Some(map) = self.ops(metadata, &TASK_KEYS) else { return TaskOps::default() };
-        if let Some(start) = map.get("startPoint")
-            && let Some(start) = self.report.map(&start, "a map", &["id", "title"])
-        {
-            if let Some(id) = self.report.required(&start, "id") {
-                self.report.name(&id);
-            }
-            if let Some(title) = start.get("title") {
-                self.report.text(&title);
-            }
-        }
         if let Some(lookback) = map.get("lookback") {
             self.interval(&lookback);
         }
-        TaskOps { restart: map.get("restartWhenInterrupted").and_then(|at| self.report.boolean(&at)) }
+        TaskOps {
+            restart: map.get("restartWhenInterrupted").and_then(|at| self.report.boolean(&at)),
+            start_point: map.get("startPoint").and_then(|at| self.start_point(&at)),
+        }
     }
 
     fn ops<'n>(&mut self, metadata: Option<At<'n>>, known: &[&str]) -> Option<At<'n>> {

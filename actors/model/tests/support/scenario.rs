@@ -7,6 +7,8 @@
 //!   input: …
 //!   answers:               # what activities answer, by what they are about (see `world`)
 //!     SUBJECT: [answer, …] # one for each activity of that subject; the last one stands for all later ones
+//!   probes:                # what the adapter finds out about attempts that were cut off
+//!     SUBJECT: [answer, …] # one for each attempt of an activity; the last one stands for all later ones
 //!   events: [{ at: MILLISECONDS, … }]   # what happens from outside, see `Happening`
 //!   sweep: false        # not for the crash sweep, where times and attempts may differ
 //!   expect:
@@ -16,6 +18,7 @@
 //!     tasks: [a, b]        # the names of all tasks that began, in order
 //!     activities: [{…}]    # of each activity at least these members, in order
 //!     events: [a.b]        # the types of the events it emits, in order
+//!     states: […]          # what each attempt found saved, in order; null for nothing
 //!     took: MILLISECONDS   # from start to end, exactly; or [at least, at most]
 //!     turns: [1, 9]        # how many entries it took, at least and at most
 //! ```
@@ -42,6 +45,8 @@ pub struct Scenario {
     #[serde(default)]
     pub answers: BTreeMap<String, Vec<Value>>,
     #[serde(default)]
+    pub probes: BTreeMap<String, Vec<Value>>,
+    #[serde(default)]
     pub events: Vec<Happening>,
     #[serde(default = "yes")]
     pub sweep: bool,
@@ -62,6 +67,36 @@ pub struct Happening {
     /// A report `{activity, attempt, output}` comes from nowhere.
     #[serde(default)]
     pub report: Option<StrayReport>,
+    /// An operator decides about an activity.
+    #[serde(default)]
+    pub resolve: Option<Order>,
+    /// An attempt `{activity, attempt, state}` saves something.
+    #[serde(default)]
+    pub save: Option<Save>,
+}
+
+/// `{activity, attempt}` and one of `retry: true`, `accept: OUTPUT`, `skip: true`, `fail: REASON`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Order {
+    pub activity: u64,
+    pub attempt: u32,
+    #[serde(default)]
+    pub retry: bool,
+    #[serde(default)]
+    pub accept: Option<Value>,
+    #[serde(default)]
+    pub skip: bool,
+    #[serde(default)]
+    pub fail: Option<String>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Save {
+    pub activity: u64,
+    pub attempt: u32,
+    pub state: Value,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -88,6 +123,9 @@ pub struct Expectation {
     /// The types of the events that it emits, in order.
     #[serde(default)]
     pub events: Option<Vec<String>>,
+    /// What each attempt found saved, in order.
+    #[serde(default)]
+    pub states: Option<Vec<Value>>,
     #[serde(default)]
     pub took: Option<Value>,
     #[serde(default)]
@@ -136,14 +174,18 @@ pub fn definition_of(document: &Value) -> Definition {
     })
 }
 
-/// The functions that scenarios call: `work` may be done again, `once` may not; `twice` and `strict` are tasks.
+/// The functions that scenarios call: `work` may be done again, `once` may not, nor `checked`, of which the adapter can
+/// find out what became of it; `twice` and `strict` are tasks.
 pub fn catalog() -> Catalog {
     let mut catalog = Catalog::default();
-    for (name, restartable) in [("work", true), ("once", false)] {
+    for (name, restartable, probe) in
+        [("work", true, false), ("once", false, false), ("checked", false, true)]
+    {
         let function = AdapterFunction {
             adapter: "test".to_owned(),
             function: name.to_owned(),
             restartable,
+            probe,
             input: None,
         };
         catalog.adapter_functions.insert(format!("{name}:1.0.0"), function);
