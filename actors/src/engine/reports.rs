@@ -13,7 +13,7 @@ use impresario_persistence::{Append, StoreError};
 
 use super::flights::Flights;
 use super::probes::Probes;
-use crate::activity::{ActivityReport, Outcome, ProbeQuestion, ReportSink, RunRequest};
+use crate::activity::{ActivityReport, ActivitySave, Outcome, ProbeQuestion, ReportSink, RunRequest};
 use crate::gate::Gate;
 use crate::hosts::{Hosts, Refusal};
 use crate::post::{Post, PostError};
@@ -110,6 +110,26 @@ impl ReportSink for LogSink {
                 batch = rest;
             }
             tokens.iter().for_each(|token| flights.land(token));
+        })
+    }
+
+    fn save(&self, saves: Vec<ActivitySave>) -> BoxFuture<'static, ()> {
+        let counts = saves.into_iter().filter(|save| !self.flights.is_disowned(&save.token));
+        let entries = counts.filter_map(|ActivitySave { address, token, state }| {
+            let event = ProcessEvent::Saved { activity: address.activity, token, state };
+            let to = ActorId::parse(&address.actor).ok()?;
+            self.post.address(&Entry { to, origin: None, body: Body::Process(event) }).ok()
+        });
+        let mut batch: Vec<Append> = entries.collect();
+        let post = self.post.clone();
+        Box::pin(async move {
+            while !batch.is_empty() {
+                let rest = batch.split_off(chunk(&batch));
+                if !post_until_taken(&post, batch).await {
+                    return;
+                }
+                batch = rest;
+            }
         })
     }
 }

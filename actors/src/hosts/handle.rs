@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use impresario_adapter::message::{Manifest, Probe, ProbeOutcome};
+use impresario_adapter::message::{Manifest, Probe, ProbeOutcome, Progress};
 use ractor::{Actor, ActorCell};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -136,6 +136,11 @@ impl Hosts {
     ) -> Result<Option<ProbeOutcome>, Refusal> {
         let answer = self.inner.lanes.get(adapter).ok_or(Refusal::Unknown)?.probe(probe)?;
         Ok(timeout(limit, answer).await.ok().and_then(Result::ok))
+    }
+
+    /// What an attempt that is at work here last said of its progress.
+    pub fn progress(&self, adapter: &str, token: &str) -> Option<Progress> {
+        self.inner.lanes.get(adapter)?.progress(token)
     }
 
     /// What an adapter's host last said of itself; absent until it said hello for the first time.

@@ -257,9 +257,9 @@ impl Listener<'_> {
                 Ok(Some(HostMessage::Hello(_))) => {
                     self.forgive(&WireError::Malformed("a second hello".into()))?
                 }
-                Ok(Some(
-                    message @ (HostMessage::Progress(_) | HostMessage::State(_) | HostMessage::Event(_)),
-                )) => {
+                Ok(Some(HostMessage::Progress(progress))) => lane.note_progress(generation, progress),
+                Ok(Some(HostMessage::State(saved))) => lane.save(generation, saved),
+                Ok(Some(message @ HostMessage::Event(_))) => {
                     tracing::debug!(adapter = %lane.spec.name, ?message, "not used yet");
                 }
                 Ok(None) => return Ok(()),

@@ -1,6 +1,7 @@
 //! How instances and triggers look to people.
 
 use impresario_actors::definitions::Definitions;
+use impresario_actors::hosts::Hosts;
 use impresario_model::definition::{Definition, TaskKind};
 use impresario_model::instance::{Activity, ActivityState, Instance, TaskRun, TaskState, TryPhase, rfc3339};
 use impresario_model::trigger::Trigger;
@@ -8,7 +9,8 @@ use impresario_persistence::RowIndex;
 use serde_json::{Value, json};
 
 use crate::orchestrator::{
-    ActivityDetail, InstanceDetail, InstanceSummary, ResolvedDetail, StartPointDetail, TriggerSummary,
+    ActivityDetail, InstanceDetail, InstanceSummary, ProgressDetail, ResolvedDetail, StartPointDetail,
+    TriggerSummary,
 };
 
 /// One line of a list.
@@ -59,6 +61,17 @@ pub fn detail(instance: &Instance, definitions: &Definitions) -> InstanceDetail 
     }
 }
 
+/// Adds what the attempts at this node's hosts last said of their progress.
+pub fn add_progress(detail: &mut InstanceDetail, instance: &Instance, hosts: &Hosts) {
+    for (shown, activity) in detail.activities.iter_mut().zip(&instance.activities.kept) {
+        if activity.state == ActivityState::Running {
+            let progress = hosts.progress(&activity.adapter, &activity.token(&instance.id));
+            shown.progress = progress
+                .map(|progress| ProgressDetail { message: progress.message, percent: progress.percent });
+        }
+    }
+}
+
 fn start_points(instance: &Instance, definition: &Definition) -> Vec<StartPointDetail> {
     let points = definition.start_points.iter().map(|point| StartPointDetail {
         id: point.id.clone(),
@@ -100,7 +113,7 @@ fn activity_detail(
         attempts: activity.attempt,
         restartable: activity.restartable,
         input: super::mask::masked(&activity.arguments),
-        // Only its host knows, see `Local::instance_of`.
+        // Only its host knows, see `add_progress`.
         progress: None,
         saved: activity.saved.is_some(),
         resolved: activity.resolved.as_ref().map(|resolved| ResolvedDetail {
