@@ -88,7 +88,7 @@ impl Shard {
         };
         if let Some(gauge) = shard.gauge() {
             // What this node posted to an earlier owner is part of the replay from now on.
-            gauge.applied.store(gauge.posted.load(Ordering::Relaxed), Ordering::Relaxed);
+            gauge.settle();
             gauge.starts.fetch_add(1, Ordering::Relaxed);
             gauge.owned.store(true, Ordering::Relaxed);
         }

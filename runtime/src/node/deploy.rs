@@ -1,12 +1,13 @@
 //! What a node runs: definitions are stored with the environment, so that an instance finds the version it pins
 //! after a restart without its pack; triggers and routes follow from the newest versions.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use impresario_actors::definitions::Definitions;
+use impresario_actors::definitions::{Definitions, compare_versions};
 use impresario_actors::post::Post;
 use impresario_model::definition::{Definition, DefinitionId, TriggerSpec, Watch};
 use impresario_model::entry::{Body, Entry, Route, RouterEvent, TriggerEvent};
@@ -153,9 +154,43 @@ pub async fn load_packs(
             definitions.add(definition);
         }
         let key = format!("pack/{}", pack.name);
-        update(store, &key, |_: Option<StoredPack>| Ok(Some(stored.clone()))).await?;
+        update(store, &key, |before: Option<StoredPack>| Ok(Some(stored.clone().over(before, &pack.name))))
+            .await?;
     }
     Ok(())
+}
+
+impl StoredPack {
+    /// What the environment keeps when a node brings this pack and another one brought `before`. In a rolling upgrade a
+    /// node that was not upgraded yet may start again: it must not take the others' newer definitions out of force.
+    fn over(mut self, before: Option<StoredPack>, name: &str) -> StoredPack {
+        let Some(before) = before else { return self };
+        match compare_versions(&before.version, &self.version) {
+            Ordering::Greater => {
+                tracing::warn!(
+                    pack = name,
+                    "this node brings version {}, and {} is in force: upgrade this node, or raise the version of its pack",
+                    self.version,
+                    before.version
+                );
+                before
+            }
+            Ordering::Less => self,
+            Ordering::Equal => {
+                let newer = |id: &DefinitionId| {
+                    let same =
+                        |other: &&DefinitionId| other.namespace == id.namespace && other.name == id.name;
+                    let newer = |other: &&DefinitionId| {
+                        compare_versions(&other.version, &id.version) == Ordering::Greater
+                    };
+                    before.definitions.iter().find(|other| same(other) && newer(other)).cloned()
+                };
+                self.definitions =
+                    self.definitions.iter().map(|id| newer(id).unwrap_or_else(|| id.clone())).collect();
+                self
+            }
+        }
+    }
 }
 
 fn compile(pack: &Pack) -> Result<Vec<(Definition, &str)>, NodeError> {
@@ -226,8 +261,7 @@ async fn arm_once(
         active.extend(pack.definitions);
     }
     deployment.definitions = active.len();
-    let newest: Vec<_> =
-        definitions.newest().into_iter().filter(|definition| active.contains(&definition.id)).collect();
+    let newest = definitions.newest_of(&active);
     let mut entries = Vec::new();
     let mut routes = Vec::new();
     let mut armed = BTreeSet::new();
