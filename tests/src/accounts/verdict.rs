@@ -124,7 +124,8 @@ fn ending(instance: &InstanceDetail, account: &mut Account, findings: &mut Vec<S
             account.interrupted += 1;
             let last = instance.activities.last().map(|activity| activity.status.as_str());
             if interrupted != 1 || last != Some("uncertain") {
-                findings.push(format!("uncertain, and not about its last activity: {:?}", instance.activities));
+                findings
+                    .push(format!("uncertain, and not about its last activity: {:?}", instance.activities));
             }
         }
         other => findings.push(format!("ended as {other}")),

@@ -88,7 +88,7 @@ fn definition() -> Definition {
     let mut catalog = Catalog::default();
     for (name, restartable) in [("work", true), ("once", false)] {
         let (adapter, function) = ("test".to_owned(), name.to_owned());
-        let function = AdapterFunction { adapter, function, restartable, input: None };
+        let function = AdapterFunction { adapter, function, restartable, probe: false, input: None };
         catalog.adapter_functions.insert(format!("{name}:1.0.0"), function);
     }
     let document = json!({
@@ -343,7 +343,7 @@ impl Cluster {
         }
     }
 
-    /// Waits until every order has ended.
+    /// Waits until every order has ended, or waits for an operator.
     async fn settle(&mut self, acknowledged: &BTreeSet<u64>) -> Result<(), String> {
         let until = Instant::now() + SETTLED_WITHIN;
         loop {
@@ -355,7 +355,10 @@ impl Cluster {
                 }
             }
             let rows = self.rows().await;
-            let open = rows.iter().filter(|row| row.index.ended.is_none()).count();
+            let open = rows
+                .iter()
+                .filter(|row| row.index.ended.is_none() && row.index.status != "uncertain")
+                .count();
             if open == 0 && rows.len() >= acknowledged.len() {
                 return Ok(());
             }
