@@ -69,7 +69,7 @@ async fn a_killed_node_leaves_commands_in_doubt_and_an_operator_decides() {
     place.write("go", "");
 
     let decide = |at: usize, rest: &[&str]| {
-        let mut arguments = vec!["--json", "resolve", ids[at].as_str(), ways[at]];
+        let mut arguments = vec!["--json", "resolve", ids[at].as_str()];
         arguments.extend(rest);
         let reply = run(&place, &arguments).done().json();
         assert_eq!(
@@ -77,10 +77,10 @@ async fn a_killed_node_leaves_commands_in_doubt_and_an_operator_decides() {
             (&json!(1), &json!(1), &json!(ways[at]))
         );
     };
-    decide(0, &[]);
-    decide(1, &["--output", r#""it was""#]);
-    decide(2, &["--activity", "1"]);
-    decide(3, &["--reason", "the file is not there"]);
+    decide(0, &["retry"]);
+    decide(1, &["accept", "--output", r#""it was""#]);
+    decide(2, &["1", "skip"]);
+    decide(3, &["fail", "--reason", "the file is not there"]);
     run(&place, &["cancel", &ids[4]]).done();
     let expected = [
         ("completed", "completed", json!({ "acted": "done\n", "shown": true }), 2),
@@ -108,10 +108,10 @@ async fn a_killed_node_leaves_commands_in_doubt_and_an_operator_decides() {
 
 /// A decision that comes second, or about something else, is refused in words.
 async fn refusals(place: &Place, node: &Node, accepted: &str) {
-    let late = run(place, &["resolve", accepted, "retry", "--activity", "1"]);
+    let late = run(place, &["resolve", accepted, "1", "retry"]);
     late.failed(2, &["which is completed", "attempt 1", "accept"]);
     run(place, &["resolve", accepted, "retry"]).failed(2, &["uncertain, found none"]);
-    run(place, &["resolve", accepted, "retry", "--activity", "9"]).failed(2, &["found 9"]);
+    run(place, &["resolve", accepted, "9", "retry"]).failed(2, &["found 9"]);
     run(place, &["resolve", accepted, "accept"]).failed(64, &["--output"]);
     run(place, &["resolve", accepted, "perhaps"]).failed(64, &["retry", "accept", "skip", "fail"]);
     let path = format!("/api/v1/instances/{accepted}/activities/1/resolve");

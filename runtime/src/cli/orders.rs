@@ -15,17 +15,17 @@ use crate::orders::{DecisionWord, RerunRequest, ResolveReply, ResolveRequest};
 /// Decide about an activity of which nobody knows whether it was done.
 #[derive(Debug, Args)]
 #[command(
+    allow_missing_positional = true,
     after_help = "Look first whether it was done: `impresario show INSTANCE` has its arguments and its key."
 )]
 pub(super) struct Resolve {
     /// The instance, or the first 8 characters of it or more.
     pub(super) id: String,
+    /// The number of the activity; the only one that is uncertain by default.
+    pub(super) activity: Option<u64>,
     /// What is to become of it.
     #[arg(value_enum)]
     pub(super) decision: DecisionWord,
-    /// The number of the activity; the only one that is uncertain by default.
-    #[arg(long)]
-    pub(super) activity: Option<u64>,
     /// With accept, its output: JSON, @FILE or - for standard input.
     #[arg(long, value_name = "JSON", required_if_eq("decision", "accept"))]
     pub(super) output: Option<String>,
@@ -92,7 +92,7 @@ fn only_uncertain(detail: &InstanceDetail) -> Result<(u64, Option<u32>), CliErro
             let numbers: Vec<String> = several.iter().map(|activity| activity.number.to_string()).collect();
             let numbers = numbers.join(", ");
             Err(CliError::Usage(format!(
-                "{id} has several uncertain activities ({numbers}): name one with --activity"
+                "{id} has several uncertain activities ({numbers}): name one: `impresario resolve {id} NUMBER …`"
             )))
         }
     }
