@@ -117,5 +117,7 @@ fn request(run: usize) -> RunRequest {
         function: "echo".into(),
         arguments: json!({"number": run, "text": "some words of an ordinary length"}),
         state: None,
+        target: None,
+        on: None,
     }
 }

@@ -34,6 +34,10 @@ pub struct RunRequest {
     pub arguments: Value,
     /// What an earlier attempt saved.
     pub state: Option<Value>,
+    /// The name of the target that it is done on.
+    pub target: Option<String>,
+    /// The same target with its properties, once the node has looked it up: just before a host takes the attempt.
+    pub on: Option<impresario_adapter::Target>,
 }
 
 /// The question what became of an attempt that was cut off.
@@ -51,6 +55,10 @@ pub struct ProbeQuestion {
     pub function: String,
     /// The arguments.
     pub arguments: Value,
+    /// The name of the target that it was done on.
+    pub target: Option<String>,
+    /// The same target with its properties, once the node has looked it up.
+    pub on: Option<impresario_adapter::Target>,
 }
 
 /// How an attempt ended.

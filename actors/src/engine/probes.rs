@@ -62,6 +62,7 @@ impl Probes {
                 function: question.function.clone(),
                 key: question.key.clone(),
                 arguments: question.arguments.clone(),
+                target: question.on.clone(),
                 ..Probe::default()
             };
             let left = deadline.saturating_duration_since(Instant::now());

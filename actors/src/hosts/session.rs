@@ -323,6 +323,6 @@ async fn overdue(mut deadline: watch::Receiver<Option<Instant>>) {
 }
 
 fn run_message(request: RunRequest) -> NodeMessage {
-    let RunRequest { token, attempt, key, function, arguments, state, address: _, adapter: _ } = request;
-    NodeMessage::Run(Call { token, attempt, key, function, arguments, state, ..Call::default() })
+    let RunRequest { token, attempt, key, function, arguments, state, on, .. } = request;
+    NodeMessage::Run(Call { token, attempt, key, function, arguments, state, target: on, ..Call::default() })
 }

@@ -58,17 +58,39 @@ impl Shard {
                     if replayed => {}
                 Effect::Probe(request) => self.ask_adapter(&actor, request),
                 Effect::Continue => self.go_on(actor),
-                Effect::Mark { adapter, activity, token } => {
-                    self.starts.push(adapter, Start { actor, activity, token });
+                Effect::Mark { adapter, activity, token, unplaced } => {
+                    if !self.needs_place(&actor, activity, &token, unplaced.as_deref()) {
+                        self.starts.push(adapter, Start { actor, activity, token });
+                    }
                 }
                 Effect::Abandon { adapter, token } => {
                     // Asked for and given up in one batch: it never begins.
                     self.outbox.runs.retain(|request| request.token != token);
                     self.outbox.abandoned.push((adapter, token));
                 }
-                Effect::Run(attempt) => self.run_soon(&actor, attempt),
+                Effect::Run(attempt) => {
+                    let (activity, unplaced) = (attempt.activity, attempt.unplaced.as_deref());
+                    if !self.needs_place(&actor, activity, &attempt.token, unplaced) {
+                        self.run_soon(&actor, attempt);
+                    }
+                }
             }
         }
+    }
+
+    /// Whether an attempt cannot begin yet, because its target is limited: its instance is told, by an entry like any
+    /// other, so that a replay knows it without knowing the target.
+    pub(super) fn needs_place(
+        &mut self,
+        actor: &ActorId,
+        activity: u64,
+        token: &str,
+        unplaced: Option<&str>,
+    ) -> bool {
+        let Some(limit) = unplaced.and_then(|target| self.with.runner.limit(target)) else { return false };
+        let body = Body::Process(ProcessEvent::Limited { activity, token: token.to_owned(), limit });
+        self.post(&Entry { to: actor.clone(), origin: None, body });
+        true
     }
 
     /// Numbers the messages of one entry, in the order in which the actors asked for them.
@@ -111,9 +133,10 @@ impl Shard {
 
     /// Has the adapter asked what became of an attempt that was cut off.
     pub(super) fn ask_adapter(&mut self, actor: &ActorId, request: ProbeRequest) {
-        let ProbeRequest { activity, token, key, adapter, function, arguments } = request;
+        let ProbeRequest { activity, token, key, adapter, function, arguments, target } = request;
         let address = ActivityAddress { shard: self.id(), actor: actor.to_string(), activity };
-        self.outbox.questions.push(ProbeQuestion { address, token, key, adapter, function, arguments });
+        let question = ProbeQuestion { address, token, key, adapter, function, arguments, target, on: None };
+        self.outbox.questions.push(question);
     }
 
     fn run_soon(&mut self, actor: &ActorId, attempt: Attempt) {
@@ -134,6 +157,8 @@ impl Shard {
             function: attempt.function,
             arguments: attempt.arguments,
             state: attempt.state,
+            target: attempt.target,
+            on: None,
         });
     }
 
@@ -192,8 +217,8 @@ impl Shard {
         if self.holding {
             return;
         }
-        for (request, reason) in self.ready.offer(self.with.runner.as_ref()) {
-            self.refuse(&request, reason);
+        for (request, outcome) in self.ready.offer(self.with.runner.as_ref()) {
+            self.answer(&request, outcome);
         }
         if let Some(gauge) = self.gauge() {
             gauge.waiting_runs.store(self.ready.len() + self.starts.len(), Ordering::Relaxed);
@@ -201,10 +226,10 @@ impl Shard {
     }
 
     /// An attempt that no host will ever take ends here, with a report like any other.
-    fn refuse(&mut self, request: &RunRequest, reason: String) {
+    fn answer(&mut self, request: &RunRequest, outcome: ActivityOutcome) {
         self.with.runner.unreserve(&request.token);
         let Ok(actor) = ActorId::parse(&request.address.actor) else { return };
-        self.report(&actor, request.address.activity, &request.token, ActivityOutcome::Refused { reason });
+        self.report(&actor, request.address.activity, &request.token, outcome);
         self.wake();
     }
 

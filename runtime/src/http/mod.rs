@@ -12,6 +12,7 @@ mod door;
 mod events;
 mod gate;
 mod health;
+mod inventory;
 mod nodes;
 mod orders;
 pub mod problem;
@@ -19,5 +20,5 @@ pub mod token;
 mod token_file;
 
 pub(crate) use self::api::CancelRequest;
-pub use self::door::{Door, DoorError};
+pub use self::door::Door;
 pub use self::token::{TokenError, TokenKeeper, token_file};

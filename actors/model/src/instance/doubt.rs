@@ -30,6 +30,9 @@ impl Instance {
             | ProcessEvent::Marker { .. }
             | ProcessEvent::Saved { .. }
             | ProcessEvent::Rerun(_)
+            | ProcessEvent::Limited { .. }
+            | ProcessEvent::Placed { .. }
+            | ProcessEvent::Crowded { .. }
             | ProcessEvent::Cancel { .. } => return None,
         };
         let id = &self.id;

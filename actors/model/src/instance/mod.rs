@@ -8,6 +8,7 @@ mod attempts;
 mod composite;
 mod doubt;
 mod emit;
+mod fan_out;
 mod leaf;
 mod poll;
 mod retry;
@@ -19,8 +20,9 @@ mod turn;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-pub use self::activity::{Activities, Activity, ActivityState, HISTORY_LIMIT, MAX_LOST, token_of};
+pub use self::activity::{Activities, Activity, ActivityState, HISTORY_LIMIT, MAX_LOST, Place, token_of};
 pub use self::attempts::{InFlight, Unsettled};
+pub use self::fan_out::{Ended, FanOutRun, Iteration};
 use self::poll::Flow;
 pub use self::run::{
     Branch, BranchState, ForRun, FunctionRun, ListRun, TaskRun, TaskState, TryPhase, TryRun,
@@ -220,6 +222,17 @@ impl Instance {
                 Applied::default()
             }
             ProcessEvent::Rerun(order) => self.rerun(order),
+            ProcessEvent::Limited { activity, token, limit } => self.ask_for_place(*activity, token, *limit),
+            ProcessEvent::Placed { activity, target } => self.take_place(*activity, target),
+            ProcessEvent::Crowded { activity, waiting } => {
+                if !self.refuse_place(*activity, *waiting, moment) {
+                    return Applied::default();
+                }
+                let applied = self.turn(definition, moment, Self::go_on);
+                self.activities.archive(*activity);
+                self.activities.trim();
+                applied
+            }
             ProcessEvent::Cancel { reason } => {
                 let reason = reason.clone();
                 self.turn(definition, moment, |turn, instance| instance.stop(turn, reason))
@@ -238,7 +251,7 @@ impl Instance {
 
     /// Whether a new owner must look at the instance at once: it has work in flight.
     pub fn attention(&self) -> bool {
-        self.continuing || self.activities.in_flight().next().is_some()
+        self.continuing || self.activities.kept.iter().any(Activity::is_busy)
     }
 
     /// Runs `step` with everything a turn needs, and takes over what became of it.
@@ -289,6 +302,7 @@ impl Instance {
         self.deadline = progress.deadline;
         // After the tasks, which may have given up what would begin again here.
         applied.effects.extend(self.activities.relaunch(&self.id, moment.now));
+        applied.effects.extend(self.activities.leave_places(&self.id));
         self.activities.trim();
         // One on its way is enough, also when a report or a timer comes in between.
         if out_of_budget && !self.continuing {
@@ -306,11 +320,10 @@ impl Instance {
     fn settle(&mut self, flow: Flow, moment: Moment, cancelled: bool) {
         self.status = match flow {
             Flow::Pending => {
-                let busy = self.continuing || self.activities.in_flight().next().is_some();
-                match self.activities.open().any(Activity::is_uncertain) {
-                    true => Status::Uncertain,
-                    false if busy => Status::Running,
-                    false => Status::Waiting,
+                if self.continuing && !self.activities.open().any(Activity::is_uncertain) {
+                    Status::Running
+                } else {
+                    self.activities.status()
                 }
             }
             Flow::Done(output) | Flow::End(output) => {

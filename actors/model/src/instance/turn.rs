@@ -29,6 +29,8 @@ pub enum Effect {
         activity: u64,
         /// The attempt.
         token: String,
+        /// The target at which the activity needs a place first, if it is limited.
+        unplaced: Option<String>,
     },
     /// Ask the adapter what became of an attempt that was cut off. The question does no harm if it is asked twice.
     Probe(ProbeRequest),
@@ -64,6 +66,10 @@ pub struct Attempt {
     pub function: String,
     /// The arguments.
     pub arguments: Value,
+    /// The name of the target that it is done on.
+    pub target: Option<String>,
+    /// The same, if it needs a place there first where it is limited.
+    pub unplaced: Option<String>,
     /// The epoch of the start marker; none for a restartable activity.
     pub marker: Option<u64>,
     /// What an earlier attempt saved.
@@ -85,6 +91,8 @@ pub struct ProbeRequest {
     pub function: String,
     /// The arguments.
     pub arguments: Value,
+    /// The name of the target.
+    pub target: Option<String>,
 }
 
 /// What does not change during the life of an instance.

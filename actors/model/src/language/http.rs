@@ -51,6 +51,7 @@ impl Compiler<'_> {
             restartable: ops.restart.unwrap_or(repeatable),
             probe: false,
             detached: false,
+            on: ops.on,
         })))
     }
 

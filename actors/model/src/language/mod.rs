@@ -24,6 +24,7 @@ mod retry;
 mod run;
 mod schedule;
 mod schema;
+mod selection;
 mod shape;
 mod start_point;
 mod task;
@@ -34,6 +35,7 @@ use std::collections::BTreeMap;
 use self::compiler::Compiler;
 pub use self::diagnostic::Diagnostic;
 use self::diagnostic::Report;
+pub(crate) use self::diagnostic::nearest;
 use self::node::At;
 use crate::definition::Definition;
 

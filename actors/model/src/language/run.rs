@@ -45,6 +45,7 @@ impl Compiler<'_> {
             restartable: ops.restart.unwrap_or(false),
             probe: false,
             detached: !wait,
+            on: ops.on,
         })))
     }
 

@@ -27,6 +27,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use impresario_model::definition::Definition;
+use impresario_model::inventory::{ADAPTER, SELECT};
 use impresario_model::language::{AdapterFunction, Catalog, compile};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -175,14 +176,17 @@ pub fn definition_of(document: &Value) -> Definition {
 }
 
 /// The functions that scenarios call: `work` may be done again, `once` may not, nor `checked`, of which the adapter can
-/// find out what became of it; `twice` and `strict` are tasks.
+/// find out what became of it; `select` selects targets; `twice` and `strict` are tasks.
 pub fn catalog() -> Catalog {
     let mut catalog = Catalog::default();
-    for (name, restartable, probe) in
-        [("work", true, false), ("once", false, false), ("checked", false, true)]
-    {
+    for (adapter, name, restartable, probe) in [
+        ("test", "work", true, false),
+        ("test", "once", false, false),
+        ("test", "checked", false, true),
+        (ADAPTER, SELECT, true, false),
+    ] {
         let function = AdapterFunction {
-            adapter: "test".to_owned(),
+            adapter: adapter.to_owned(),
             function: name.to_owned(),
             restartable,
             probe,

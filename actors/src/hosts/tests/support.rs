@@ -41,6 +41,8 @@ pub(super) fn request(token: &str, function: &str, arguments: impl Into<Value>) 
         function: function.into(),
         arguments: arguments.into(),
         state: None,
+        target: None,
+        on: None,
     }
 }
 
