@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
+use super::orders::{Rerun, Resolve};
+
 /// A process orchestrator for IT operations that stays up.
 #[derive(Debug, Parser)]
 #[command(name = "impresario", version, propagate_version = true, arg_required_else_help = true)]
@@ -77,6 +79,8 @@ pub(super) enum Command {
         #[command(flatten)]
         folder: Folder,
     },
+    Resolve(Resolve),
+    Rerun(Rerun),
     /// Draw the live tree of actors.
     Tree(Folder),
     /// List the nodes of the cluster, or remove one that is gone.
@@ -124,6 +128,8 @@ impl Command {
             | Command::Ps(Ps { folder, .. })
             | Command::Show { folder, .. }
             | Command::Cancel { folder, .. }
+            | Command::Resolve(Resolve { folder, .. })
+            | Command::Rerun(Rerun { folder, .. })
             | Command::Config { folder, .. }
             | Command::Drain(Drain { folder, .. })
             | Command::Tree(folder)

@@ -153,6 +153,35 @@ async fn instances_are_listed_shown_and_cancelled() {
 }
 
 #[tokio::test]
+async fn decisions_and_reruns_are_ordered() {
+    let door = TestDoor::open(|_| ()).await;
+    let resolve = |path: &str, body: Value| {
+        door.request("POST", &format!("/api/v1/instances/a/activities/{path}/resolve")).json(&body)
+    };
+    let answer = resolve("3", json!({"decision": "accept", "output": null})).send().await.unwrap();
+    assert_eq!(answer.json::<Value>().await.unwrap()["activity"], 3);
+    let wrong = [
+        ("3", json!({"decision": "accept"}), "found none: give null"),
+        ("3", json!({"decision": "retry", "output": 1}), "an output with 'accept' only"),
+        ("3", json!({"decision": "skip", "reason": "x"}), "a reason with 'fail' only"),
+        ("3", json!({"decision": "fail", "reason": "x".repeat(2000)}), "at most 1024 bytes, found 2000"),
+        ("3", json!({"decision": "forget"}), "unknown variant `forget`"),
+        ("x", json!({"decision": "skip"}), "the number of an activity"),
+    ];
+    for (path, body, words) in wrong {
+        problem(resolve(path, body), 400, "invalid", words).await;
+    }
+    let rerun = || door.request("POST", "/api/v1/instances/a/rerun");
+    assert_eq!(rerun().send().await.unwrap().status(), 201);
+    let keyed = rerun().header("idempotency-key", "k").json(&json!({"from": "here"}));
+    assert_eq!(keyed.send().await.unwrap().status(), 201);
+    problem(rerun().json(&json!({"to": "x"})), 400, "invalid", "unknown field `to`").await;
+    let expected =
+        ["a 3 1 Accept(Null)", "a None None None", r#"a Some("here") None Some("k")"#].map(str::to_owned);
+    assert_eq!(*door.mock.decisions.lock().unwrap(), expected);
+}
+
+#[tokio::test]
 async fn everything_but_health_asks_for_the_token() {
     let door = TestDoor::open(|_| ()).await;
     let without = |path: &str| door.client.get(format!("{}{path}", door.url));

@@ -55,6 +55,12 @@ def run(token, function, arguments, target):
         os._exit(0)
     elif function == "hang":
         time.sleep(1000)
+    elif function == "save":
+        # Saves each of the states it is given, and says how far it is; then it waits.
+        for state in arguments:
+            say(method="state", params={"token": token, "state": state})
+        say(method="progress", params={"token": token, "message": "half way", "percent": 50.0})
+        held[token] = "saved"
     elif function == "hold":
         held[token] = arguments
 
