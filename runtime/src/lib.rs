@@ -7,6 +7,7 @@ pub mod diagnostics;
 pub mod endpoint;
 pub mod hints;
 pub mod http;
+pub mod inventory;
 pub mod node;
 pub mod orchestrator;
 pub mod pack;

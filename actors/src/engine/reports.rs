@@ -9,13 +9,16 @@ use impresario_model::definition::standard_error_kind;
 use impresario_model::entry::{ActivityOutcome, Body, Entry, ProcessEvent};
 use impresario_model::fault::{Fault, standard_type};
 use impresario_model::ids::ActorId;
+use impresario_model::inventory::ADAPTER;
 use impresario_persistence::{Append, StoreError};
 
 use super::flights::Flights;
 use crate::activity::{ActivityReport, Outcome, ReportSink, RunRequest};
 use crate::gate::Gate;
 use crate::hosts::{Hosts, Refusal};
+use crate::inventory::SharedInventory;
 use crate::post::{Post, PostError};
+use crate::secrets::{NoSecrets, Resolver};
 use crate::shard::{NotRun, Runner};
 
 /// The largest report, in bytes: an output is kept in the log and in the state of its instance.
@@ -147,12 +150,25 @@ pub struct HostRunner {
     flights: Flights,
     gate: Gate,
     stopping: Arc<AtomicBool>,
+    inventory: SharedInventory,
+    secrets: Arc<dyn Resolver>,
 }
 
 impl HostRunner {
     /// For the hosts of a node. Nothing starts while the gate is closed, nor once `stopping` is set.
     pub fn new(hosts: Hosts, flights: Flights, gate: Gate, stopping: Arc<AtomicBool>) -> Self {
-        HostRunner { hosts, flights, gate, stopping }
+        let inventory = SharedInventory::default();
+        HostRunner { hosts, flights, gate, stopping, inventory, secrets: Arc::new(NoSecrets) }
+    }
+
+    /// With the targets that attempts may be done on.
+    pub fn on(self, inventory: SharedInventory) -> Self {
+        HostRunner { inventory, ..self }
+    }
+
+    /// With the runtime users as whom attempts may be done.
+    pub fn as_users(self, secrets: Arc<dyn Resolver>) -> Self {
+        HostRunner { secrets, ..self }
     }
 
     fn may_start(&self) -> bool {
@@ -161,15 +177,33 @@ impl HostRunner {
 }
 
 impl Runner for HostRunner {
-    fn run(&self, request: RunRequest) -> Result<(), NotRun> {
+    fn run(&self, mut request: RunRequest) -> Result<(), NotRun> {
         // The host still ends an attempt of this token that counts for nothing: it would answer for this one.
         if !self.may_start() || self.flights.is_disowned(&request.token) {
             return Err(NotRun::Busy(Box::new(request)));
         }
+        if request.adapter == ADAPTER {
+            let outcome = self.inventory.answer(&request);
+            return Err(NotRun::Answered(Box::new(request), outcome));
+        }
+        match request.target.as_deref().map(|name| self.inventory.look_up(name)).transpose() {
+            Ok(target) => request.on = target,
+            Err(outcome) => return Err(NotRun::Answered(Box::new(request), outcome)),
+        }
+        let unresolved = request.clone();
+        if request.user.is_none() {
+            request.user = request.target.as_deref().and_then(|target| self.inventory.user_of(target));
+        }
+        if let Err(failure) = request.resolve(self.secrets.as_ref()) {
+            return Err(NotRun::Answered(Box::new(request), ActivityOutcome::Failed(fault(failure))));
+        }
         // Before the host has it: its report may come at once.
         self.flights.depart(&request.token, request.address.shard.0, &request.adapter);
-        self.hosts.run(request.clone()).map_err(|refusal| {
-            self.flights.land(&request.token);
+        let token = request.token.clone();
+        self.hosts.run(request).map_err(|refusal| {
+            // What waits has no secrets with it: they may change until it runs.
+            let request = unresolved;
+            self.flights.land(&token);
             match refusal {
                 Refusal::Busy | Refusal::Stopping => NotRun::Busy(Box::new(request)),
                 Refusal::Unknown | Refusal::Quarantined(_) => {

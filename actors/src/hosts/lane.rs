@@ -16,6 +16,7 @@ use super::spec::HostSpec;
 use super::status::{HostState, HostStatus};
 use crate::activity::{ActivityReport, Outcome, RunRequest};
 use crate::gate::Gate;
+use crate::secrets::Mask;
 
 /// One batch to the sink: large enough to share one append, small enough not to hold slots for long.
 const REPORTS_MAX: usize = 256;
@@ -40,6 +41,8 @@ struct Inner {
     manifest: Option<Arc<Manifest>>,
     ready: Option<(u32, Instant)>,
     last_error: Option<String>,
+    /// Hides the secrets that the processes of this adapter have been given, in what they say outside of answers.
+    mask: Mask,
 }
 
 /// What the supervisor says of the host.
@@ -62,6 +65,7 @@ impl Lane {
             manifest: None,
             ready: None,
             last_error: None,
+            mask: Mask::default(),
         };
         Self {
             spec,
@@ -75,6 +79,9 @@ impl Lane {
 
     pub(super) fn accept(&self, request: RunRequest) -> Result<(), Refusal> {
         let mut inner = self.lock();
+        if let Some(resolved) = &request.resolved {
+            inner.mask.add(&resolved.mask);
+        }
         let accepted = inner.ledger.accept(request);
         if accepted == Err(Refusal::Busy) {
             // Under the lock, so that no taking of work can lie between the refusal and its sign.
@@ -85,6 +92,12 @@ impl Lane {
         drop(inner);
         self.work.send_replace(());
         Ok(())
+    }
+
+    /// A text of a process without the secrets that its adapter was given.
+    pub(super) fn hidden(&self, text: String) -> String {
+        let mask = self.lock().mask.clone();
+        mask.text(text)
     }
 
     /// Has the sessions look for work again.

@@ -27,6 +27,7 @@ mod timers;
 use std::sync::Arc;
 use std::time::Duration;
 
+use impresario_model::entry::ActivityOutcome;
 use impresario_persistence::{Claim, Epoch, Owner, ShardId, StoreError};
 use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
 use tokio::sync::oneshot;
@@ -74,6 +75,8 @@ pub enum NotRun {
     Busy(Box<RunRequest>),
     /// It will never be taken.
     Refused(Box<RunRequest>, String),
+    /// It needs no host: this is how it ended.
+    Answered(Box<RunRequest>, ActivityOutcome),
 }
 
 /// How a shard works.

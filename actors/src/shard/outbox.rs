@@ -119,6 +119,11 @@ impl Shard {
             adapter: attempt.adapter,
             function: attempt.function,
             arguments: attempt.arguments,
+            target: attempt.target,
+            on: None,
+            user: attempt.user,
+            secrets: attempt.secrets,
+            resolved: None,
         });
     }
 
@@ -174,8 +179,8 @@ impl Shard {
         if self.holding {
             return;
         }
-        for (request, reason) in self.ready.offer(self.with.runner.as_ref()) {
-            self.refuse(&request, reason);
+        for (request, outcome) in self.ready.offer(self.with.runner.as_ref()) {
+            self.answer(&request, outcome);
         }
         if let Some(gauge) = self.gauge() {
             gauge.waiting_runs.store(self.ready.len() + self.starts.len(), Ordering::Relaxed);
@@ -183,10 +188,10 @@ impl Shard {
     }
 
     /// An attempt that no host will ever take ends here, with a report like any other.
-    fn refuse(&mut self, request: &RunRequest, reason: String) {
+    fn answer(&mut self, request: &RunRequest, outcome: ActivityOutcome) {
         self.with.runner.unreserve(&request.token);
         let Ok(actor) = ActorId::parse(&request.address.actor) else { return };
-        self.report(&actor, request.address.activity, &request.token, ActivityOutcome::Refused { reason });
+        self.report(&actor, request.address.activity, &request.token, outcome);
         self.wake();
     }
 

@@ -12,6 +12,7 @@ mod door;
 mod events;
 mod gate;
 mod health;
+mod inventory;
 mod nodes;
 pub mod problem;
 pub mod token;

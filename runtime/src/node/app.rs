@@ -11,6 +11,7 @@ use impresario_actors::definitions::Definitions;
 use impresario_actors::engine::{Engine, EngineArguments, Flights, HostRunner, LogSink, Scope};
 use impresario_actors::gate::Gate;
 use impresario_actors::hosts::{HostSpec, Hosts};
+use impresario_actors::inventory::SharedInventory;
 use impresario_actors::post::Post;
 use impresario_actors::shard::ShardSettings;
 use impresario_config::Config;
@@ -18,14 +19,14 @@ use impresario_model::router::Window;
 use impresario_persistence::{MemoryMembership, Owner, monotonic_ms};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 use uuid::Uuid;
 
 use super::cluster::{Cluster, News};
 use super::deploy::{self, Deployment};
 use super::local::{Local, LocalArguments};
 use super::peers::Peers;
-use super::{NodeError, deploy::arm, stores};
+use super::{NodeError, deploy::arm, inventory, stores};
 use crate::cluster::presence::Identity;
 use crate::cluster::{ClusterView, NodeView};
 use crate::endpoint::Endpoint;
@@ -50,6 +51,8 @@ pub struct App {
     /// Told when a client asks this node to leave.
     leave: mpsc::Receiver<()>,
     began: std::time::Instant,
+    /// Ends with the node.
+    _following: JoinSet<()>,
 }
 
 impl App {
@@ -73,7 +76,9 @@ impl App {
         }
         let definitions = Arc::new(Definitions::new(config.engine.task_limit));
         deploy::load_stored(&store, &definitions).await?;
-        deploy::load_packs(&store, &definitions, packs).await?;
+        let inventory = SharedInventory::default();
+        inventory::refresh(&store, &inventory).await?;
+        deploy::load_packs(&store, (&definitions, &inventory), packs).await?;
         let stopping = Arc::new(AtomicBool::new(false));
         let post = Post::new(Arc::clone(&store), config.engine.backlog_limit as u64);
         let flights = Flights::default();
@@ -87,14 +92,18 @@ impl App {
             millis: u64::try_from(config.engine.dedup_window.as_millis()).unwrap_or(u64::MAX),
             count: config.engine.dedup_limit,
         };
-        let news = News::new(Arc::clone(&store), Arc::clone(&definitions), Arc::clone(&keeper));
+        let news =
+            News::new(Arc::clone(&store), Arc::clone(&definitions), inventory.clone(), Arc::clone(&keeper));
         let store_clock = store.clock();
         let arguments = EngineArguments {
             owner: Owner { node: identity.node.clone(), incarnation: identity.incarnation.clone() },
             scope: if presence.is_some() { Scope::OnDemand } else { Scope::All },
             post: post.clone(),
             kinds: Arc::new(BuiltinKinds::new(Arc::clone(&definitions), window).refreshed_by(news.refresh())),
-            runner: Arc::new(HostRunner::new(hosts.clone(), flights.clone(), gate, Arc::clone(&stopping))),
+            runner: Arc::new(
+                HostRunner::new(hosts.clone(), flights.clone(), gate, Arc::clone(&stopping))
+                    .on(inventory.clone()),
+            ),
             // Timers go by the clock that stamps the entries, whatever the clock of this machine does.
             clock: Clock::new(move || store_clock()),
             settings: shard_settings(&config),
@@ -118,15 +127,18 @@ impl App {
             alive: true,
             record: stores::record(&config, &door.url()),
         };
+        let view = match &cluster {
+            Some(cluster) => cluster.registry.view(),
+            None => watch::channel(ClusterView::alone(alone(), store.shards())).1,
+        };
+        let following = inventory::follow_nodes(inventory.clone(), view.clone());
         let local = Local::new(LocalArguments {
             node: identity.node.clone(),
             engine: engine.clone(),
             hosts: hosts.clone(),
             definitions,
-            view: match &cluster {
-                Some(cluster) => cluster.registry.view(),
-                None => watch::channel(ClusterView::alone(alone(), store.shards())).1,
-            },
+            inventory,
+            view,
             peers: Peers::new(keeper.token().unwrap_or_default())?,
             membership: match &cluster {
                 Some(cluster) => Arc::clone(&cluster.presence.membership),
@@ -134,7 +146,20 @@ impl App {
             },
             drain,
         });
-        Ok(App { config, engine, hosts, local, door, keeper, deployment, cluster, stopping, leave, began })
+        Ok(App {
+            config,
+            engine,
+            hosts,
+            local,
+            door,
+            keeper,
+            deployment,
+            cluster,
+            stopping,
+            leave,
+            began,
+            _following: following,
+        })
     }
 
     /// Serves until the process is asked to stop, or cannot go on.

@@ -8,15 +8,18 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use impresario_actors::definitions::{Definitions, compare_versions};
+use impresario_actors::inventory::SharedInventory;
 use impresario_actors::post::Post;
 use impresario_model::definition::{Definition, DefinitionId, TriggerSpec, Watch};
 use impresario_model::entry::{Body, Entry, Route, RouterEvent, TriggerEvent};
 use impresario_model::ids::ActorId;
+use impresario_model::inventory::{ADAPTER, SELECT};
 use impresario_model::language::{AdapterFunction, Catalog};
 use impresario_persistence::{Setting, Store, StoreError};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
-use super::NodeError;
+use super::{NodeError, inventory};
 use crate::pack::{self, Pack};
 
 /// Where the environment keeps the definitions, each under its id.
@@ -69,7 +72,29 @@ pub fn builtin_catalog() -> Catalog {
         };
         catalog.adapter_functions.insert(format!("{}:{}", entry.name, entry.version), adapter_function);
     }
+    catalog.adapter_functions.insert("select:1.0.0".to_owned(), select_function());
     catalog
+}
+
+/// The function that selects targets, which the node answers by itself.
+fn select_function() -> AdapterFunction {
+    AdapterFunction {
+        adapter: ADAPTER.to_owned(),
+        function: SELECT.to_owned(),
+        restartable: true,
+        input: Some(json!({
+            "type": "object",
+            "additionalProperties": false,
+            "properties": {
+                "group": { "type": "string" },
+                "where": { "type": "string" },
+                "variables": { "type": "object" },
+                "name": { "type": "string" },
+                "take": { "enum": ["all", "any", "one"] },
+                "allowEmpty": { "type": "boolean" },
+            },
+        })),
+    }
 }
 
 /// Loads every definition that the environment knows, and this node does not.
@@ -137,10 +162,10 @@ fn stored_definition(key: &str, bytes: &[u8]) -> Result<Definition, NodeError> {
     })
 }
 
-/// Stores the definitions of packs, and takes them up.
+/// Stores the definitions and targets of packs, and takes them up.
 pub async fn load_packs(
     store: &Arc<dyn Store>,
-    definitions: &Definitions,
+    (definitions, inventory): (&Definitions, &SharedInventory),
     paths: &[PathBuf],
 ) -> Result<(), NodeError> {
     for path in paths {
@@ -152,6 +177,7 @@ pub async fn load_packs(
             stored.definitions.insert(definition.id.clone());
             definitions.add(definition);
         }
+        inventory::deploy(store, inventory, &pack.name, &pack.inventory).await?;
         let key = format!("pack/{}", pack.name);
         update(store, &key, |before: Option<StoredPack>| Ok(Some(stored.clone().over(before, &pack.name))))
             .await?;
@@ -314,7 +340,7 @@ fn write<T: Serialize>(key: &str, value: &T) -> Result<Bytes, NodeError> {
 }
 
 /// Changes a setting into what `change` makes of its value, if anything; again if another node was faster.
-async fn update<T: Serialize + serde::de::DeserializeOwned>(
+pub(super) async fn update<T: Serialize + serde::de::DeserializeOwned>(
     store: &Arc<dyn Store>,
     key: &str,
     change: impl Fn(Option<T>) -> Result<Option<T>, NodeError>,

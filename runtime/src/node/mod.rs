@@ -4,6 +4,7 @@ mod app;
 mod cluster;
 mod deploy;
 mod instances;
+mod inventory;
 mod local;
 mod mask;
 mod members;

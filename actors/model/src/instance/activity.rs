@@ -1,10 +1,12 @@
 //! What an instance knows of its activities: those in flight, and the history of those that ended.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::turn::{Attempt, Effect};
-use crate::definition::TaskId;
+use crate::definition::{SecretField, TaskId};
 use crate::fault::Fault;
 
 /// How many ended activities an instance keeps in its history.
@@ -30,6 +32,15 @@ pub struct Activity {
     pub function: String,
     /// The arguments.
     pub arguments: Value,
+    /// The name of the target that it is done on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<String>,
+    /// The name of the runtime user as whom it is done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+    /// Where a node puts secrets into the arguments, by JSON pointer.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub secrets: BTreeMap<String, SecretField>,
     /// Whether it runs again when nobody knows how an attempt ended.
     pub restartable: bool,
     /// The number of the attempt, from 1.
@@ -99,6 +110,9 @@ impl Activity {
             adapter: self.adapter.clone(),
             function: self.function.clone(),
             arguments: self.arguments.clone(),
+            target: self.target.clone(),
+            user: self.user.clone(),
+            secrets: self.secrets.clone(),
             marker: self.marker,
         })
     }

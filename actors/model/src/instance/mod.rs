@@ -7,6 +7,7 @@ mod activity;
 mod attempts;
 mod composite;
 mod emit;
+mod fan_out;
 mod leaf;
 mod poll;
 mod retry;
@@ -19,6 +20,7 @@ use serde_json::Value;
 
 pub use self::activity::{Activities, Activity, ActivityState, HISTORY_LIMIT, MAX_LOST};
 pub use self::attempts::{InFlight, Unsettled};
+pub use self::fan_out::{Ended, FanOutRun, Iteration};
 use self::poll::Flow;
 pub use self::run::{
     Branch, BranchState, ForRun, FunctionRun, ListRun, TaskRun, TaskState, TryPhase, TryRun,

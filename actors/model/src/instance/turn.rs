@@ -1,11 +1,12 @@
 //! One turn: what an instance may spend while it applies one entry, and what it asks for.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
 use super::activity::Activities;
-use crate::definition::{Definition, Task, TaskId};
+use crate::definition::{Definition, SecretField, Task, TaskId};
 use crate::expression::{EvaluationError, Expression, Fuel, Variables};
 use crate::fault::{Fault, FaultKind};
 
@@ -61,6 +62,12 @@ pub struct Attempt {
     pub function: String,
     /// The arguments.
     pub arguments: Value,
+    /// The name of the target that it is done on.
+    pub target: Option<String>,
+    /// The name of the runtime user as whom it is done.
+    pub user: Option<String>,
+    /// Where a node puts secrets into the arguments, by JSON pointer.
+    pub secrets: BTreeMap<String, SecretField>,
     /// The epoch of the start marker; none for a restartable activity.
     pub marker: Option<u64>,
 }

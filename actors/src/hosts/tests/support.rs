@@ -40,6 +40,11 @@ pub(super) fn request(token: &str, function: &str, arguments: impl Into<Value>) 
         adapter: ADAPTER.into(),
         function: function.into(),
         arguments: arguments.into(),
+        target: None,
+        on: None,
+        user: None,
+        secrets: std::collections::BTreeMap::new(),
+        resolved: None,
     }
 }
 
