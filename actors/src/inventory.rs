@@ -130,9 +130,9 @@ mod tests {
             arguments,
             target: None,
             on: None,
-        user: None,
-        secrets: std::collections::BTreeMap::new(),
-        resolved: None,
+            user: None,
+            secrets: std::collections::BTreeMap::new(),
+            resolved: None,
         };
         inventory().answer(&request)
     }

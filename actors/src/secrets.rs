@@ -139,12 +139,16 @@ fn hide_user(user: &RuntimeUser, needles: &mut BTreeSet<String>) {
         }
         let lines = value.lines().map(str::trim).filter(|line| line.len() >= LINE_MIN);
         needles.extend(lines.map(str::to_owned));
-        for form in [value.clone(), value.trim().to_owned(), percent_encoded(value), BASE64_STANDARD.encode(value)] {
+        for form in
+            [value.clone(), value.trim().to_owned(), percent_encoded(value), BASE64_STANDARD.encode(value)]
+        {
             needles.insert(form);
         }
     }
     let pairs = [("username", "password"), ("clientId", "clientSecret")];
-    for (name, secret) in pairs.iter().filter_map(|(name, secret)| Some((user.field(name)?, user.field(secret)?))) {
+    for (name, secret) in
+        pairs.iter().filter_map(|(name, secret)| Some((user.field(name)?, user.field(secret)?)))
+    {
         // The header of basic authentication.
         needles.insert(BASE64_STANDARD.encode(format!("{name}:{secret}")));
     }
@@ -154,7 +158,9 @@ fn percent_encoded(text: &str) -> String {
     let mut encoded = String::new();
     for byte in text.bytes() {
         match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => encoded.push(char::from(byte)),
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                encoded.push(char::from(byte))
+            }
             _ => encoded.push_str(&format!("%{byte:02X}")),
         }
     }

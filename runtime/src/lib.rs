@@ -12,4 +12,5 @@ pub mod node;
 pub mod orchestrator;
 pub mod pack;
 pub mod question;
+pub mod secrets;
 pub mod telemetry;

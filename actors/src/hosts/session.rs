@@ -205,7 +205,8 @@ impl Session {
         let read = read_stderr(stderr, |line| {
             let line = self.lane.hidden(line.to_owned());
             tracing::info!(target: "adapter", adapter, "{line}");
-        }).await;
+        })
+        .await;
         if let Err(error) = read {
             tracing::warn!(adapter, %error, "standard error of the host failed");
         }

@@ -7,9 +7,11 @@ mod check;
 mod client;
 mod config;
 mod error;
+mod hidden;
 mod input;
 mod instances;
 mod inventory;
+mod key;
 mod lists;
 mod local;
 mod nodes;
@@ -19,13 +21,14 @@ mod show;
 pub mod style;
 mod table;
 mod tree;
+mod users;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::Parser;
 
-use self::args::{Cli, Command, Global, Nodes, NodesCommand};
+use self::args::{Cli, Command, Global, KeyArguments, KeyCommand, Nodes, NodesCommand};
 use self::client::Client;
 use self::error::CliError;
 use crate::inventory::EntryKind;
@@ -70,6 +73,9 @@ fn dispatch(cli: Cli) -> Result<ExitCode, CliError> {
         Command::Repair(_) => local::repair(&global),
         Command::AdapterHost { name } => local::adapter_host(&name),
         Command::Completions { shell } => local::completions(shell),
+        Command::Key(KeyArguments { command, .. }) if !matches!(command, KeyCommand::Rotate) => {
+            key::local(&global, command)
+        }
         asking => ask(&global, asking),
     }
 }
@@ -101,6 +107,8 @@ fn ask(global: &Global, command: Command) -> Result<ExitCode, CliError> {
                 inventory::run(global, &client, EntryKind::TargetType, asked.command).await
             }
             Command::Groups(asked) => inventory::run(global, &client, EntryKind::Group, asked.command).await,
+            Command::Users(asked) => users::run(global, &client, asked.command).await,
+            Command::Key(_) => key::rotate(global, &client).await,
             Command::Triggers(_) => lists::triggers(global, &client).await,
             Command::Definitions(_) => lists::definitions(global, &client).await,
             Command::Serve(_)

@@ -17,6 +17,7 @@ mod nodes;
 pub mod problem;
 pub mod token;
 mod token_file;
+mod users;
 
 pub(crate) use self::api::CancelRequest;
 pub use self::door::{Door, DoorError};

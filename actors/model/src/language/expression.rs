@@ -79,20 +79,12 @@ impl Compiler<'_> {
             Some((message, near)) => (message.to_owned(), Some(format!("did you mean {near}"))),
             None => (words, None),
         };
-        let hint = if message.contains("'$secrets'") {
-            SECRETS_HINT.map(str::to_owned)
-        } else {
-            advice
-        };
+        let hint = if message.contains("'$secrets'") { SECRETS_HINT.map(str::to_owned) } else { advice };
         self.report.push(place, &at.pointer, message, hint);
     }
 
     /// A transformation (`from`, `as`, `in`): an expression, or a value with expressions in it.
-    pub(super) fn transformation(
-        &mut self,
-        at: &At<'_>,
-        scope: &Scope,
-    ) -> Option<Template> {
+    pub(super) fn transformation(&mut self, at: &At<'_>, scope: &Scope) -> Option<Template> {
         match at.node.content {
             Content::Text(_) => self.expression(at, scope).map(Template::Expression),
             Content::Map(_) | Content::List(_) => Some(self.template(at, scope, Secrets::Hidden)),
@@ -115,9 +107,7 @@ impl Compiler<'_> {
         match &at.node.content {
             Content::Text(text) if strip(text).is_some() => match secret_field(text) {
                 Some(secret) if secrets == Secrets::Visible => self.secret_field(at, secret),
-                _ => self
-                    .expression(at, scope)
-                    .map_or(Template::Literal(Value::Null), Template::Expression),
+                _ => self.expression(at, scope).map_or(Template::Literal(Value::Null), Template::Expression),
             },
             Content::Null | Content::Bool(_) | Content::Number(_) | Content::Text(_) => {
                 Template::Literal(at.node.to_json())
