@@ -113,7 +113,7 @@ mod tests {
                     "type": "unix-server", "properties": { "host": format!("h{number}") }, "enabled": number < 3,
                 });
                 let spec: TargetSpec = serde_json::from_value(spec).unwrap();
-                inventory.put_target(&format!("web{number}"), spec);
+                inventory.put_target(&format!("web{number}"), spec, 1);
             }
         });
         inventory

@@ -86,6 +86,32 @@ pub struct InventoryEntry {
     /// Of a group that is shown alone: all its members as of now, disabled ones too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub targets: Option<Vec<String>>,
+    /// Of a target that is shown alone: who has a place there, and who waits, if its work is limited.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub places: Option<PlacesView>,
+}
+
+/// The places at a target.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct PlacesView {
+    /// The activities that have a place, longest first.
+    pub holders: Vec<PlaceView>,
+    /// Those that wait for one, longest first.
+    pub waiting: Vec<PlaceView>,
+    /// How many more wait than are listed.
+    #[serde(default)]
+    pub more: usize,
+}
+
+/// An activity that has a place, or waits for one.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PlaceView {
+    /// Its instance.
+    pub instance: String,
+    /// Its number within the instance.
+    pub activity: u64,
+    /// Since when: RFC 3339, UTC.
+    pub since: String,
 }
 
 impl InventoryEntry {
@@ -128,10 +154,10 @@ impl InventoryDocument {
 
     /// All entries, each behind those that it names where the file has them: types, targets, inner groups, outer groups.
     pub fn entries(&self) -> Vec<(EntryKind, &str, &Value)> {
-        fn named<'a>(
+        fn named(
             kind: EntryKind,
-            map: &'a BTreeMap<String, Value>,
-        ) -> impl Iterator<Item = (EntryKind, &'a str, &'a Value)> {
+            map: &BTreeMap<String, Value>,
+        ) -> impl Iterator<Item = (EntryKind, &str, &Value)> {
             map.iter().map(move |(name, value)| (kind, name.as_str(), value))
         }
         let mut entries: Vec<_> = named(EntryKind::TargetType, &self.target_types).collect();

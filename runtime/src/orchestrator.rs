@@ -180,7 +180,7 @@ pub struct ActivityDetail {
     /// The target that it is done on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<String>,
-    /// One of `requested`, `running`, `completed`, `failed`, `interrupted`, `cancelled`.
+    /// One of `requested`, `waiting` (for a place at its target), `running`, `completed`, `failed`, `interrupted`, `cancelled`.
     pub status: String,
     /// The idempotency key of all its attempts.
     pub key: String,

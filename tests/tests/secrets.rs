@@ -146,7 +146,8 @@ async fn nothing_that_a_run_leaves_behind_has_a_secret_in_it() {
     let header = output("header").to_string();
     assert!(header.contains("x-token") && header.matches("***").count() >= 2, "{header}");
     assert_eq!(output("environment"), json!("*** plain"));
-    let failed = |task: &str| detail.activities.iter().filter(|a| a.task == task).find_map(|a| a.error.clone());
+    let failed =
+        |task: &str| detail.activities.iter().filter(|a| a.task == task).find_map(|a| a.error.clone());
     assert!(failed("fails").unwrap().to_string().contains("no *** here"), "{detail:#?}");
     let fails = session.node.api.start("test/fails", json!({}), None).await.unwrap();
     let faulted = session.node.ended(&fails.id).await;
@@ -207,8 +208,7 @@ async fn a_key_is_exported_lost_and_brought_back() {
     let words = session.place.write("words", "correct horse battery staple\n");
     let wrong = session.place.write("wrong", "correct horse battery stable\n");
     let export = session.place.path().join("keys.export");
-    let (words, wrong, export) =
-        (words.to_str().unwrap(), wrong.to_str().unwrap(), export.to_str().unwrap());
+    let (words, wrong, export) = (words.to_str().unwrap(), wrong.to_str().unwrap(), export.to_str().unwrap());
     session.run(&["key", "rotate"]).done();
     session.run(&["key", "export", export, "--passphrase-file", words]).done();
     session.run(&["key", "import", export, "--passphrase-file", wrong]).failed(1, &["passphrase"]);

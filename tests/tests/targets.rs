@@ -5,9 +5,11 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use impresario_tests::cli::{self, Ended};
 use impresario_tests::node::{Node, Place};
+use impresario_tests::poll::eventually;
 use serde_json::{Value, json};
 
 const WORK: &str = "
@@ -38,6 +40,20 @@ do:
   - pick: { call: 'select:1.0.0@default', with: { group: '${ .group }', where: .labels.site == $site, variables: { site: '${ .site }' } } }
   - names: { set: '${ map(.name) }' }
 ";
+
+/// Works on a target until a file is there.
+fn hold(folder: &Path) -> String {
+    let go = folder.join("go").display().to_string();
+    format!(
+        "
+document: {{ dsl: '1.0.3', namespace: test, name: hold, version: '1.0.0' }}
+do:
+  - hold:
+      run: {{ shell: {{ command: 'while ! test -e {go}; do sleep 0.02; done' }} }}
+      metadata: {{ ops: {{ target: web1, restartWhenInterrupted: true }} }}
+"
+    )
+}
 
 struct Session {
     place: Place,
@@ -237,5 +253,62 @@ async fn a_file_is_imported_whole_or_says_where_it_stopped() {
     session.run(&["targets", "import", bad.to_str().unwrap()]).failed(2, &["target 'b'", "(1 were set)"]);
     let odd = session.place.write("odd.yaml", "target: {}");
     session.run(&["targets", "import", odd.to_str().unwrap()]).failed(64, &["expected an inventory in"]);
+    session.node.stop().await;
+}
+
+/// The instances that have a place at `web1`, and those that wait for one.
+fn places(session: &Session) -> (Vec<String>, Vec<String>) {
+    let shown = session.json(&["targets", "show", "web1"]);
+    let of = |list: &str| {
+        let claims = shown["places"][list].as_array().cloned().unwrap_or_default();
+        claims.iter().map(|claim| claim["instance"].as_str().unwrap().to_owned()).collect()
+    };
+    (of("holders"), of("waiting"))
+}
+
+async fn until(
+    session: &Session,
+    what: &str,
+    so: impl Fn(&(Vec<String>, Vec<String>)) -> bool,
+) -> (Vec<String>, Vec<String>) {
+    eventually(Duration::from_secs(60), what, async || Some(places(session)).filter(&so)).await
+}
+
+#[tokio::test]
+async fn a_limit_holds_and_its_queue_survives_a_crash() {
+    let place = Place::new();
+    let place_path = place.path().to_owned();
+    let session = Session::start(place.define("hold", &hold(&place_path))).await;
+    session.describe();
+    session.run(&["targets", "set", "web1", "limit=1"]).done();
+    let mut ids = Vec::new();
+    for _ in 0..3 {
+        ids.push(session.node.api.start("test/hold", json!({}), None).await.unwrap().id);
+        let expected = ids.len();
+        until(&session, "a place in the line", |(holders, waiting)| {
+            holders.len() + waiting.len() == expected
+        })
+        .await;
+    }
+    let before = places(&session);
+    assert_eq!(before, (vec![ids[0].clone()], ids[1..].to_vec()));
+    let last = session.run(&["show", &ids[2]]).done().stdout;
+    assert!(last.contains("waits for a place") && last.contains("1 before it"), "{last}");
+    let page = session.run(&["targets", "show", "web1"]).done().stdout;
+    assert!(page.contains("has a place") && page.contains(&ids[2]), "{page}");
+
+    let session = session.crash().await;
+    assert_eq!(places(&session), before, "nothing was lost with the node");
+    session.run(&["cancel", &ids[1]]).done();
+    until(&session, "a shorter line", |(_, waiting)| waiting.len() == 1).await;
+    session.run(&["targets", "set", "web1", "limit=2"]).done();
+    let (holders, waiting) = until(&session, "a second place", |(holders, _)| holders.len() == 2).await;
+    assert_eq!((holders, waiting), (vec![ids[0].clone(), ids[2].clone()], vec![]));
+
+    session.place.write("go", "");
+    for id in [&ids[0], &ids[2]] {
+        assert_eq!(session.node.ended(id).await.summary.status, "completed");
+    }
+    until(&session, "no place taken", |(holders, _)| holders.is_empty()).await;
     session.node.stop().await;
 }

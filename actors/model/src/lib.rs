@@ -12,5 +12,6 @@ pub mod ids;
 pub mod instance;
 pub mod inventory;
 pub mod language;
+pub mod places;
 pub mod router;
 pub mod trigger;

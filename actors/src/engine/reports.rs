@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use impresario_model::definition::standard_error_kind;
-use impresario_model::entry::{ActivityOutcome, Body, Entry, ProcessEvent};
+use impresario_model::entry::{ActivityOutcome, Body, Entry, Limit, ProcessEvent};
 use impresario_model::fault::{Fault, standard_type};
 use impresario_model::ids::ActorId;
 use impresario_model::inventory::ADAPTER;
@@ -219,6 +219,10 @@ impl Runner for HostRunner {
 
     fn reserve(&self, adapter: &str, token: &str) -> bool {
         self.may_start() && self.hosts.reserve(adapter, token)
+    }
+
+    fn limit(&self, target: &str) -> Option<Limit> {
+        self.inventory.now().limit_of(target)
     }
 
     fn holds(&self, token: &str) -> bool {

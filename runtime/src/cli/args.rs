@@ -1,5 +1,6 @@
 //! What can be typed.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
@@ -111,12 +112,11 @@ pub(super) enum Command {
         /// The shell.
         shell: Shell,
     },
+    /// Tell whether a program keeps to the adapter protocol.
+    AdapterTest(AdapterTest),
     /// Serve an adapter over standard input and output; nodes start it.
     #[command(hide = true)]
-    AdapterHost {
-        /// The adapter.
-        name: String,
-    },
+    AdapterHost(AdapterHost),
 }
 
 impl Command {
@@ -143,9 +143,41 @@ impl Command {
             Command::Check { .. }
             | Command::Send(_)
             | Command::Completions { .. }
-            | Command::AdapterHost { .. } => None,
+            | Command::AdapterTest(_)
+            | Command::AdapterHost(_) => None,
         }
     }
+}
+
+#[derive(Debug, Args)]
+pub(super) struct AdapterTest {
+    /// Also call this function for real, once; a monitor is watched for a moment.
+    #[arg(long, value_name = "FUNCTION")]
+    pub(super) call: Option<String>,
+    /// What to call it with: JSON, @FILE or - for standard input.
+    #[arg(long, value_name = "JSON", requires = "call")]
+    pub(super) arguments: Option<String>,
+    /// The call takes long, and may be begun several times: cancel it, and cut it off.
+    #[arg(long, requires = "call")]
+    pub(super) long: bool,
+    /// How long to wait for each answer, and for each end.
+    #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub(super) timeout: u64,
+    /// The program and its arguments.
+    #[arg(last = true, required = true, value_name = "COMMAND")]
+    pub(super) command: Vec<OsString>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct AdapterHost {
+    /// The adapter.
+    pub(super) name: String,
+    /// For `mcp`: the address of a server, in the place of a command.
+    #[arg(long, value_name = "URL", conflicts_with = "command")]
+    pub(super) server: Option<String>,
+    /// For `mcp`: the command that starts a server.
+    #[arg(last = true, value_name = "COMMAND")]
+    pub(super) command: Vec<OsString>,
 }
 
 #[derive(Debug, Args)]

@@ -191,6 +191,15 @@ fn render_entry(entry: &InventoryEntry) -> String {
         let listed = if targets.is_empty() { "none".to_owned() } else { targets.join(", ") };
         lines.push(format!("  {FAINT}targets now{FAINT:#} {listed}"));
     }
+    if let Some(places) = &entry.places {
+        for (word, claims) in [("has a place", &places.holders), ("waits", &places.waiting)] {
+            lines.extend(claims.iter().map(|claim| {
+                let (instance, activity, since) = (&claim.instance, claim.activity, &claim.since);
+                format!("  {FAINT}{word:<11}{FAINT:#} {instance} activity {activity} since {since}")
+            }));
+        }
+        lines.extend((places.more > 0).then(|| format!("  {FAINT}and {} more wait{FAINT:#}", places.more)));
+    }
     lines.push(String::new());
     lines.join("\n")
 }

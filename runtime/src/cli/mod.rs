@@ -2,6 +2,7 @@
 //!
 //! Exit codes: 0 done, 1 failed, 2 refused by the node, 64 bad usage.
 
+mod adapter_test;
 mod args;
 mod check;
 mod client;
@@ -71,7 +72,8 @@ fn dispatch(cli: Cli) -> Result<ExitCode, CliError> {
         Command::Check { path } => check::check(&global, &path),
         Command::Config { reference, .. } => config::config(&global, reference),
         Command::Repair(_) => local::repair(&global),
-        Command::AdapterHost { name } => local::adapter_host(&name),
+        Command::AdapterTest(test) => adapter_test::adapter_test(&global, test),
+        Command::AdapterHost(host) => local::adapter_host(&host),
         Command::Completions { shell } => local::completions(shell),
         Command::Key(KeyArguments { command, .. }) if !matches!(command, KeyCommand::Rotate) => {
             key::local(&global, command)
@@ -115,7 +117,8 @@ fn ask(global: &Global, command: Command) -> Result<ExitCode, CliError> {
             | Command::Check { .. }
             | Command::Config { .. }
             | Command::Repair(_)
-            | Command::AdapterHost { .. }
+            | Command::AdapterTest(_)
+            | Command::AdapterHost(_)
             | Command::Completions { .. } => Ok(ExitCode::SUCCESS),
         }
     })

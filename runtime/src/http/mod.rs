@@ -20,5 +20,5 @@ mod token_file;
 mod users;
 
 pub(crate) use self::api::CancelRequest;
-pub use self::door::{Door, DoorError};
+pub use self::door::Door;
 pub use self::token::{TokenError, TokenKeeper, token_file};

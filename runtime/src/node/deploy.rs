@@ -177,8 +177,14 @@ pub async fn load_packs(
             stored.definitions.insert(definition.id.clone());
             definitions.add(definition);
         }
-        inventory::deploy(store, inventory, &pack.name, &pack.inventory).await?;
         let key = format!("pack/{}", pack.name);
+        let before = store.setting(key.clone()).await?;
+        let before: Option<StoredPack> = before.map(|setting| read(&key, &setting.bytes)).transpose()?;
+        let newer =
+            |before: &StoredPack| compare_versions(&before.version, &pack.version) == Ordering::Greater;
+        if !before.as_ref().is_some_and(newer) {
+            inventory::deploy(store, inventory, &pack.name, &pack.inventory).await?;
+        }
         update(store, &key, |before: Option<StoredPack>| Ok(Some(stored.clone().over(before, &pack.name))))
             .await?;
     }

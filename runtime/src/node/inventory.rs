@@ -2,14 +2,20 @@
 //!
 //! A setting is never deleted, so what was removed leaves a mark: a pack must not bring back what an operator has removed.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use impresario_actors::inventory::SharedInventory;
+use impresario_actors::post::Post;
+use impresario_model::entry::{Body, Entry, Limit, TargetEvent};
+use impresario_model::ids::ActorId;
+use impresario_model::instance::rfc3339;
 use impresario_model::inventory::{
     GroupSpec, Inventory, InventoryError, NODE_PREFIX, NODE_TYPE, NODES, TargetSpec, TargetType,
 };
+use impresario_model::places::{Claim, Places};
 use impresario_persistence::Store;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -21,8 +27,8 @@ use super::NodeError;
 use super::deploy::update;
 use super::local::Local;
 use crate::cluster::{ClusterView, NodeView};
-use crate::inventory::{EntryKind, InventoryDocument, InventoryEntry};
-use crate::orchestrator::Refusal;
+use crate::inventory::{EntryKind, InventoryDocument, InventoryEntry, PlaceView, PlacesView};
+use crate::orchestrator::{ActivityDetail, InstanceDetail, Refusal};
 
 /// Who has put what an operator puts.
 const OPERATOR: &str = "operator";
@@ -38,38 +44,38 @@ struct Stored {
 }
 
 /// A kind of entries as the core knows it.
-trait Entry: Serialize + DeserializeOwned {
+trait Described: Serialize + DeserializeOwned {
     const KIND: EntryKind;
     fn check(&self, inventory: &Inventory, name: &str) -> Result<(), InventoryError>;
-    fn put(self, inventory: &mut Inventory, name: &str);
+    fn put(self, inventory: &mut Inventory, name: &str, version: u64);
 }
 
-impl Entry for TargetType {
+impl Described for TargetType {
     const KIND: EntryKind = EntryKind::TargetType;
     fn check(&self, inventory: &Inventory, name: &str) -> Result<(), InventoryError> {
         inventory.check_type(name, self)
     }
-    fn put(self, inventory: &mut Inventory, name: &str) {
+    fn put(self, inventory: &mut Inventory, name: &str, _version: u64) {
         inventory.put_type(name, self);
     }
 }
 
-impl Entry for TargetSpec {
+impl Described for TargetSpec {
     const KIND: EntryKind = EntryKind::Target;
     fn check(&self, inventory: &Inventory, name: &str) -> Result<(), InventoryError> {
         inventory.check_target(name, self)
     }
-    fn put(self, inventory: &mut Inventory, name: &str) {
-        inventory.put_target(name, self);
+    fn put(self, inventory: &mut Inventory, name: &str, version: u64) {
+        inventory.put_target(name, self, version);
     }
 }
 
-impl Entry for GroupSpec {
+impl Described for GroupSpec {
     const KIND: EntryKind = EntryKind::Group;
     fn check(&self, inventory: &Inventory, name: &str) -> Result<(), InventoryError> {
         inventory.check_group(name, self)
     }
-    fn put(self, inventory: &mut Inventory, name: &str) {
+    fn put(self, inventory: &mut Inventory, name: &str, _version: u64) {
         inventory.put_group(name, self);
     }
 }
@@ -84,8 +90,9 @@ pub(super) async fn refresh(store: &Arc<dyn Store>, inventory: &SharedInventory)
         for (key, setting) in store.settings(kind.prefix().to_owned()).await? {
             let name = key.trim_start_matches(kind.prefix());
             let stored = serde_json::from_slice::<Stored>(&setting.bytes);
-            let put = stored
-                .and_then(|stored| stored.spec.map_or(Ok(()), |spec| put_as(kind, &mut next, name, spec)));
+            let put = stored.and_then(|stored| {
+                stored.spec.map_or(Ok(()), |spec| put_as(kind, &mut next, name, (spec, setting.version)))
+            });
             if let Err(error) = put {
                 tracing::error!(%kind, name, %error, "left out, this version does not understand it: upgrade this node");
             }
@@ -98,16 +105,25 @@ pub(super) async fn refresh(store: &Arc<dyn Store>, inventory: &SharedInventory)
     Ok(())
 }
 
-fn put_as(kind: EntryKind, inventory: &mut Inventory, name: &str, spec: Value) -> serde_json::Result<()> {
+fn put_as(
+    kind: EntryKind,
+    inventory: &mut Inventory,
+    name: &str,
+    stored: (Value, u64),
+) -> serde_json::Result<()> {
     match kind {
-        EntryKind::TargetType => put_stored::<TargetType>(inventory, name, spec),
-        EntryKind::Target => put_stored::<TargetSpec>(inventory, name, spec),
-        EntryKind::Group => put_stored::<GroupSpec>(inventory, name, spec),
+        EntryKind::TargetType => put_stored::<TargetType>(inventory, name, stored),
+        EntryKind::Target => put_stored::<TargetSpec>(inventory, name, stored),
+        EntryKind::Group => put_stored::<GroupSpec>(inventory, name, stored),
     }
 }
 
-fn put_stored<T: Entry>(inventory: &mut Inventory, name: &str, spec: Value) -> serde_json::Result<()> {
-    serde_json::from_value::<T>(spec).map(|entry| entry.put(inventory, name))
+fn put_stored<T: Described>(
+    inventory: &mut Inventory,
+    name: &str,
+    (spec, version): (Value, u64),
+) -> serde_json::Result<()> {
+    serde_json::from_value::<T>(spec).map(|entry| entry.put(inventory, name, version))
 }
 
 /// Checks an entry as somebody has written it: the form in which it is kept.
@@ -119,7 +135,7 @@ fn checked(inventory: &Inventory, kind: EntryKind, name: &str, spec: Value) -> R
     }
 }
 
-fn checked_as<T: Entry>(inventory: &Inventory, name: &str, spec: Value) -> Result<Value, InventoryError> {
+fn checked_as<T: Described>(inventory: &Inventory, name: &str, spec: Value) -> Result<Value, InventoryError> {
     let invalid = |found: String| InventoryError::Invalid(format!("{} '{name}': {found}", T::KIND));
     let known = T::KIND.members();
     let unknown =
@@ -165,7 +181,8 @@ pub(super) async fn deploy(
             })
             .await?;
             if !kept.into_inner() {
-                put_as(kind, &mut next, name, spec).map_err(|error| NodeError::Deploy(error.to_string()))?;
+                put_as(kind, &mut next, name, (spec, 0))
+                    .map_err(|error| NodeError::Deploy(error.to_string()))?;
             }
         }
     }
@@ -257,7 +274,7 @@ impl Local {
                 continue;
             };
             let name = key.trim_start_matches(kind.prefix()).to_owned();
-            entries.push(InventoryEntry { name, by, spec, targets: None });
+            entries.push(InventoryEntry { name, by, spec, targets: None, places: None });
         }
         entries.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(entries)
@@ -277,6 +294,9 @@ impl Local {
             });
         };
         let mut entry = entries.into_iter().nth(at).ok_or_else(|| Refusal::NotFound(name.to_owned()))?;
+        if kind == EntryKind::Target {
+            entry.places = self.places_of(name).await?;
+        }
         if kind == EntryKind::Group {
             let members = self.inventory.now().members(name);
             entry.targets = Some(members.map_err(|error| Refusal::Invalid(error.to_string()))?);
@@ -310,11 +330,87 @@ impl Local {
         let store = self.engine.store();
         let new = Stored { by: OPERATOR.to_owned(), spec };
         let key = format!("{}{name}", kind.prefix());
+        let limited = self.inventory.now().limit_of(name).is_some();
         let changed = |before: Option<Stored>| Ok((before.as_ref() != Some(&new)).then(|| new.clone()));
         update(store, &key, changed).await.map_err(unsettled)?;
         // The others hear of it by the count of changed settings.
-        refresh(store, &self.inventory).await.map_err(unsettled)
+        refresh(store, &self.inventory).await.map_err(unsettled)?;
+        if kind != EntryKind::Target || !limited && self.inventory.now().limit_of(name).is_none() {
+            return Ok(());
+        }
+        let setting = store.setting(key).await.map_err(|error| super::refusal::refusal(error.into()))?;
+        let most = self.inventory.now().limit_of(name).and_then(|limit| limit.most);
+        let limit = Limit { most, version: setting.map_or(0, |setting| setting.version) };
+        // If it does not arrive, the next activity that asks for a place says the same.
+        self.post(vec![limit_entry(name, limit)]).await
     }
+
+    /// Adds to an instance which of its activities wait for a place, and where in the line.
+    pub(super) async fn tell_places(&self, instance: &mut InstanceDetail) {
+        let id = instance.summary.id.clone();
+        let waits = |activity: &&ActivityDetail| activity.status == WAITING_FOR_PLACE;
+        let waiting: Vec<(u64, String)> = instance
+            .activities
+            .iter()
+            .filter(waits)
+            .filter_map(|activity| Some((activity.number, activity.target.clone()?)))
+            .take(WAITS_SHOWN)
+            .collect();
+        let mut known: BTreeMap<String, PlacesView> = BTreeMap::new();
+        for (number, target) in waiting {
+            if !known.contains_key(&target) {
+                // Without an answer there is less to show, and no reason to show nothing.
+                let places = self.places_of(&target).await.ok().flatten();
+                known.insert(target.clone(), places.unwrap_or_default());
+            }
+            let line = known.get(&target).and_then(|places| {
+                places.waiting.iter().position(|place| place.instance == id && place.activity == number)
+            });
+            let line = line.map_or_else(String::new, |before| match before {
+                0 => ", next in line".to_owned(),
+                before => format!(", {before} before it"),
+            });
+            instance.waits_for.push(format!("a place at target {target} for activity {number}{line}"));
+        }
+    }
+}
+
+/// The word for an activity that waits for a place.
+const WAITING_FOR_PLACE: &str = "waiting";
+/// For so many waiting activities of an instance it is told where in the line they are.
+const WAITS_SHOWN: usize = 100;
+/// So many activities that wait for a place are listed.
+const QUEUE_SHOWN: usize = 1_000;
+
+/// The places at a target as people see them; nothing if nobody has one or waits.
+pub(super) fn places_view(places: &Places) -> Option<PlacesView> {
+    let view = |claim: &Claim| PlaceView {
+        instance: claim.instance.clone(),
+        activity: claim.activity,
+        since: rfc3339(claim.since),
+    };
+    let used = !places.holders.is_empty() || !places.queue.is_empty();
+    used.then(|| PlacesView {
+        holders: places.holders.iter().take(QUEUE_SHOWN).map(view).collect(),
+        waiting: places.queue.iter().take(QUEUE_SHOWN).map(view).collect(),
+        more: places.queue.len().saturating_sub(QUEUE_SHOWN),
+    })
+}
+
+/// Tells the limits that packs may have changed; asked at each start of a node.
+///
+/// # Errors
+/// When the store does not take them.
+pub(super) async fn announce_limits(post: &Post, inventory: &SharedInventory) -> Result<(), NodeError> {
+    let inventory = inventory.now();
+    let limits =
+        inventory.targets().filter_map(|(name, _)| Some(limit_entry(name, inventory.limit_of(name)?)));
+    post.accept(&limits.collect::<Vec<_>>()).await?;
+    Ok(())
+}
+
+fn limit_entry(name: &str, limit: Limit) -> Entry {
+    Entry { to: ActorId::target(name), origin: None, body: Body::Target(TargetEvent::Limit(limit)) }
 }
 
 /// What is there without being stored.
@@ -324,7 +420,7 @@ fn given(inventory: &Inventory, kind: EntryKind) -> Vec<InventoryEntry> {
             Value::Object(spec) => spec,
             _ => Map::new(),
         };
-        InventoryEntry { name: name.to_owned(), by: by.to_owned(), spec, targets: None }
+        InventoryEntry { name: name.to_owned(), by: by.to_owned(), spec, targets: None, places: None }
     };
     match kind {
         EntryKind::TargetType => {

@@ -228,6 +228,7 @@ impl Orchestrator for Local {
             if let Some(reason) = node.aside(&ActorId::process(&instance.summary.id)).await? {
                 views::set_aside(&mut instance, &reason);
             }
+            node.tell_places(&mut instance).await;
             Ok(*instance)
         })
     }

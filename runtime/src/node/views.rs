@@ -2,7 +2,9 @@
 
 use impresario_actors::definitions::Definitions;
 use impresario_model::definition::{Definition, TaskKind};
-use impresario_model::instance::{Activity, ActivityState, Instance, TaskRun, TaskState, TryPhase, rfc3339};
+use impresario_model::instance::{
+    Activity, ActivityState, Instance, Place, TaskRun, TaskState, TryPhase, rfc3339,
+};
 use impresario_model::trigger::Trigger;
 use impresario_persistence::RowIndex;
 use serde_json::{Value, json};
@@ -129,6 +131,9 @@ fn activity_wait(activity: &Activity, name: &str) -> String {
     let what =
         format!("activity {} {name} ({}/{}{on})", activity.number, activity.adapter, activity.function);
     match &activity.state {
+        _ if activity.place == Some(Place::Asked) => {
+            format!("{what}, waits for a place since {}", rfc3339(activity.started))
+        }
         ActivityState::Retrying(at) => format!("{what}, lost, tried again at {}", rfc3339(*at)),
         _ => format!("{what}, attempt {}, since {}", activity.attempt, rfc3339(activity.started)),
     }

@@ -17,7 +17,7 @@ use impresario_config::{ByteSize, Http, Sources};
 use impresario_model::event::CloudEvent;
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::{Notify, Semaphore, oneshot};
 use tokio::task::JoinHandle;
 
 /// The engine of the tests.
@@ -25,6 +25,8 @@ use tokio::task::JoinHandle;
 pub struct Mock {
     /// The events it accepted.
     pub events: Mutex<Vec<CloudEvent>>,
+    /// What an event waits for before it is answered, if anything: one permit each.
+    pub events_released: Mutex<Option<Arc<Semaphore>>>,
     /// The starts it was asked for.
     pub starts: Mutex<Vec<StartRequest>>,
     /// The queries it was asked.
@@ -99,7 +101,7 @@ pub fn detail() -> InstanceDetail {
 fn entry(name: &str) -> InventoryEntry {
     let spec = json!({ "type": "unix-server", "properties": { "host": "h" }, "limit": 2 });
     let spec = spec.as_object().cloned().unwrap();
-    InventoryEntry { name: name.to_owned(), by: "operator".to_owned(), spec, targets: None }
+    InventoryEntry { name: name.to_owned(), by: "operator".to_owned(), spec, targets: None, places: None }
 }
 
 /// A runtime user of that name.
@@ -114,13 +116,19 @@ fn user(name: &str) -> UserSummary {
 }
 
 /// Lets a test keep its hands on the engine that the door owns.
-struct Handle(Arc<Mock>);
+pub struct Handle(pub Arc<Mock>);
 
 impl Orchestrator for Handle {
     fn accept(&self, events: Vec<CloudEvent>) -> Answer<Accepted> {
         let accepted = events.len();
         self.0.events.lock().unwrap().extend(events);
-        self.0.answer(Accepted { accepted, durability: "memory".to_owned() })
+        let answer = self.0.answer(Accepted { accepted, durability: "memory".to_owned() });
+        let Some(released) = self.0.events_released.lock().unwrap().clone() else { return answer };
+        async move {
+            released.acquire_owned().await.unwrap().forget();
+            answer.await
+        }
+        .boxed()
     }
 
     fn start(&self, request: StartRequest) -> Answer<Started> {

@@ -217,6 +217,7 @@ fn push(turn: &mut Turn<'_>, task: TaskId, wanted: Wanted<'_>) -> u64 {
         target: wanted.target,
         user: wanted.user,
         secrets: wanted.secrets,
+        place: None,
         restartable: wanted.restartable,
         attempt: 1,
         lost: 0,

@@ -29,6 +29,8 @@ pub enum Effect {
         activity: u64,
         /// The attempt.
         token: String,
+        /// The target at which the activity needs a place first, if it is limited.
+        unplaced: Option<String>,
     },
     /// Nobody waits for this attempt any more.
     Abandon {
@@ -68,6 +70,8 @@ pub struct Attempt {
     pub user: Option<String>,
     /// Where a node puts secrets into the arguments, by JSON pointer.
     pub secrets: BTreeMap<String, SecretField>,
+    /// The same, if it needs a place there first where it is limited.
+    pub unplaced: Option<String>,
     /// The epoch of the start marker; none for a restartable activity.
     pub marker: Option<u64>,
 }

@@ -14,6 +14,7 @@ use serde_json::{Map, Value, json};
 
 pub use self::check::InventoryError;
 pub use self::select::{SelectError, Selection, Take};
+use crate::entry::Limit;
 use crate::expression::Expression;
 
 /// The adapter that answers questions about the inventory. It is no host: the node answers by itself.
@@ -129,6 +130,7 @@ fn did_you_mean(nearest: &Option<String>) -> String {
 struct Known {
     spec: TargetSpec,
     view: Value,
+    version: u64,
 }
 
 /// A group with its criteria, parsed.
@@ -153,9 +155,9 @@ impl Inventory {
         self.types.insert(name.to_owned(), kind);
     }
 
-    /// Adds or replaces a target that was checked.
-    pub fn put_target(&mut self, name: &str, spec: TargetSpec) {
-        self.targets.insert(name.to_owned(), known(name, spec));
+    /// Adds or replaces a target that was checked; `version` is that of its description.
+    pub fn put_target(&mut self, name: &str, spec: TargetSpec, version: u64) {
+        self.targets.insert(name.to_owned(), Known { version, ..known(name, spec) });
     }
 
     /// Adds or replaces a group that was checked. Criteria that this version cannot read are met by nothing.
@@ -230,6 +232,12 @@ impl Inventory {
         Ok(target(name, spec))
     }
 
+    /// The limit of a target whose work is limited.
+    pub fn limit_of(&self, name: &str) -> Option<Limit> {
+        let known = self.targets.get(name)?;
+        known.spec.limit.map(|most| Limit { most: Some(most), version: known.version })
+    }
+
     /// As whom work is done on a target if a call names nobody.
     pub fn runtime_user_of(&self, name: &str) -> Option<&str> {
         self.target(name)?.runtime_user.as_deref()
@@ -254,7 +262,7 @@ fn known(name: &str, spec: TargetSpec) -> Known {
         "limit": spec.limit,
         "enabled": spec.enabled,
     });
-    Known { spec, view }
+    Known { spec, view, version: 0 }
 }
 
 #[cfg(test)]

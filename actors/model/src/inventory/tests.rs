@@ -20,10 +20,10 @@ fn inventory() -> Inventory {
     for (name, role, enabled) in [("db1", "db", true), ("web1", "web", true), ("web2", "web", false)] {
         let target: TargetSpec = server(&format!("{name}.example"), role, enabled);
         inventory.check_target(name, &target).unwrap();
-        inventory.put_target(name, target);
+        inventory.put_target(name, target, 1);
     }
     let api = json!({ "type": "http-endpoint", "properties": { "uri": "https://api.example/" } });
-    inventory.put_target("api", spec(api));
+    inventory.put_target("api", spec(api), 1);
     for (name, group) in [
         ("web", json!({ "criteria": ".labels.role == \"web\"" })),
         ("named", json!({ "members": ["api", "db1"] })),
@@ -157,7 +157,7 @@ fn a_type_is_a_schema_that_its_targets_fit() {
     inventory.put_type("database", database);
     let target: TargetSpec = spec(json!({ "type": "database", "properties": { "dsn": "x" } }));
     inventory.check_target("orders", &target).unwrap();
-    inventory.put_target("orders", target);
+    inventory.put_target("orders", target, 1);
     let found = inventory.check_type("database", &kind(json!({ "required": ["url"] }))).unwrap_err();
     assert!(matches!(&found, InventoryError::Conflict(text) if text.contains("target 'orders'")), "{found}");
     let found = inventory.check_type("database", &kind(json!({ "type": 7 }))).unwrap_err();
@@ -184,7 +184,7 @@ fn a_large_environment_is_selected_from_within_one_budget() {
     let mut inventory = Inventory::default();
     for number in 0..ENTRIES_MAX {
         let target = json!({ "type": "unix-server", "labels": { "rack": (number % 100).to_string() } });
-        inventory.put_target(&format!("host{number:05}"), spec(target));
+        inventory.put_target(&format!("host{number:05}"), spec(target), 1);
     }
     let selection = json!({ "where": ".labels.rack == $rack and .type == \"unix-server\"", "variables": { "rack": "7" } });
     assert_eq!(inventory.select(&spec(selection), 0).unwrap().len(), 100);
