@@ -83,6 +83,12 @@ pub(super) enum Command {
     Nodes(Nodes),
     /// Have a node finish what it does, hand its work over and leave.
     Drain(Drain),
+    /// List, describe or remove targets: what work is done on.
+    Targets(Inventory),
+    /// List, describe or remove types of targets.
+    TargetTypes(Inventory),
+    /// List, describe or remove groups of targets.
+    Groups(Inventory),
     /// List the definitions.
     Definitions(Folder),
     /// List the trigger monitors.
@@ -125,6 +131,9 @@ impl Command {
             | Command::Triggers(folder)
             | Command::Repair(folder) => Some(folder),
             Command::Nodes(nodes) => Some(nodes.folder()),
+            Command::Targets(inventory) | Command::TargetTypes(inventory) | Command::Groups(inventory) => {
+                Some(&inventory.folder)
+            }
             Command::Check { .. }
             | Command::Send(_)
             | Command::Completions { .. }
@@ -191,6 +200,47 @@ pub(super) enum NodesCommand {
         name: String,
         #[command(flatten)]
         folder: Folder,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Inventory {
+    #[command(subcommand)]
+    pub(super) command: Option<InventoryCommand>,
+    #[command(flatten)]
+    pub(super) folder: Folder,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum InventoryCommand {
+    /// List all of them.
+    List,
+    /// Show one of them.
+    Show {
+        /// Its name.
+        name: String,
+    },
+    /// Describe one of them, or change what is said of it.
+    Set {
+        /// Its name.
+        name: String,
+        /// What changes: limit=3, properties.host=web1, labels.site=berlin, enabled=false; null removes a member. Values
+        /// are JSON, or else text.
+        #[arg(value_name = "MEMBER=VALUE")]
+        changes: Vec<String>,
+        /// The whole description instead of what it is now: JSON, @FILE or - for standard input.
+        #[arg(long, value_name = "JSON")]
+        spec: Option<String>,
+    },
+    /// Remove one of them.
+    Remove {
+        /// Its name.
+        name: String,
+    },
+    /// Describe all that a file has, in YAML or JSON, under targetTypes, targets and groups.
+    Import {
+        /// The file.
+        file: PathBuf,
     },
 }
 
@@ -267,6 +317,9 @@ pub(super) struct Ps {
     /// Only instances of this definition.
     #[arg(long)]
     pub(super) definition: Option<String>,
+    /// Only instances with an activity on this target.
+    #[arg(long)]
+    pub(super) target: Option<String>,
     /// At most so many.
     #[arg(long, default_value_t = 50)]
     pub(super) limit: usize,

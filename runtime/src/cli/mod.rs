@@ -10,6 +10,7 @@ mod config;
 mod error;
 mod input;
 mod instances;
+mod inventory;
 mod lists;
 mod local;
 mod nodes;
@@ -28,6 +29,7 @@ use clap::Parser;
 use self::args::{Cli, Command, Global, Nodes, NodesCommand};
 use self::client::Client;
 use self::error::CliError;
+use crate::inventory::EntryKind;
 
 /// Renders pages of the command line, for tests and other front ends.
 pub mod render {
@@ -94,6 +96,13 @@ fn ask(global: &Global, command: Command) -> Result<ExitCode, CliError> {
                 nodes::remove(global, &client, &name).await
             }
             Command::Drain(drain) => nodes::drain(global, &client, drain).await,
+            Command::Targets(asked) => {
+                inventory::run(global, &client, EntryKind::Target, asked.command).await
+            }
+            Command::TargetTypes(asked) => {
+                inventory::run(global, &client, EntryKind::TargetType, asked.command).await
+            }
+            Command::Groups(asked) => inventory::run(global, &client, EntryKind::Group, asked.command).await,
             Command::Triggers(_) => lists::triggers(global, &client).await,
             Command::Definitions(_) => lists::definitions(global, &client).await,
             Command::Serve(_)
