@@ -18,12 +18,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use impresario_adapter::{Adapter, BoxFuture, Call, Failure, HostHandle, Manifest, PROTOCOL, RunContext};
 use rmcp::model::{CallToolRequestParams, CallToolResponse, ErrorCode};
-use rmcp::service::{Peer, RoleClient, ServiceError};
+use rmcp::service::{Peer, RoleClient, RunningService, ServiceError};
 use serde_json::Value;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
-use server::{Connection, connect};
+use server::{Client, Process, connect};
 use tools::Tool;
 
 pub use server::Server;
@@ -38,16 +38,18 @@ pub struct Mcp {
     peer: Peer<RoleClient>,
     changed: Arc<Notify>,
     // Taken by the task that waits for its end.
-    connection: Mutex<Option<Connection>>,
+    service: Mutex<Option<RunningService<RoleClient, Client>>>,
     watching: Mutex<JoinSet<()>>,
+    // Not in that task: a task that is aborted is dropped later, and the host does not wait for that.
+    _process: Option<Process>,
 }
 
 impl Mcp {
     /// Starts the server, or connects to it, and lists its tools.
     pub async fn connect(server: &Server) -> Result<Self, Failure> {
         let changed = Arc::new(Notify::new());
-        let connection = connect(server, Arc::clone(&changed)).await?;
-        let peer = connection.service.peer().clone();
+        let (service, process) = connect(server, Arc::clone(&changed)).await?;
+        let peer = service.peer().clone();
         let told = peer.peer_info().and_then(|info| info.server_info.clone());
         let (name, version) = told.map_or_else(Default::default, |info| (info.name, info.version));
         let name = tools::word(&name, "mcp");
@@ -60,8 +62,8 @@ impl Mcp {
             functions: tools.iter().map(|tool| tool.function.clone()).collect(),
             concurrency: CONCURRENCY,
         };
-        let (connection, watching) = (Mutex::new(Some(connection)), Mutex::new(JoinSet::new()));
-        Ok(Self { manifest, tools, peer, changed, connection, watching })
+        let (service, watching) = (Mutex::new(Some(service)), Mutex::new(JoinSet::new()));
+        Ok(Self { manifest, tools, peer, changed, service, watching, _process: process })
     }
 
     async fn call(&self, call: Call) -> Result<Value, Failure> {
@@ -84,12 +86,10 @@ impl Adapter for Mcp {
     }
 
     fn started(&self, host: HostHandle) {
-        let connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let Some(Connection { service, process }) = connection else { return };
+        let service = self.service.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(service) = service else { return };
         let changed = Arc::clone(&self.changed);
         let watch = async move {
-            // It lives as long as this task, which ends with the adapter.
-            let _process = process;
             let mut ended = std::pin::pin!(service.waiting());
             loop {
                 let (reason, over) = tokio::select! {

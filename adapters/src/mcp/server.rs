@@ -32,12 +32,6 @@ pub enum Server {
     Address(String),
 }
 
-/// A conversation with a server, and the process that it is.
-pub(super) struct Connection {
-    pub(super) service: RunningService<RoleClient, Client>,
-    pub(super) process: Option<Process>,
-}
-
 /// A program in a process group of its own. Dropped, it is killed with all that it has started there.
 pub(super) struct Process {
     child: Child,
@@ -70,20 +64,24 @@ impl ClientHandler for Client {
     }
 }
 
-pub(super) async fn connect(server: &Server, changed: Arc<Notify>) -> Result<Connection, Failure> {
+/// A conversation with a server, and the process that it is.
+pub(super) async fn connect(
+    server: &Server,
+    changed: Arc<Notify>,
+) -> Result<(RunningService<RoleClient, Client>, Option<Process>), Failure> {
     let client = Client { changed };
     match server {
         Server::Program { program, arguments } => {
             let name = program.to_string_lossy();
             let (process, streams) = start(program, arguments)?;
             let service = client.serve(streams).await.map_err(|error| silent(&name, &error))?;
-            Ok(Connection { service, process: Some(process) })
+            Ok((service, Some(process)))
         }
         Server::Address(address) => {
             let config = StreamableHttpClientTransportConfig::with_uri(address.as_str());
             let transport = StreamableHttpClientTransport::with_client(http_client()?, config);
             let service = client.serve(transport).await.map_err(|error| silent(address, &error))?;
-            Ok(Connection { service, process: None })
+            Ok((service, None))
         }
     }
 }
