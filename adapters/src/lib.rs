@@ -9,12 +9,14 @@ mod arguments;
 pub mod command;
 pub mod file;
 pub mod http;
+pub mod mcp;
 
 use impresario_adapter::{Adapter, Manifest};
 
 pub use command::Command;
 pub use file::File;
 pub use http::Http;
+pub use mcp::Mcp;
 
 /// The names of the built-in adapters.
 pub fn names() -> &'static [&'static str] {
