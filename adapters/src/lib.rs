@@ -1,4 +1,4 @@
-//! The built-in adapters of Impresario: command and http.
+//! The built-in adapters of Impresario: command, http and ssh.
 //!
 //! [`builtin`] makes one, for an adapter host to serve. [`manifests`] and [`catalog`] tell a node what they can do
 //! without starting a host.
@@ -6,17 +6,21 @@
 #![warn(missing_docs, unreachable_pub)]
 
 mod arguments;
+mod capture;
 pub mod command;
+mod ended;
 pub mod http;
+pub mod ssh;
 
 use impresario_adapter::{Adapter, Manifest};
 
 pub use command::Command;
 pub use http::Http;
+pub use ssh::Ssh;
 
 /// The names of the built-in adapters.
 pub fn names() -> &'static [&'static str] {
-    &["command", "http"]
+    &["command", "http", "ssh"]
 }
 
 /// The built-in adapter of that name, ready to be served.
@@ -24,13 +28,14 @@ pub fn builtin(name: &str) -> Option<Box<dyn Adapter>> {
     match name {
         "command" => Some(Box::new(Command::new())),
         "http" => Some(Box::new(Http::new())),
+        "ssh" => Some(Box::new(Ssh::new())),
         _ => None,
     }
 }
 
 /// What the built-in adapters can do.
 pub fn manifests() -> Vec<Manifest> {
-    vec![command::manifest(), http::manifest()]
+    vec![command::manifest(), http::manifest(), ssh::manifest()]
 }
 
 /// A function that definitions call by a name of the default catalog, such as `command:1.0.0@default`.
@@ -52,6 +57,10 @@ pub fn catalog() -> &'static [CatalogEntry] {
     &[
         CatalogEntry { name: "command", version: "1.0.0", adapter: "command", function: "run" },
         CatalogEntry { name: "echo", version: "1.0.0", adapter: "command", function: "echo" },
+        CatalogEntry { name: "ssh-run", version: "1.0.0", adapter: "ssh", function: "ssh-run" },
+        CatalogEntry { name: "ssh-script", version: "1.0.0", adapter: "ssh", function: "ssh-script" },
+        CatalogEntry { name: "ssh-put", version: "1.0.0", adapter: "ssh", function: "ssh-put" },
+        CatalogEntry { name: "ssh-get", version: "1.0.0", adapter: "ssh", function: "ssh-get" },
     ]
 }
 

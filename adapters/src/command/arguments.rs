@@ -2,27 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 use serde_json::Value;
 
 use crate::arguments::Text;
-
-/// What is kept of each of the two outputs, unless the definition says otherwise.
-pub(super) const OUTPUT_LIMIT: usize = 1024 * 1024;
-/// What it may ask for at most: both together must fit into one line of the adapter protocol.
-pub(super) const OUTPUT_LIMIT_MAX: usize = 4 * 1024 * 1024;
-
-/// What a run answers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(super) enum Return {
-    Stdout,
-    Stderr,
-    Code,
-    #[default]
-    All,
-    None,
-}
+use crate::ended::{OUTPUT_LIMIT, Return, Wanted, limited, output_limit};
 
 /// The arguments of `run`.
 #[derive(Debug, Deserialize)]
@@ -43,14 +27,10 @@ pub(super) struct RunArguments {
 }
 
 impl RunArguments {
-    /// The codes that are no failure; `None` if all are.
-    pub(super) fn expected_codes(&self) -> Option<Vec<i32>> {
-        match self.wanted {
-            Return::Code | Return::All => self.expect_codes.clone(),
-            Return::Stdout | Return::Stderr | Return::None => {
-                Some(self.expect_codes.clone().unwrap_or_else(|| vec![0]))
-            }
-        }
+    /// What is wanted of its end.
+    pub(super) fn wanted(&self) -> Wanted {
+        let (answer, expect_codes) = (self.wanted, self.expect_codes.clone());
+        Wanted { answer, expect_codes, output_limit: self.output_limit }
     }
 }
 
@@ -88,17 +68,4 @@ impl From<ShellArguments> for RunArguments {
 
 fn stdout() -> Return {
     Return::Stdout
-}
-
-fn output_limit() -> usize {
-    OUTPUT_LIMIT
-}
-
-fn limited<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
-    let limit = usize::deserialize(deserializer)?;
-    if limit > OUTPUT_LIMIT_MAX {
-        let reason = format!("`outputLimit` is {limit}, the most is {OUTPUT_LIMIT_MAX}");
-        return Err(serde::de::Error::custom(reason));
-    }
-    Ok(limit)
 }

@@ -18,7 +18,6 @@
 //!   itself, unless it names `expectCodes`. A program that was ended by signal n has the code 128 + n, as in a shell.
 
 mod arguments;
-mod capture;
 mod environment;
 mod process;
 mod schema;
@@ -29,10 +28,10 @@ mod tests;
 use std::ffi::OsString;
 
 use impresario_adapter::{Adapter, BoxFuture, Call, Failure, Manifest, RunContext};
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use arguments::{Return, RunArguments, ShellArguments};
-use process::{Ended, Program};
+use arguments::{RunArguments, ShellArguments};
+use process::Program;
 
 pub use process::{LINGER, TERMINATE_GRACE};
 pub use schema::manifest;
@@ -80,42 +79,7 @@ async fn run(
     arguments: RunArguments,
     attempt: Vec<(String, OsString)>,
 ) -> Result<Value, Failure> {
-    let wanted = arguments.wanted;
-    let expected = arguments.expected_codes();
-    let limit = arguments.output_limit;
-    let name = arguments.program.clone();
+    let (name, wanted) = (arguments.program.clone(), arguments.wanted());
     let ended = Program::new(arguments, attempt).run(context).await?;
-    if expected.is_some_and(|expected| !expected.contains(&ended.code)) {
-        return Err(unexpected(&name, &ended));
-    }
-    let whole = |stream: &str, capture: &capture::Capture| match capture.truncated() {
-        false => Ok(Value::from(capture.text())),
-        true => Err(Failure::runtime(format!("`{name}` wrote more than {limit} bytes to {stream}"))
-            .with_detail(format!(
-                "it ended with code {}; raise `outputLimit`, or return `all`, `code` or `none`",
-                ended.code
-            ))),
-    };
-    match wanted {
-        Return::Stdout => whole("standard output", &ended.stdout),
-        Return::Stderr => whole("standard error", &ended.stderr),
-        Return::Code => Ok(ended.code.into()),
-        Return::None => Ok(Value::Null),
-        Return::All => {
-            let mut all =
-                json!({"code": ended.code, "stdout": ended.stdout.text(), "stderr": ended.stderr.text()});
-            if ended.stdout.truncated() || ended.stderr.truncated() {
-                all["truncated"] = true.into();
-            }
-            Ok(all)
-        }
-    }
-}
-
-fn unexpected(program: &str, ended: &Ended) -> Failure {
-    let failure = Failure::runtime(format!("`{program}` ended with code {}", ended.code));
-    match ended.stderr.tail() {
-        tail if tail.is_empty() => failure.with_detail("it wrote nothing to standard error"),
-        tail => failure.with_detail(tail),
-    }
+    wanted.of(&name, &ended)
 }

@@ -16,8 +16,9 @@ use tokio::process::{Child, ChildStdin};
 use tokio::time::timeout;
 
 use super::arguments::RunArguments;
-use super::capture::Capture;
 use super::environment;
+use crate::capture::Capture;
+use crate::ended::{Ended, signal_name};
 
 /// How long a cancelled program and its group may take to end before they are killed.
 pub const TERMINATE_GRACE: Duration = Duration::from_secs(5);
@@ -33,14 +34,6 @@ pub(super) struct Program {
     directory: Option<String>,
     stdin: Option<Vec<u8>>,
     output_limit: usize,
-}
-
-/// What became of it.
-#[derive(Debug)]
-pub(super) struct Ended {
-    pub(super) code: i32,
-    pub(super) stdout: Capture,
-    pub(super) stderr: Capture,
 }
 
 impl Program {
@@ -79,7 +72,7 @@ impl Program {
         let status =
             ended.map_err(|error| Failure::runtime("the program was lost").with_detail(error.to_string()))?;
         match status {
-            Some(status) => Ok(Ended { code: code(status), stdout, stderr }),
+            Some(status) => Ok(end_of(status, stdout, stderr)),
             None => Err(Failure::runtime("cancelled").with_detail(format!("`{}` was ended", self.name))),
         }
     }
@@ -180,8 +173,10 @@ async fn feed(stdin: Option<ChildStdin>, input: Option<&[u8]>) {
     }
 }
 
-fn code(status: ExitStatus) -> i32 {
-    status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or_default())
+fn end_of(status: ExitStatus, stdout: Capture, stderr: Capture) -> Ended {
+    let signal = status.signal();
+    let code = status.code().unwrap_or_else(|| 128 + signal.unwrap_or_default());
+    Ended { code, signal: signal.map(signal_name), stdout, stderr }
 }
 
 /// The process group of a program. It is killed if it is dropped before it was released.

@@ -3,7 +3,7 @@
 use impresario_adapter::{Function, Manifest, PROTOCOL};
 use serde_json::{Value, json};
 
-use super::arguments::{OUTPUT_LIMIT, OUTPUT_LIMIT_MAX};
+use crate::ended::{expect_codes_schema, output_limit_schema, output_schema, return_schema};
 
 /// How many programs run at once.
 const CONCURRENCY: u32 = 64;
@@ -23,8 +23,8 @@ pub fn manifest() -> Manifest {
         version: env!("CARGO_PKG_VERSION").into(),
         protocol: PROTOCOL,
         functions: vec![
-            function("run", false, Some(run()), Some(output())),
-            function("shell", false, Some(shell()), Some(output())),
+            function("run", false, Some(run()), Some(output_schema())),
+            function("shell", false, Some(shell()), Some(output_schema())),
             function("echo", true, None, None),
         ],
         concurrency: CONCURRENCY,
@@ -42,15 +42,9 @@ fn run() -> Value {
             "environment": environment(),
             "directory": {"type": "string", "description": "Where it runs; by default where the node does."},
             "stdin": {"description": "Its standard input: a string as it is, anything else as JSON."},
-            "return": returned("all"),
-            "outputLimit": {
-                "type": "integer", "minimum": 0, "maximum": OUTPUT_LIMIT_MAX, "default": OUTPUT_LIMIT,
-                "description": "How many bytes of each output are kept.",
-            },
-            "expectCodes": {
-                "type": "array", "items": {"type": "integer"},
-                "description": "The exit codes that are no failure: by default 0, and any for `code` and `all`.",
-            },
+            "return": return_schema("all"),
+            "outputLimit": output_limit_schema(),
+            "expectCodes": expect_codes_schema(),
         },
     })
 }
@@ -65,26 +59,8 @@ fn shell() -> Value {
             "arguments": texts("What the command finds in $1, $2 …"),
             "environment": environment(),
             "stdin": {"description": "Its standard input: a string as it is, anything else as JSON."},
-            "return": returned("stdout"),
+            "return": return_schema("stdout"),
         },
-    })
-}
-
-fn output() -> Value {
-    json!({
-        "anyOf": [
-            {"type": ["string", "integer", "null"]},
-            {
-                "type": "object",
-                "required": ["code", "stdout", "stderr"],
-                "properties": {
-                    "code": {"type": "integer"},
-                    "stdout": {"type": "string"},
-                    "stderr": {"type": "string"},
-                    "truncated": {"const": true},
-                },
-            },
-        ],
     })
 }
 
@@ -98,8 +74,4 @@ fn environment() -> Value {
         "additionalProperties": {"type": ["string", "number", "boolean"]},
         "description": "Variables beyond the few that every program gets, such as PATH and HOME.",
     })
-}
-
-fn returned(default: &str) -> Value {
-    json!({"enum": ["stdout", "stderr", "code", "all", "none"], "default": default})
 }
