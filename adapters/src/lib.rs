@@ -52,11 +52,13 @@ pub struct CatalogEntry {
 }
 
 /// What the built-in adapters add to the default catalog. Their other functions have words of their own in the
-/// language: `call: http` is the function `request` of `http`, and `run: shell` the function `shell` of `command`.
+/// language: `call: http` is the function `request` of `http` (of
+/// which `http-request` gives all arguments), and `run: shell` the function `shell` of `command`.
 pub fn catalog() -> &'static [CatalogEntry] {
     &[
         CatalogEntry { name: "command", version: "1.0.0", adapter: "command", function: "run" },
         CatalogEntry { name: "echo", version: "1.0.0", adapter: "command", function: "echo" },
+        CatalogEntry { name: "http-request", version: "1.0.0", adapter: "http", function: "request" },
         CatalogEntry { name: "ssh-run", version: "1.0.0", adapter: "ssh", function: "ssh-run" },
         CatalogEntry { name: "ssh-script", version: "1.0.0", adapter: "ssh", function: "ssh-script" },
         CatalogEntry { name: "ssh-put", version: "1.0.0", adapter: "ssh", function: "ssh-put" },
