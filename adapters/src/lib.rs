@@ -57,6 +57,7 @@ pub struct CatalogEntry {
 pub fn catalog() -> &'static [CatalogEntry] {
     &[
         CatalogEntry { name: "command", version: "1.0.0", adapter: "command", function: "run" },
+        CatalogEntry { name: "script", version: "1.0.0", adapter: "command", function: "script" },
         CatalogEntry { name: "echo", version: "1.0.0", adapter: "command", function: "echo" },
         CatalogEntry { name: "http-request", version: "1.0.0", adapter: "http", function: "request" },
         CatalogEntry { name: "ssh-run", version: "1.0.0", adapter: "ssh", function: "ssh-run" },

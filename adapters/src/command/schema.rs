@@ -3,6 +3,7 @@
 use impresario_adapter::{Function, Manifest, PROTOCOL};
 use serde_json::{Value, json};
 
+use super::arguments::{INTERPRETER, TIMEOUT_SECONDS_MAX};
 use crate::ended::{expect_codes_schema, output_limit_schema, output_schema, return_schema};
 
 /// How many programs run at once.
@@ -24,6 +25,7 @@ pub fn manifest() -> Manifest {
         protocol: PROTOCOL,
         functions: vec![
             function("run", false, Some(run()), Some(output_schema())),
+            function("script", false, Some(script()), Some(output_schema())),
             function("shell", false, Some(shell()), Some(output_schema())),
             function("echo", true, None, None),
         ],
@@ -45,8 +47,51 @@ fn run() -> Value {
             "return": return_schema("all"),
             "outputLimit": output_limit_schema(),
             "expectCodes": expect_codes_schema(),
+            "timeoutSeconds": timeout(),
+            "user": user(),
+            "umask": umask(),
         },
     })
+}
+
+fn script() -> Value {
+    json!({
+        "type": "object",
+        "required": ["script"],
+        "additionalProperties": false,
+        "properties": {
+            "script": {"type": "string", "description": "What the interpreter finds in a file."},
+            "interpreter": {
+                "type": "string", "minLength": 1, "default": INTERPRETER,
+                "description": "A name in PATH or a full path, and arguments of its own if it needs any.",
+            },
+            "arguments": texts("What the script finds in $1, $2 …"),
+            "environment": environment(),
+            "directory": {"type": "string", "description": "Where it runs; by default where the node does."},
+            "stdin": {"description": "Its standard input: a string as it is, anything else as JSON."},
+            "return": return_schema("all"),
+            "outputLimit": output_limit_schema(),
+            "expectCodes": expect_codes_schema(),
+            "timeoutSeconds": timeout(),
+            "user": user(),
+            "umask": umask(),
+        },
+    })
+}
+
+fn timeout() -> Value {
+    json!({
+        "type": "number", "exclusiveMinimum": 0, "maximum": TIMEOUT_SECONDS_MAX,
+        "description": "After this it is asked to end, and then killed.",
+    })
+}
+
+fn user() -> Value {
+    json!({"type": "string", "description": "Whom it runs as, if the node runs as root; by default as the node does."})
+}
+
+fn umask() -> Value {
+    json!({"type": "string", "pattern": "^[0-7]{3,4}$", "description": "Octal digits, such as 027."})
 }
 
 fn shell() -> Value {
