@@ -1,5 +1,7 @@
 //! The definitions that this node knows: immutable, so they are shared and never copied.
 
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use dashmap::DashMap;
@@ -35,7 +37,7 @@ impl Definitions {
         let id = definition.id.clone();
         let mut newest =
             self.newest.entry(format!("{}/{}", id.namespace, id.name)).or_insert_with(|| id.clone());
-        if precedence(&newest.version) <= precedence(&id.version) {
+        if compare_versions(&newest.version, &id.version) != Ordering::Greater {
             newest.clone_from(&id);
         }
         drop(newest);
@@ -73,10 +75,26 @@ impl Definitions {
         newest.sort_by(|a, b| a.id.cmp(&b.id));
         newest
     }
+
+    /// The newest of each name among `ids`, by id.
+    pub fn newest_of(&self, ids: &BTreeSet<DefinitionId>) -> Vec<Arc<Definition>> {
+        let mut newest: BTreeMap<(&str, &str), &DefinitionId> = BTreeMap::new();
+        for id in ids {
+            let known = newest.entry((&id.namespace, &id.name)).or_insert(id);
+            if compare_versions(&known.version, &id.version) == Ordering::Less {
+                *known = id;
+            }
+        }
+        newest.into_values().filter_map(|id| self.get(id)).collect()
+    }
 }
 
-/// The order of semantic versions (semver.org, section 11), near enough: numbers first, then a release before
-/// its candidates, then the text of the candidate.
+/// The order of semantic versions (semver.org, section 11), near enough: numbers first, then a release after its
+/// candidates, then the text of the candidate.
+pub fn compare_versions(a: &str, b: &str) -> Ordering {
+    precedence(a).cmp(&precedence(b))
+}
+
 fn precedence(version: &str) -> (Vec<u64>, bool, &str) {
     let version = version.split('+').next().unwrap_or_default();
     let (numbers, candidate) = version.split_once('-').unwrap_or((version, ""));
@@ -92,7 +110,7 @@ mod tests {
     fn versions_are_ordered_by_number() {
         let ordered = ["0.9.0", "0.10.0", "1.0.0-rc1", "1.0.0-rc2", "1.0.0", "1.0.1"];
         for pair in ordered.windows(2) {
-            assert!(precedence(pair[0]) < precedence(pair[1]), "{pair:?}");
+            assert_eq!(compare_versions(pair[0], pair[1]), Ordering::Less, "{pair:?}");
         }
     }
 }

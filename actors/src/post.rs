@@ -32,7 +32,13 @@ pub struct ShardGauge {
 }
 
 impl ShardGauge {
-    /// Entries that wait to be applied.
+    /// Everything in the log is applied. The two counts are not kept in one step with the log: an entry may be counted
+    /// after the claim that replays it, or not at all when whoever posted it went away; and other nodes post too.
+    pub fn settle(&self) {
+        self.applied.store(self.posted.load(Ordering::Relaxed), Ordering::Relaxed);
+    }
+
+    /// Entries that wait to be applied, about.
     pub fn backlog(&self) -> u64 {
         self.posted.load(Ordering::Relaxed).saturating_sub(self.applied.load(Ordering::Relaxed))
     }

@@ -7,6 +7,7 @@ use impresario_actors::shard::ActorFacts;
 use impresario_persistence::RowIndex;
 use serde::{Deserialize, Serialize};
 
+use crate::inventory::PlacesView;
 use crate::orchestrator::{InstanceDetail, TreeNode, TriggerSummary};
 
 /// Where questions are asked.
@@ -29,6 +30,11 @@ pub enum Question {
     Trigger {
         /// Its name.
         name: String,
+    },
+    /// Show the places at a target of a shard that you own.
+    Places {
+        /// The target.
+        target: String,
     },
     /// Why is an actor of a shard that you own set aside, if it is?
     Aside {
@@ -53,6 +59,8 @@ pub enum Reply {
     Instance(Option<Box<InstanceDetail>>),
     /// To [`Question::Trigger`]; nothing if there is none.
     Trigger(Option<TriggerSummary>),
+    /// To [`Question::Places`]; nothing if nobody has one or waits.
+    Places(Option<PlacesView>),
     /// To [`Question::Aside`].
     Aside(Option<String>),
     /// To [`Question::Facts`], by shard; a shard that is missing has not answered.

@@ -76,6 +76,12 @@ impl Shard {
             self.answer_questions().await?;
         }
         self.offer_runs();
+        if self.recovered
+            && *self.head.borrow() <= self.cursor
+            && let Some(gauge) = self.gauge()
+        {
+            gauge.settle();
+        }
         self.publish();
         self.checkpoint_if_due().await?;
         if *self.head.borrow() > self.cursor || !self.recovered {

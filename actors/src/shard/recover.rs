@@ -88,7 +88,7 @@ impl Shard {
         };
         if let Some(gauge) = shard.gauge() {
             // What this node posted to an earlier owner is part of the replay from now on.
-            gauge.applied.store(gauge.posted.load(Ordering::Relaxed), Ordering::Relaxed);
+            gauge.settle();
             gauge.starts.fetch_add(1, Ordering::Relaxed);
             gauge.owned.store(true, Ordering::Relaxed);
         }
@@ -179,7 +179,7 @@ impl Shard {
                     }
                 };
                 self.report(actor, flight.activity, &flight.token, outcome);
-            } else {
+            } else if !self.needs_place(actor, flight.activity, &flight.token, flight.unplaced.as_deref()) {
                 let start = Start { actor: actor.clone(), activity: flight.activity, token: flight.token };
                 self.starts.push(flight.adapter, start);
             }

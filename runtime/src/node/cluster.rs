@@ -8,12 +8,13 @@ use impresario_actors::behaviour::Refresh;
 use impresario_actors::definitions::Definitions;
 use impresario_actors::engine::{Engine, Flights};
 use impresario_actors::hosts::Hosts;
+use impresario_actors::inventory::SharedInventory;
 use impresario_config::Config;
 use impresario_persistence::{Store, monotonic_ms};
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 
-use super::deploy;
+use super::{deploy, inventory};
 use crate::cluster::placement::PlacementSettings;
 use crate::cluster::presence::{Identity, Presence};
 use crate::cluster::registry::{Registry, RegistryArguments, RegistrySettings};
@@ -90,11 +91,12 @@ impl Cluster {
     }
 }
 
-/// What other nodes add to the environment while this one runs: definitions, and tokens that count.
+/// What other nodes add to the environment while this one runs: definitions, targets, and tokens that count.
 #[derive(Clone)]
 pub(super) struct News {
     store: Arc<dyn Store>,
     definitions: Arc<Definitions>,
+    inventory: SharedInventory,
     keeper: Arc<TokenKeeper>,
     /// Definitions that this version does not understand; the lock has one reader at a time.
     skipped: Arc<Mutex<BTreeSet<String>>>,
@@ -105,9 +107,10 @@ impl News {
     pub(super) fn new(
         store: Arc<dyn Store>,
         definitions: Arc<Definitions>,
+        inventory: SharedInventory,
         keeper: Arc<TokenKeeper>,
     ) -> Self {
-        News { store, definitions, keeper, skipped: Arc::default() }
+        News { store, definitions, inventory, keeper, skipped: Arc::default() }
     }
 
     /// Reads what is new, whenever it is called.
@@ -119,6 +122,9 @@ impl News {
                 let mut skipped = news.skipped.lock().await;
                 if let Err(error) = deploy::refresh(&news.store, &news.definitions, &mut skipped).await {
                     tracing::warn!(%error, "definitions of other nodes were not read; trying again with the next change");
+                }
+                if let Err(error) = inventory::refresh(&news.store, &news.inventory).await {
+                    tracing::warn!(%error, "the targets were not read anew; trying again with the next change");
                 }
                 if let Err(error) = news.keeper.refresh().await {
                     tracing::warn!(%error, "the tokens of other nodes were not read; trying again with the next change");

@@ -1,21 +1,25 @@
 //! What a node runs: definitions are stored with the environment, so that an instance finds the version it pins
 //! after a restart without its pack; triggers and routes follow from the newest versions.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use impresario_actors::definitions::Definitions;
+use impresario_actors::definitions::{Definitions, compare_versions};
+use impresario_actors::inventory::SharedInventory;
 use impresario_actors::post::Post;
 use impresario_model::definition::{Definition, DefinitionId, TriggerSpec, Watch};
 use impresario_model::entry::{Body, Entry, Route, RouterEvent, TriggerEvent};
 use impresario_model::ids::ActorId;
+use impresario_model::inventory::{ADAPTER, SELECT};
 use impresario_model::language::{AdapterFunction, Catalog};
 use impresario_persistence::{Setting, Store, StoreError};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
-use super::NodeError;
+use super::{NodeError, inventory};
 use crate::pack::{self, Pack};
 
 /// Where the environment keeps the definitions, each under its id.
@@ -68,7 +72,29 @@ pub fn builtin_catalog() -> Catalog {
         };
         catalog.adapter_functions.insert(format!("{}:{}", entry.name, entry.version), adapter_function);
     }
+    catalog.adapter_functions.insert("select:1.0.0".to_owned(), select_function());
     catalog
+}
+
+/// The function that selects targets, which the node answers by itself.
+fn select_function() -> AdapterFunction {
+    AdapterFunction {
+        adapter: ADAPTER.to_owned(),
+        function: SELECT.to_owned(),
+        restartable: true,
+        input: Some(json!({
+            "type": "object",
+            "additionalProperties": false,
+            "properties": {
+                "group": { "type": "string" },
+                "where": { "type": "string" },
+                "variables": { "type": "object" },
+                "name": { "type": "string" },
+                "take": { "enum": ["all", "any", "one"] },
+                "allowEmpty": { "type": "boolean" },
+            },
+        })),
+    }
 }
 
 /// Loads every definition that the environment knows, and this node does not.
@@ -136,10 +162,10 @@ fn stored_definition(key: &str, bytes: &[u8]) -> Result<Definition, NodeError> {
     })
 }
 
-/// Stores the definitions of packs, and takes them up.
+/// Stores the definitions and targets of packs, and takes them up.
 pub async fn load_packs(
     store: &Arc<dyn Store>,
-    definitions: &Definitions,
+    (definitions, inventory): (&Definitions, &SharedInventory),
     paths: &[PathBuf],
 ) -> Result<(), NodeError> {
     for path in paths {
@@ -152,9 +178,50 @@ pub async fn load_packs(
             definitions.add(definition);
         }
         let key = format!("pack/{}", pack.name);
-        update(store, &key, |_: Option<StoredPack>| Ok(Some(stored.clone()))).await?;
+        let before = store.setting(key.clone()).await?;
+        let before: Option<StoredPack> = before.map(|setting| read(&key, &setting.bytes)).transpose()?;
+        let newer =
+            |before: &StoredPack| compare_versions(&before.version, &pack.version) == Ordering::Greater;
+        if !before.as_ref().is_some_and(newer) {
+            inventory::deploy(store, inventory, &pack.name, &pack.inventory).await?;
+        }
+        update(store, &key, |before: Option<StoredPack>| Ok(Some(stored.clone().over(before, &pack.name))))
+            .await?;
     }
     Ok(())
+}
+
+impl StoredPack {
+    /// What the environment keeps when a node brings this pack and another one brought `before`. In a rolling upgrade a
+    /// node that was not upgraded yet may start again: it must not take the others' newer definitions out of force.
+    fn over(mut self, before: Option<StoredPack>, name: &str) -> StoredPack {
+        let Some(before) = before else { return self };
+        match compare_versions(&before.version, &self.version) {
+            Ordering::Greater => {
+                tracing::warn!(
+                    pack = name,
+                    "this node brings version {}, and {} is in force: upgrade this node, or raise the version of its pack",
+                    self.version,
+                    before.version
+                );
+                before
+            }
+            Ordering::Less => self,
+            Ordering::Equal => {
+                let newer = |id: &DefinitionId| {
+                    let same =
+                        |other: &&DefinitionId| other.namespace == id.namespace && other.name == id.name;
+                    let newer = |other: &&DefinitionId| {
+                        compare_versions(&other.version, &id.version) == Ordering::Greater
+                    };
+                    before.definitions.iter().find(|other| same(other) && newer(other)).cloned()
+                };
+                self.definitions =
+                    self.definitions.iter().map(|id| newer(id).unwrap_or_else(|| id.clone())).collect();
+                self
+            }
+        }
+    }
 }
 
 fn compile(pack: &Pack) -> Result<Vec<(Definition, &str)>, NodeError> {
@@ -225,8 +292,7 @@ async fn arm_once(
         active.extend(pack.definitions);
     }
     deployment.definitions = active.len();
-    let newest: Vec<_> =
-        definitions.newest().into_iter().filter(|definition| active.contains(&definition.id)).collect();
+    let newest = definitions.newest_of(&active);
     let mut entries = Vec::new();
     let mut routes = Vec::new();
     let mut armed = BTreeSet::new();
@@ -280,7 +346,7 @@ fn write<T: Serialize>(key: &str, value: &T) -> Result<Bytes, NodeError> {
 }
 
 /// Changes a setting into what `change` makes of its value, if anything; again if another node was faster.
-async fn update<T: Serialize + serde::de::DeserializeOwned>(
+pub(super) async fn update<T: Serialize + serde::de::DeserializeOwned>(
     store: &Arc<dyn Store>,
     key: &str,
     change: impl Fn(Option<T>) -> Result<Option<T>, NodeError>,

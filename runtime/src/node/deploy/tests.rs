@@ -12,9 +12,14 @@ const SHARDS: u16 = 2;
 
 /// A definition in a file, with a trigger for events of its own name.
 fn pack(folder: &Path, name: &str, text: &str) -> PathBuf {
+    version(folder, name, text, "1.0.0")
+}
+
+/// The same in another version.
+fn version(folder: &Path, name: &str, text: &str, version: &str) -> PathBuf {
     let path = folder.join(format!("{name}.yaml"));
     let source = format!(
-        "document: {{dsl: 1.0.3, namespace: ops, name: {name}, version: 1.0.0}}\n\
+        "document: {{dsl: 1.0.3, namespace: ops, name: {name}, version: {version}}}\n\
          schedule: {{on: {{one: {{with: {{type: {name}}}}}}}}}\ndo:\n  - say: {{set: {{text: {text}}}}}\n"
     );
     std::fs::write(&path, source).unwrap();
@@ -26,7 +31,7 @@ async fn deploy(store: &Arc<MemoryStore>, turns: usize, packs: &[PathBuf]) -> Re
     let store: Arc<dyn Store> = Arc::new(Slow::new(Arc::clone(store), turns));
     let definitions = Definitions::default();
     load_stored(&store, &definitions).await?;
-    load_packs(&store, &definitions, packs).await?;
+    load_packs(&store, (&definitions, &SharedInventory::default()), packs).await?;
     arm(&Post::new(store, 1000), &definitions).await
 }
 
@@ -125,7 +130,7 @@ async fn a_running_node_takes_up_what_others_deploy_and_leaves_out_what_it_does_
     store.put_setting("definition/ops/torn:1.0.0".to_owned(), 0, Bytes::from_static(b"{")).await.unwrap();
     let known = pack(folder.path(), "known", "a");
     let other = Definitions::default();
-    load_packs(&store, &other, &[known]).await.unwrap();
+    load_packs(&store, (&other, &SharedInventory::default()), &[known]).await.unwrap();
     refresh(&store, &definitions, &mut skipped).await.unwrap();
     let ids: Vec<String> = definitions.all().iter().map(|definition| definition.id.to_string()).collect();
     assert_eq!(ids, ["ops/known:1.0.0"]);
@@ -136,4 +141,58 @@ async fn a_running_node_takes_up_what_others_deploy_and_leaves_out_what_it_does_
     assert_eq!(skipped.len(), 2);
     let fatal = load_stored(&store, &Definitions::default()).await.err().unwrap().to_string();
     assert!(fatal.contains("stored by another version"), "{fatal}");
+}
+
+/// A pack of a folder with a version of its own, which has one definition.
+fn versioned(folder: &Path, of_pack: &str, of_definition: &str) -> PathBuf {
+    let path = folder.join(of_pack);
+    std::fs::create_dir_all(&path).unwrap();
+    std::fs::write(path.join("pack.yaml"), format!("name: rolling\nversion: {of_pack}\n")).unwrap();
+    std::fs::create_dir_all(path.join("definitions")).unwrap();
+    version(&path.join("definitions"), "roll", of_definition, of_definition);
+    path
+}
+
+async fn active(store: &Arc<MemoryStore>) -> Vec<String> {
+    let mut ids = Vec::new();
+    for (key, setting) in store.settings("pack/".to_owned()).await.unwrap() {
+        let pack: StoredPack = read(&key, &setting.bytes).unwrap();
+        ids.extend(pack.definitions.iter().map(ToString::to_string));
+    }
+    ids
+}
+
+#[tokio::test]
+async fn a_node_with_an_older_pack_takes_nothing_newer_out_of_force() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Arc::new(MemoryStore::new(SHARDS));
+    let old = versioned(folder.path(), "1.0.0", "1.0.0");
+    let new = versioned(folder.path(), "1.10.0", "1.1.0");
+    deploy(&store, 0, std::slice::from_ref(&old)).await.unwrap();
+    deploy(&store, 0, std::slice::from_ref(&new)).await.unwrap();
+    let again = deploy(&store, 0, std::slice::from_ref(&old)).await.unwrap();
+    assert_eq!(active(&store).await, ["ops/roll:1.1.0"]);
+    assert_eq!(again.triggers, [trigger_of("ops/roll")]);
+    assert_eq!(again.packs, ["rolling 1.10.0"]);
+
+    // Whoever wants the old definition back says so with a newer pack.
+    let back = versioned(folder.path(), "1.11.0", "1.0.0");
+    let deployed = deploy(&store, 0, std::slice::from_ref(&back)).await;
+    // A definition's content is that of its version, so the older one is the very same.
+    assert_eq!(active(&store).await, ["ops/roll:1.0.0"]);
+    assert_eq!(deployed.unwrap().triggers, [trigger_of("ops/roll")]);
+}
+
+#[tokio::test]
+async fn among_packs_without_a_version_the_newer_definition_is_in_force() {
+    let folder = tempfile::tempdir().unwrap();
+    let (one, other) = (folder.path().join("one"), folder.path().join("other"));
+    std::fs::create_dir_all(&one).unwrap();
+    std::fs::create_dir_all(&other).unwrap();
+    let store = Arc::new(MemoryStore::new(SHARDS));
+    let newer = version(&one, "roll", "b", "1.1.0");
+    deploy(&store, 0, &[newer]).await.unwrap();
+    let older = version(&other, "roll", "a", "1.0.0");
+    deploy(&store, 0, &[older]).await.unwrap();
+    assert_eq!(active(&store).await, ["ops/roll:1.1.0"]);
 }

@@ -51,6 +51,7 @@ async fn node() -> (Local, Arc<Slow>) {
         engine: Engine::start(arguments, None).await.unwrap(),
         hosts,
         definitions,
+        inventory: SharedInventory::default(),
         view: watch::channel(Arc::new(view)).1,
         peers: Peers::new("token").unwrap(),
         membership: Arc::new(MemoryMembership::new(system_clock())),
