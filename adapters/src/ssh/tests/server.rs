@@ -8,6 +8,7 @@ use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 
 use impresario_adapter::{Call, RuntimeUser, Target};
+use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::{Map, Value, json};
 use tokio::net::TcpListener;
 use tokio::process::{Child, Command};
@@ -111,6 +112,17 @@ impl Server {
         self.serving.lock().unwrap().len()
     }
 
+    /// Ends what serves the connections so far, at once. Those of other users than root are served by two processes.
+    pub(super) async fn cut(&self) {
+        for mut sshd in self.take() {
+            let leader = sshd.id().and_then(|id| Pid::from_raw(i32::try_from(id).unwrap()));
+            if let Some(leader) = leader {
+                kill_process_group(leader, Signal::KILL).unwrap();
+            }
+            sshd.wait().await.unwrap();
+        }
+    }
+
     /// Takes what serves the connections so far.
     pub(super) fn take(&self) -> Vec<Child> {
         self.serving.lock().unwrap().drain(..).collect()
@@ -139,7 +151,7 @@ async fn accept(
         sshd.stdin(Stdio::from(std::os::fd::OwnedFd::from(socket)))
             .stdout(Stdio::from(out))
             .stderr(Stdio::null());
-        serving.lock().unwrap().push(sshd.kill_on_drop(true).spawn().unwrap());
+        serving.lock().unwrap().push(sshd.process_group(0).kill_on_drop(true).spawn().unwrap());
     }
 }
 

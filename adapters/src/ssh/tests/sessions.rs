@@ -107,9 +107,7 @@ async fn a_dead_connection_is_replaced_before_anything_is_started() {
     let ssh = Ssh::new();
     let call = || server.call("ssh-run", json!({"command": "echo in", "return": "stdout"}));
     assert_eq!(act(&ssh, call()).await.unwrap(), json!("in\n"));
-    for mut sshd in server.take() {
-        sshd.kill().await.unwrap();
-    }
+    server.cut().await;
     assert_eq!(act(&ssh, call()).await.unwrap(), json!("in\n"));
     assert_eq!(server.connections(), 1, "a new one");
 }
@@ -124,10 +122,7 @@ async fn what_was_started_is_not_started_again() {
     let run = tokio::spawn(async move { act(&ssh, call).await });
     (&mut held.ready).await.unwrap();
     let log = server.text("log");
-    // Root is served by the process that was started, others by a child of it.
-    for mut sshd in server.take() {
-        sshd.kill().await.unwrap();
-    }
+    server.cut().await;
     let failure = run.await.unwrap().unwrap_err();
     assert_eq!(failure.kind, Failure::COMMUNICATION, "{failure} {log}");
     assert!(failure.title.contains("was lost while"), "{failure}");
