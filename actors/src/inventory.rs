@@ -125,6 +125,7 @@ mod tests {
             arguments,
             target: None,
             on: None,
+            state: None,
         };
         inventory().answer(&request)
     }
