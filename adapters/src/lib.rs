@@ -11,6 +11,7 @@ pub mod command;
 mod ended;
 pub mod file;
 pub mod http;
+pub mod mcp;
 pub mod ssh;
 
 use impresario_adapter::{Adapter, Manifest};
@@ -18,6 +19,7 @@ use impresario_adapter::{Adapter, Manifest};
 pub use command::Command;
 pub use file::File;
 pub use http::Http;
+pub use mcp::Mcp;
 pub use ssh::Ssh;
 
 /// The names of the built-in adapters.

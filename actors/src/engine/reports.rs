@@ -13,15 +13,17 @@ use impresario_model::inventory::ADAPTER;
 use impresario_persistence::{Append, StoreError};
 
 use super::flights::Flights;
-use crate::activity::{ActivityReport, Outcome, ReportSink, RunRequest};
+use super::probes::Probes;
+use crate::activity::{ActivityReport, ActivitySave, Outcome, ProbeQuestion, ReportSink, RunRequest};
 use crate::gate::Gate;
 use crate::hosts::{Hosts, Refusal};
 use crate::inventory::SharedInventory;
 use crate::post::{Post, PostError};
+use crate::secrets::{NoSecrets, Resolved, Resolver};
 use crate::shard::{NotRun, Runner};
 
 /// The largest report, in bytes: an output is kept in the log and in the state of its instance.
-const REPORT_BYTES_MAX: usize = 4 << 20;
+pub(super) const REPORT_BYTES_MAX: usize = 4 << 20;
 /// How many bytes of reports are appended at once.
 const CHUNK_BYTES: usize = 8 << 20;
 /// How long to wait before a report is offered again to a store that takes nothing at the moment.
@@ -113,6 +115,26 @@ impl ReportSink for LogSink {
             tokens.iter().for_each(|token| flights.land(token));
         })
     }
+
+    fn save(&self, saves: Vec<ActivitySave>) -> BoxFuture<'static, ()> {
+        let counts = saves.into_iter().filter(|save| !self.flights.is_disowned(&save.token));
+        let entries = counts.filter_map(|ActivitySave { address, token, state }| {
+            let event = ProcessEvent::Saved { activity: address.activity, token, state };
+            let to = ActorId::parse(&address.actor).ok()?;
+            self.post.address(&Entry { to, origin: None, body: Body::Process(event) }).ok()
+        });
+        let mut batch: Vec<Append> = entries.collect();
+        let post = self.post.clone();
+        Box::pin(async move {
+            while !batch.is_empty() {
+                let rest = batch.split_off(chunk(&batch));
+                if !post_until_taken(&post, batch).await {
+                    return;
+                }
+                batch = rest;
+            }
+        })
+    }
 }
 
 /// How many of the first appends go together: at least one, and no more than a store takes at once.
@@ -126,7 +148,7 @@ fn chunk(batch: &[Append]) -> usize {
 }
 
 /// Offers appends until the store takes them; false when it never will.
-async fn post_until_taken(post: &Post, batch: Vec<Append>) -> bool {
+pub(super) async fn post_until_taken(post: &Post, batch: Vec<Append>) -> bool {
     loop {
         match post.append(batch.clone()).await {
             Ok(_) => return true,
@@ -150,17 +172,32 @@ pub struct HostRunner {
     gate: Gate,
     stopping: Arc<AtomicBool>,
     inventory: SharedInventory,
+    probes: Probes,
+    secrets: Arc<dyn Resolver>,
 }
 
 impl HostRunner {
-    /// For the hosts of a node. Nothing starts while the gate is closed, nor once `stopping` is set.
-    pub fn new(hosts: Hosts, flights: Flights, gate: Gate, stopping: Arc<AtomicBool>) -> Self {
-        HostRunner { hosts, flights, gate, stopping, inventory: SharedInventory::default() }
+    /// For the hosts of a node; what they answer to probes goes through `post`. Nothing starts while the gate is closed,
+    /// nor once `stopping` is set.
+    pub fn new(hosts: Hosts, flights: Flights, gate: Gate, stopping: Arc<AtomicBool>, post: Post) -> Self {
+        let probes = Probes::new(hosts.clone(), post);
+        let inventory = SharedInventory::default();
+        HostRunner { hosts, flights, gate, stopping, inventory, probes, secrets: Arc::new(NoSecrets) }
     }
 
     /// With the targets that attempts may be done on.
     pub fn on(self, inventory: SharedInventory) -> Self {
         HostRunner { inventory, ..self }
+    }
+
+    /// With the runtime users as whom attempts may be done.
+    pub fn as_users(self, secrets: Arc<dyn Resolver>) -> Self {
+        HostRunner { secrets, ..self }
+    }
+
+    /// As whom something is done: as the user of its target, if it names none itself.
+    fn user_of(&self, user: Option<&str>, target: Option<&str>) -> Option<String> {
+        user.map(str::to_owned).or_else(|| self.inventory.user_of(target?))
     }
 
     fn may_start(&self) -> bool {
@@ -182,10 +219,18 @@ impl Runner for HostRunner {
             Ok(target) => request.on = target,
             Err(outcome) => return Err(NotRun::Answered(Box::new(request), outcome)),
         }
+        let unresolved = request.clone();
+        request.user = self.user_of(request.user.as_deref(), request.target.as_deref());
+        if let Err(failure) = request.resolve(self.secrets.as_ref()) {
+            return Err(NotRun::Answered(Box::new(request), ActivityOutcome::Failed(fault(failure))));
+        }
         // Before the host has it: its report may come at once.
         self.flights.depart(&request.token, request.address.shard.0, &request.adapter);
-        self.hosts.run(request.clone()).map_err(|refusal| {
-            self.flights.land(&request.token);
+        let token = request.token.clone();
+        self.hosts.run(request).map_err(|refusal| {
+            // What waits has no secrets with it: they may change until it runs.
+            let request = unresolved;
+            self.flights.land(&token);
             match refusal {
                 Refusal::Busy | Refusal::Stopping => NotRun::Busy(Box::new(request)),
                 Refusal::Unknown | Refusal::Quarantined(_) => {
@@ -197,6 +242,14 @@ impl Runner for HostRunner {
 
     fn abandon(&self, adapter: &str, token: &str) {
         self.hosts.cancel(adapter, token);
+    }
+
+    fn probe(&self, question: ProbeQuestion) {
+        // Of a target that is gone the adapter is asked all the same: it may know.
+        let on = question.target.as_deref().and_then(|name| self.inventory.look_up(name).ok());
+        let user = self.user_of(question.user.as_deref(), question.target.as_deref());
+        let resolved = Resolved::of(user.as_deref(), &question.secrets, self.secrets.as_ref());
+        self.probes.ask(ProbeQuestion { on, user, ..question }, resolved);
     }
 
     fn reserve(&self, adapter: &str, token: &str) -> bool {

@@ -21,6 +21,7 @@ mod ledger;
 mod probes;
 mod process;
 mod reporter;
+mod saves;
 mod session;
 mod spec;
 mod status;

@@ -14,9 +14,11 @@ mod gate;
 mod health;
 mod inventory;
 mod nodes;
+mod orders;
 pub mod problem;
 pub mod token;
 mod token_file;
+mod users;
 
 pub(crate) use self::api::CancelRequest;
 pub use self::door::Door;

@@ -11,7 +11,9 @@ use impresario::orchestrator::{
     Accepted, ActivityDetail, Answer, DefinitionSummary, Health, InstanceDetail, InstancePage, InstanceQuery,
     InstanceSummary, NodeSummary, Orchestrator, Refusal, StartRequest, Started, TreeNode, TriggerSummary,
 };
+use impresario::orders::{RerunRequest, ResolveReply, ResolveRequest};
 use impresario::question::{Question, Reply};
+use impresario::secrets::{UserChange, UserSummary};
 use impresario_config::{ByteSize, Http, Sources};
 use impresario_model::event::CloudEvent;
 use serde_json::{Value, json};
@@ -32,6 +34,8 @@ pub struct Mock {
     pub queries: Mutex<Vec<InstanceQuery>>,
     /// The cancels it was asked for.
     pub cancels: Mutex<Vec<(String, Option<String>)>>,
+    /// The decisions and reruns that it was asked for, in words.
+    pub decisions: Mutex<Vec<String>>,
     /// The nodes that it knows.
     pub nodes: Mutex<Vec<NodeSummary>>,
     /// What it was told to do with nodes, and asked by nodes, in words.
@@ -76,6 +80,9 @@ pub fn detail() -> InstanceDetail {
         output: None,
         error: Some(json!({"type": "x/communication", "status": 503, "title": "no answer"})),
         waits_for: vec![],
+        rerun_of: None,
+        began_at: None,
+        start_points: vec![],
         activities: vec![ActivityDetail {
             number: 1,
             task: "checkDisk".to_owned(),
@@ -87,6 +94,9 @@ pub fn detail() -> InstanceDetail {
             attempts: 2,
             restartable: true,
             input: json!({"command": "df"}),
+            progress: None,
+            saved: false,
+            resolved: None,
             output: None,
             error: Some(json!({"title": "no answer"})),
             started_at: "2026-01-31T08:30:00Z".to_owned(),
@@ -101,6 +111,17 @@ fn entry(name: &str) -> InventoryEntry {
     let spec = json!({ "type": "unix-server", "properties": { "host": "h" }, "limit": 2 });
     let spec = spec.as_object().cloned().unwrap();
     InventoryEntry { name: name.to_owned(), by: "operator".to_owned(), spec, targets: None, places: None }
+}
+
+/// A runtime user of that name.
+fn user(name: &str) -> UserSummary {
+    UserSummary {
+        name: name.to_owned(),
+        description: String::new(),
+        fields: vec!["password".to_owned(), "username".to_owned()],
+        keys: vec!["0123456789ab".to_owned()],
+        changed: "2026-01-31T08:30:00Z".to_owned(),
+    }
 }
 
 /// Lets a test keep its hands on the engine that the door owns.
@@ -142,6 +163,29 @@ impl Orchestrator for Handle {
     fn cancel(&self, id: String, reason: Option<String>) -> Answer<()> {
         self.0.cancels.lock().unwrap().push((id, reason));
         self.0.answer(())
+    }
+
+    fn resolve(&self, id: String, activity: u64, request: ResolveRequest) -> Answer<ResolveReply> {
+        let decision = request.decision;
+        let attempt = request.attempt.unwrap_or(1);
+        let words = match request.into_decision() {
+            Ok(decision) => format!("{id} {activity} {attempt} {decision:?}"),
+            Err(refusal) => return std::future::ready(Err(refusal)).boxed(),
+        };
+        self.0.decisions.lock().unwrap().push(words);
+        self.0.answer(ResolveReply { id, activity, attempt, decision, durability: "memory".to_owned() })
+    }
+
+    fn rerun(&self, id: String, request: RerunRequest) -> Answer<Started> {
+        let words = format!("{id} {:?} {:?} {:?}", request.from, request.input, request.key);
+        self.0.decisions.lock().unwrap().push(words);
+        let definition = summary().definition;
+        self.0.answer(Started {
+            id: "new".to_owned(),
+            definition,
+            created: true,
+            durability: "memory".to_owned(),
+        })
     }
 
     fn definitions(&self) -> Answer<Vec<DefinitionSummary>> {
@@ -194,6 +238,25 @@ impl Orchestrator for Handle {
     fn remove_entry(&self, kind: EntryKind, name: String) -> Answer<()> {
         self.0.orders.lock().unwrap().push(format!("remove {kind} {name}"));
         self.0.answer(())
+    }
+
+    fn users(&self) -> Answer<Vec<UserSummary>> {
+        self.0.answer(vec![user("web")])
+    }
+
+    fn set_user(&self, name: String, change: UserChange) -> Answer<UserSummary> {
+        self.0.orders.lock().unwrap().push(format!("set user {name} {change:?}"));
+        self.0.answer(user(&name))
+    }
+
+    fn remove_user(&self, name: String) -> Answer<()> {
+        self.0.orders.lock().unwrap().push(format!("remove user {name}"));
+        self.0.answer(())
+    }
+
+    fn rotate_key(&self) -> Answer<String> {
+        self.0.orders.lock().unwrap().push("rotate key".to_owned());
+        self.0.answer("0123456789ab".to_owned())
     }
 
     fn answer(&self, question: Question) -> Answer<Reply> {

@@ -1,13 +1,17 @@
 //! Tasks without tasks in them: set, switch, raise, and the activities.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
 use super::activity::{Activity, ActivityState};
 use super::poll::Flow;
 use super::run::{TaskRun, TaskState};
 use super::turn::{At, Effect, Turn};
-use crate::definition::{ActivitySpec, On, RaisedError, Task, TaskId, TaskKind, Template, Then};
-use crate::fault::{Fault, FaultKind};
+use crate::definition::{
+    ActivitySpec, On, RaisedError, RunAs, SecretField, Task, TaskId, TaskKind, Template, Then,
+};
+use crate::fault::{Fault, FaultKind, standard_type};
 use crate::inventory;
 
 /// The raw output of a task that never waits, and where control goes; none for all other tasks.
@@ -106,7 +110,10 @@ pub(super) fn begin(
                 function: inventory::SELECT,
                 arguments: turn.evaluate(selection, input, at, "select")?,
                 target: None,
+                user: None,
+                secrets: BTreeMap::new(),
                 restartable: true,
+                probe: false,
             };
             return Ok(TaskState::Selecting(push(turn, task, wanted)));
         }
@@ -166,7 +173,10 @@ fn request(
         function: &spec.function,
         arguments: turn.evaluate(&spec.arguments, input, at, "with")?,
         target,
+        user: spec.user.as_ref().map(|user| user_name(turn, user, input, at)).transpose()?,
+        secrets: spec.arguments.secrets(),
         restartable: spec.restartable,
+        probe: spec.probe,
     };
     Ok(push(turn, task, wanted))
 }
@@ -177,7 +187,26 @@ struct Wanted<'a> {
     function: &'a str,
     arguments: Value,
     target: Option<String>,
+    user: Option<String>,
+    secrets: BTreeMap<String, SecretField>,
     restartable: bool,
+    probe: bool,
+}
+
+/// The name of a runtime user, which has to be one that the document declares.
+fn user_name(turn: &mut Turn<'_>, user: &RunAs, input: &Value, at: At<'_>) -> Result<String, Fault> {
+    let value: Value = turn.evaluate(&user.name, input, at, "runtimeUser")?;
+    match value.as_str() {
+        Some(name) if user.declared.iter().any(|declared| declared == name) => Ok(name.to_owned()),
+        _ => {
+            let declared = user.declared.join(", ");
+            let detail =
+                format!("runtimeUser: expected a name of 'use.secrets' (one of {declared}), found {value}");
+            let pointer = at.task.map_or("/", |task| task.pointer.as_str());
+            let fault = Fault::new(FaultKind::Configuration, "Secret not declared", detail, pointer);
+            Err(Fault { kind: standard_type("authorization"), status: 403, ..fault })
+        }
+    }
 }
 
 fn push(turn: &mut Turn<'_>, task: TaskId, wanted: Wanted<'_>) -> u64 {
@@ -189,11 +218,16 @@ fn push(turn: &mut Turn<'_>, task: TaskId, wanted: Wanted<'_>) -> u64 {
         function: wanted.function.to_owned(),
         arguments: wanted.arguments,
         target: wanted.target,
+        user: wanted.user,
+        secrets: wanted.secrets,
         place: None,
         restartable: wanted.restartable,
+        probe: wanted.probe,
         attempt: 1,
         lost: 0,
         marker: None,
+        saved: None,
+        resolved: None,
         started: turn.now,
         ended: None,
         state: ActivityState::Running,
@@ -225,23 +259,16 @@ fn outcome_of(turn: &Turn<'_>, task: &Task, number: u64) -> Flow {
         ));
     };
     match &activity.state {
-        ActivityState::Running | ActivityState::Retrying(_) => Flow::Pending,
+        ActivityState::Running
+        | ActivityState::Retrying(_)
+        | ActivityState::Probing(_)
+        | ActivityState::Uncertain(_) => Flow::Pending,
         ActivityState::Completed(output) => Flow::Done(output.clone()),
         ActivityState::Failed(fault) => {
             Flow::Fault(Fault { instance: Some(task.pointer.clone()), ..fault.clone() })
         }
-        ActivityState::Interrupted(reason) => Flow::Fault(Fault {
-            uncatchable: true,
-            ..Fault::new(
-                FaultKind::Runtime,
-                "interrupted",
-                format!(
-                    "activity {number} '{}' was interrupted, and it may have had its effect: {reason}",
-                    task.name
-                ),
-                &task.pointer,
-            )
-        }),
+        // The list goes on before it comes to this, see `poll::task`.
+        ActivityState::Skipped => Flow::Done(Value::Null),
         ActivityState::Cancelled => Flow::Fault(Fault::new(
             FaultKind::Runtime,
             "Cancelled",
@@ -249,6 +276,11 @@ fn outcome_of(turn: &Turn<'_>, task: &Task, number: u64) -> Flow {
             &task.pointer,
         )),
     }
+}
+
+/// Whether an operator had the activity of a task passed over.
+pub(super) fn is_skipped(turn: &Turn<'_>, number: u64) -> bool {
+    turn.activities.get(number).is_some_and(|activity| activity.state == ActivityState::Skipped)
 }
 
 /// Gives up everything in flight at and below a task.
@@ -267,7 +299,7 @@ pub(super) fn abandon(turn: &mut Turn<'_>, run: &TaskRun) {
 /// Gives up one activity.
 pub(super) fn abandon_activity(turn: &mut Turn<'_>, number: u64) {
     let now = turn.now;
-    if let Some(activity) = turn.activities.get_mut(number).filter(|activity| activity.in_flight()) {
+    if let Some(activity) = turn.activities.get_mut(number).filter(|activity| activity.is_open()) {
         activity.state = ActivityState::Cancelled;
         activity.ended = Some(now);
         let (adapter, token) = (activity.adapter.clone(), activity.token(turn.facts.id));

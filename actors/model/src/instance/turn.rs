@@ -1,11 +1,13 @@
 //! One turn: what an instance may spend while it applies one entry, and what it asks for.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
 use super::activity::Activities;
-use crate::definition::{Definition, Task, TaskId};
+use super::start_points::StartPoints;
+use crate::definition::{Definition, SecretField, Task, TaskId};
 use crate::expression::{EvaluationError, Expression, Fuel, Variables};
 use crate::fault::{Fault, FaultKind};
 
@@ -31,6 +33,8 @@ pub enum Effect {
         /// The target at which the activity needs a place first, if it is limited.
         unplaced: Option<String>,
     },
+    /// Ask the adapter what became of an attempt that was cut off. The question does no harm if it is asked twice.
+    Probe(ProbeRequest),
     /// Nobody waits for this attempt any more.
     Abandon {
         /// The adapter.
@@ -65,10 +69,39 @@ pub struct Attempt {
     pub arguments: Value,
     /// The name of the target that it is done on.
     pub target: Option<String>,
+    /// The name of the runtime user as whom it is done.
+    pub user: Option<String>,
+    /// Where a node puts secrets into the arguments, by JSON pointer.
+    pub secrets: BTreeMap<String, SecretField>,
     /// The same, if it needs a place there first where it is limited.
     pub unplaced: Option<String>,
     /// The epoch of the start marker; none for a restartable activity.
     pub marker: Option<u64>,
+    /// What an earlier attempt saved.
+    pub state: Option<Value>,
+}
+
+/// A question to an adapter: what became of an attempt that was cut off?
+#[derive(Clone, Debug, PartialEq)]
+pub struct ProbeRequest {
+    /// The activity.
+    pub activity: u64,
+    /// The attempt.
+    pub token: String,
+    /// The key that all attempts had.
+    pub key: String,
+    /// The adapter.
+    pub adapter: String,
+    /// Its function.
+    pub function: String,
+    /// The arguments.
+    pub arguments: Value,
+    /// The name of the target.
+    pub target: Option<String>,
+    /// The name of the runtime user.
+    pub user: Option<String>,
+    /// Which secrets belong where in the arguments, by JSON pointer.
+    pub secrets: BTreeMap<String, SecretField>,
 }
 
 /// What does not change during the life of an instance.
@@ -90,6 +123,7 @@ pub(super) struct Turn<'a> {
     pub seed: u64,
     pub context: Value,
     pub activities: &'a mut Activities,
+    pub start_points: &'a mut StartPoints,
     pub tasks_run: &'a mut u64,
     pub effects: Vec<Effect>,
     pub started_tasks: Vec<TaskId>,

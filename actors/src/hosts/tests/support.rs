@@ -40,8 +40,12 @@ pub(super) fn request(token: &str, function: &str, arguments: impl Into<Value>) 
         adapter: ADAPTER.into(),
         function: function.into(),
         arguments: arguments.into(),
+        state: None,
         target: None,
         on: None,
+        user: None,
+        secrets: std::collections::BTreeMap::new(),
+        resolved: None,
     }
 }
 

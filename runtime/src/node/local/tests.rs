@@ -32,9 +32,9 @@ async fn node() -> (Local, Arc<Slow>) {
     let arguments = EngineArguments {
         owner: Owner { node: "a".to_owned(), incarnation: "1".to_owned() },
         scope: Scope::OnDemand,
-        post,
+        post: post.clone(),
         kinds: Arc::new(BuiltinKinds::new(Arc::clone(&definitions), window)),
-        runner: Arc::new(HostRunner::new(hosts.clone(), flights, gate, stopping)),
+        runner: Arc::new(HostRunner::new(hosts.clone(), flights, gate, stopping, post)),
         clock: Clock::system(),
         settings: ShardSettings::default(),
         tick: Duration::from_secs(1),
@@ -46,12 +46,16 @@ async fn node() -> (Local, Arc<Slow>) {
         record: crate::cluster::NodeRecord::default(),
     };
     let view = ClusterView { me: "1".to_owned(), nodes: vec![me], shards: vec![] };
+    let keys = tempfile::tempdir().unwrap();
+    let vault = Arc::new(MemoryStore::new(1));
+    let vault = crate::secrets::Vault::open(vault, keys.path().join("environment.key")).await.unwrap();
     let local = Local::new(LocalArguments {
         node: "a".to_owned(),
         engine: Engine::start(arguments, None).await.unwrap(),
         hosts,
         definitions,
         inventory: SharedInventory::default(),
+        vault,
         view: watch::channel(Arc::new(view)).1,
         peers: Peers::new("token").unwrap(),
         membership: Arc::new(MemoryMembership::new(system_clock())),
