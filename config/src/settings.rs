@@ -155,6 +155,13 @@ settings! {
         idle_timeout: Duration = "5m";
     }
 
+    /// The environment key, under which the secrets of runtime users are sealed.
+    key: KeySettings {
+        /// The file that holds it, for its owner alone (mode 0600). `none` is `environment.key` in the data folder; elsewhere
+        /// it stays out of copies of the data. It is made at the first start; `impresario key import` brings it to others.
+        file: Option<PathBuf> = "none";
+    }
+
     /// What the node writes to its standard error.
     log: Log {
         /// The least level, and exceptions by module: `info`, `warn,impresario_actors=debug`.

@@ -202,7 +202,11 @@ impl Session {
 
     async fn log(&self, stderr: ChildStderr) {
         let adapter = self.lane.spec.name.as_str();
-        let read = read_stderr(stderr, |line| tracing::info!(target: "adapter", adapter, "{line}")).await;
+        let read = read_stderr(stderr, |line| {
+            let line = self.lane.hidden(line.to_owned());
+            tracing::info!(target: "adapter", adapter, "{line}");
+        })
+        .await;
         if let Err(error) = read {
             tracing::warn!(adapter, %error, "standard error of the host failed");
         }
@@ -260,7 +264,8 @@ impl Listener<'_> {
                 Ok(Some(HostMessage::Progress(progress))) => lane.note_progress(generation, progress),
                 Ok(Some(HostMessage::State(saved))) => lane.save(generation, saved),
                 Ok(Some(message @ HostMessage::Event(_))) => {
-                    tracing::debug!(adapter = %lane.spec.name, ?message, "not used yet");
+                    let message = lane.hidden(format!("{message:?}"));
+                    tracing::debug!(adapter = %lane.spec.name, message, "not used yet");
                 }
                 Ok(None) => return Ok(()),
                 Err(error) => self.forgive(&error)?,
@@ -279,7 +284,8 @@ impl Listener<'_> {
         }
         self.garbage += 1;
         self.session.lane.count_garbage();
-        tracing::warn!(adapter = %spec.name, %error, "ignored a line of the host");
+        let error = self.session.lane.hidden(error.to_string());
+        tracing::warn!(adapter = %spec.name, error, "ignored a line of the host");
         if self.garbage > spec.garbage_max {
             return Err(format!("it wrote more than {} lines that are no messages", spec.garbage_max));
         }
@@ -323,6 +329,11 @@ async fn overdue(mut deadline: watch::Receiver<Option<Instant>>) {
 }
 
 fn run_message(request: RunRequest) -> NodeMessage {
-    let RunRequest { token, attempt, key, function, arguments, state, on, .. } = request;
-    NodeMessage::Run(Call { token, attempt, key, function, arguments, state, target: on, ..Call::default() })
+    let RunRequest { token, attempt, key, function, arguments, state, on, resolved, .. } = request;
+    let arguments = match &resolved {
+        Some(resolved) => resolved.fill(arguments),
+        None => arguments,
+    };
+    let user = resolved.and_then(|resolved| resolved.user);
+    NodeMessage::Run(Call { token, attempt, key, function, arguments, state, target: on, user })
 }

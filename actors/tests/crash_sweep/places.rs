@@ -65,9 +65,8 @@ fn run(definition: &Definition, points: [Option<CrashPoint>; 2]) -> End {
         for id in ids {
             let instance = node.run_to_end(id).await;
             let activities = &instance.activities.kept;
-            let in_doubt =
-                activities.iter().any(|activity| matches!(activity.state, ActivityState::Uncertain(_)));
-            if instance.status != Status::Completed && !in_doubt {
+            let uncertain = activities.iter().any(|activity| activity.is_uncertain());
+            if instance.status != Status::Completed && !uncertain {
                 problems.push(format!("{id} is {:?}: {:?}", instance.status, instance.fault));
             }
             let completed = |state: &ActivityState| matches!(state, ActivityState::Completed(_));

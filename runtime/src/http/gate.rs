@@ -21,7 +21,7 @@ use tracing::error;
 
 use super::problem::Problem;
 use super::token::TokenKeeper;
-use super::{api, auth, events, health, inventory, nodes, orders};
+use super::{api, auth, events, health, inventory, nodes, orders, users};
 use crate::orchestrator::{Answer, Orchestrator};
 use crate::question;
 
@@ -118,6 +118,7 @@ fn routes() -> Router<Arc<Shared>> {
         .route("/api/v1/nodes/{name}", delete(nodes::remove))
         .route("/api/v1/nodes/{name}/drain", post(nodes::drain))
         .merge(inventory::routes())
+        .merge(users::routes())
         .route(question::PATH, post(nodes::ask))
         .route(health::LIVE, get(health::live))
         .route(health::READY, get(health::ready))

@@ -131,12 +131,17 @@ impl Cluster {
         let me = NodeView { name: name.to_owned(), incarnation: incarnation(name), alive: true, record };
         let (view, known) = watch::channel(ClusterView::alone(me, SHARDS));
         let (drain, asked_to_leave) = mpsc::channel(1);
+        let key_file = data.path().join("environment.key");
+        let vault = impresario::secrets::Vault::open(Arc::clone(&self.store) as Arc<dyn Store>, key_file)
+            .await
+            .unwrap();
         let local = Local::new(LocalArguments {
             node: name.to_owned(),
             engine: engine.clone(),
             hosts,
             definitions,
             inventory: SharedInventory::default(),
+            vault,
             view: known,
             peers: Peers::new(&token).unwrap(),
             membership: Arc::clone(&self.membership) as Arc<dyn Membership>,

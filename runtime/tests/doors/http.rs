@@ -358,6 +358,34 @@ async fn nodes_are_listed_drained_and_removed() {
 }
 
 #[tokio::test]
+async fn targets_are_listed_shown_put_and_removed() {
+    let door = TestDoor::open(|_| ()).await;
+    for plural in ["targets", "target-types", "groups"] {
+        let path = format!("/api/v1/{plural}");
+        let listed: Value = door.request("GET", &path).send().await.unwrap().json().await.unwrap();
+        assert_eq!(listed[0]["name"], "web1", "{plural}");
+        let one = format!("{path}/a%2Fb");
+        let shown: Value = door.request("GET", &one).send().await.unwrap().json().await.unwrap();
+        assert_eq!(
+            (&shown["name"], &shown["limit"], &shown["by"]),
+            (&json!("a/b"), &json!(2), &json!("operator"))
+        );
+        assert_eq!(door.request("PUT", &one).json(&json!({ "x": 1 })).send().await.unwrap().status(), 200);
+        assert_eq!(door.request("DELETE", &one).send().await.unwrap().status(), 204);
+    }
+    let expected = ["target", "target type", "group"]
+        .map(|kind| [format!("put {kind} a/b {{\"x\":1}}"), format!("remove {kind} a/b")])
+        .concat();
+    assert_eq!(*door.mock.orders.lock().unwrap(), expected);
+    let body = door.request("PUT", "/api/v1/targets/a").header("content-type", "text/plain").body("{}");
+    problem(body, 415, "unsupported-media-type", "application/json").await;
+    let long = format!("/api/v1/groups/{}", "n".repeat(257));
+    problem(door.request("GET", &long), 400, "invalid", "more than 256 bytes").await;
+    *door.mock.refusal.lock().unwrap() = Some(Refusal::NotFound("none of that name".to_owned()));
+    problem(door.request("GET", "/api/v1/targets/a"), 404, "not-found", "none of that name").await;
+}
+
+#[tokio::test]
 async fn questions_of_nodes_need_the_token_and_their_own_form() {
     let door = TestDoor::open(|_| ()).await;
     let body = || encoding::encode(&Question::Facts { prefix: "process/".to_owned() }).unwrap();

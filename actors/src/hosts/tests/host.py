@@ -19,9 +19,11 @@ def failed(token, title):
     say(id=token, error={"code": -32000, "message": title, "data": failure})
 
 
-def run(token, function, arguments):
+def run(token, function, arguments, target):
     if function == "echo":
         done(token, arguments)
+    elif function == "where":
+        done(token, target)
     elif function == "twice":
         done(token, 1)
         done(token, 2)
@@ -79,7 +81,7 @@ for line in sys.stdin:
     message = json.loads(line)
     method, params = message["method"], message.get("params", {})
     if method == "run":
-        run(params["token"], params["function"], params["arguments"])
+        run(params["token"], params["function"], params["arguments"], params.get("target"))
     elif method == "ping":
         say(id=message["id"], result={})
     elif method == "probe":
