@@ -13,7 +13,7 @@ use super::host::Order;
 use super::ledger::{Ledger, Refusal, Work};
 use super::probes::Probes;
 use super::spec::HostSpec;
-use super::status::{HostState, HostStatus};
+use super::status::{Counters, HostState, HostStatus};
 use crate::activity::{ActivityReport, Outcome, RunRequest};
 use crate::gate::Gate;
 
@@ -21,7 +21,8 @@ use crate::gate::Gate;
 const REPORTS_MAX: usize = 256;
 
 pub(super) struct Lane {
-    pub(super) spec: HostSpec,
+    /// The adapter.
+    pub(super) name: String,
     gate: Gate,
     inner: Mutex<Inner>,
     /// Changes whenever a session may have something to do, or a report became durable.
@@ -31,6 +32,9 @@ pub(super) struct Lane {
 }
 
 struct Inner {
+    spec: Arc<HostSpec>,
+    /// An operator has stopped it: what comes waits, and no process is started.
+    paused: bool,
     ledger: Ledger,
     probes: Probes,
     phase: Phase,
@@ -39,6 +43,8 @@ struct Inner {
     woken: bool,
     manifest: Option<Arc<Manifest>>,
     ready: Option<(u32, Instant)>,
+    /// What the process that takes new work has in memory, with its children, in bytes.
+    memory: Option<u64>,
     last_error: Option<String>,
 }
 
@@ -53,18 +59,22 @@ pub(super) enum Phase {
 
 impl Lane {
     pub(super) fn new(spec: HostSpec, gate: Gate) -> Self {
+        let name = spec.name.clone();
         let inner = Inner {
             ledger: Ledger::new(spec.concurrency, spec.queue),
+            spec: Arc::new(spec),
+            paused: false,
             probes: Probes::default(),
             phase: Phase::Up,
             host: None,
             woken: false,
             manifest: None,
             ready: None,
+            memory: None,
             last_error: None,
         };
         Self {
-            spec,
+            name,
             gate,
             inner: Mutex::new(inner),
             work: watch::Sender::new(()),
@@ -139,6 +149,7 @@ impl Lane {
             inner.ledger.ready(generation, slots);
             inner.woken = false;
             inner.ready = Some((pid, Instant::now()));
+            inner.memory = None;
             inner.manifest = Some(Arc::new(manifest));
         });
     }
@@ -149,7 +160,9 @@ impl Lane {
 
     pub(super) fn retire_if_idle(&self, generation: u64) -> bool {
         let mut inner = self.lock();
-        inner.probes.is_empty() && inner.ledger.retire_if_idle(generation)
+        let idle = inner.probes.is_empty() && inner.ledger.retire_if_idle(generation);
+        inner.ledger.counters.idle_shutdowns += u64::from(idle);
+        idle
     }
 
     pub(super) fn is_retiring(&self, generation: u64) -> bool {
@@ -184,8 +197,48 @@ impl Lane {
         self.outbox.notify_one();
     }
 
-    pub(super) fn count_garbage(&self) {
-        self.lock().ledger.counters.garbage += 1;
+    pub(super) fn count(&self, step: impl FnOnce(&mut Counters)) {
+        step(&mut self.lock().ledger.counters);
+    }
+
+    /// Notes what a process has in memory, if it is the one that takes new work; says whether it is.
+    pub(super) fn measured(&self, generation: u64, memory: u64) -> bool {
+        let mut inner = self.lock();
+        let current = inner.ledger.current() == Some(generation);
+        if current {
+            inner.memory = Some(memory);
+        }
+        current
+    }
+
+    /// What is wanted of the host now.
+    pub(super) fn spec(&self) -> Arc<HostSpec> {
+        Arc::clone(&self.lock().spec)
+    }
+
+    /// Changes what is wanted of the host, and says whether that is anything new. The processes that are there stay
+    /// as they are.
+    pub(super) fn configure(&self, spec: HostSpec) -> bool {
+        self.change(|inner| {
+            let changed = *inner.spec != spec;
+            inner.ledger.resize(spec.concurrency, spec.queue);
+            inner.spec = Arc::new(spec);
+            changed
+        })
+    }
+
+    /// Has what comes wait (or not any more), without a process. Returns the host, to be told, if that is new.
+    pub(super) fn pause(&self, paused: bool) -> Option<ActorRef<Order>> {
+        self.change(|inner| {
+            let changed = std::mem::replace(&mut inner.paused, paused) != paused;
+            inner.woken = false;
+            inner.wake();
+            inner.host.clone().filter(|_| changed)
+        })
+    }
+
+    pub(super) fn is_paused(&self) -> bool {
+        self.lock().paused
     }
 
     /// A process has ended. What it had is lost; whatever waits is asked a new process for.
@@ -287,11 +340,12 @@ impl Lane {
         let generation = ledger.current();
         let ready = inner.ready.filter(|_| generation.is_some());
         HostStatus {
-            name: self.spec.name.clone(),
+            name: self.name.clone(),
             state: inner.state(),
             manifest: inner.manifest.clone(),
             pid: ready.map(|(pid, _)| pid),
             generation,
+            memory: inner.memory.filter(|_| generation.is_some()),
             uptime: ready.map(|(_, since)| since.elapsed()),
             retiring: ledger.retiring(),
             in_flight: ledger.in_flight(),
@@ -335,7 +389,9 @@ impl Inner {
 
     /// Something waits while nobody may take it.
     fn wants_host(&self) -> bool {
-        self.ledger.current().is_none() && (self.ledger.queued() > 0 || self.probes.wait_for_host())
+        !self.paused
+            && self.ledger.current().is_none()
+            && (self.ledger.queued() > 0 || self.probes.wait_for_host())
     }
 
     fn state(&self) -> HostState {
@@ -343,6 +399,7 @@ impl Inner {
             Phase::Restarting => HostState::Restarting,
             Phase::Quarantined(reason) => HostState::Quarantined { reason: reason.clone() },
             Phase::Stopped => HostState::Stopped,
+            Phase::Up if self.paused => HostState::Paused,
             Phase::Up if self.ledger.current().is_some() => HostState::Running,
             Phase::Up if self.ledger.generations() > self.ledger.retiring() => HostState::Starting,
             Phase::Up => HostState::Idle,

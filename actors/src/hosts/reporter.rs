@@ -19,7 +19,7 @@ pub(super) async fn run(lane: Arc<Lane>, sink: Arc<dyn ReportSink>) {
         // A panic here would end all reports of this adapter, silently. The receivers know a report by its token, so
         // one that comes twice does no harm.
         while AssertUnwindSafe(async { sink.deliver(reports.clone()).await }).catch_unwind().await.is_err() {
-            tracing::error!(adapter = %lane.spec.name, reports = reports.len(), "delivery of reports panicked");
+            tracing::error!(adapter = %lane.name, reports = reports.len(), "delivery of reports panicked");
             tokio::time::sleep(PAUSE).await;
         }
         lane.delivered(&tokens);

@@ -107,6 +107,6 @@ fn host_state(state: &HostState) -> &'static str {
         HostState::Running => "running",
         HostState::Restarting => "restarting",
         HostState::Quarantined { .. } => "quarantined",
-        HostState::Stopped => "stopped",
+        HostState::Paused | HostState::Stopped => "stopped",
     }
 }
