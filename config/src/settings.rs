@@ -135,6 +135,8 @@ settings! {
         stop_timeout: Duration = "10s";
         /// A host without work for so long is stopped; the next activity starts it again.
         idle_timeout: Duration = "5m";
+        /// A host that has more than this in memory, with its children, is replaced by a fresh one.
+        memory_limit: ByteSize = "1GiB";
     }
 
     /// What the node writes to its standard error.

@@ -7,6 +7,7 @@ use impresario_model::event::CloudEvent;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::adapters::{AdapterOrder, AdapterSummary};
 use crate::question::{Question, Reply};
 
 /// Why the engine refuses a request, by what the sender does about it.
@@ -330,6 +331,10 @@ pub trait Orchestrator: Send + Sync + 'static {
     fn drain(&self, node: String) -> Answer<()>;
     /// Forgets a node that is gone, and its token with it.
     fn remove_node(&self, node: String) -> Answer<()>;
+    /// The adapters at all nodes, or one of them.
+    fn adapters(&self, name: Option<String>) -> Answer<Vec<AdapterSummary>>;
+    /// Does what an operator asks of an adapter; durable once answered, and followed by all nodes.
+    fn order_adapter(&self, name: String, order: AdapterOrder) -> Answer<()>;
     /// Answers another node from what this one owns; never asks a third.
     fn answer(&self, question: Question) -> Answer<Reply>;
     /// How the node is; cheap.

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
+use super::adapters::Adapters;
+
 /// A process orchestrator for IT operations that stays up.
 #[derive(Debug, Parser)]
 #[command(name = "impresario", version, propagate_version = true, arg_required_else_help = true)]
@@ -80,6 +82,8 @@ pub(super) enum Command {
     Tree(Folder),
     /// List the nodes of the cluster, or remove one that is gone.
     Nodes(Nodes),
+    /// List the adapters at all nodes, or operate one.
+    Adapters(Adapters),
     /// Have a node finish what it does, hand its work over and leave.
     Drain(Drain),
     /// List the definitions.
@@ -125,6 +129,7 @@ impl Command {
             | Command::Triggers(folder)
             | Command::Repair(folder) => Some(folder),
             Command::Nodes(nodes) => Some(nodes.folder()),
+            Command::Adapters(adapters) => Some(adapters.folder()),
             Command::Check { .. }
             | Command::Send(_)
             | Command::Completions { .. }

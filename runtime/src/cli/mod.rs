@@ -2,6 +2,7 @@
 //!
 //! Exit codes: 0 done, 1 failed, 2 refused by the node, 64 bad usage.
 
+mod adapters;
 mod args;
 mod check;
 mod client;
@@ -30,6 +31,7 @@ use self::error::CliError;
 
 /// Renders pages of the command line, for tests and other front ends.
 pub mod render {
+    pub use super::adapters::{render_adapter, render_adapters};
     pub use super::instances::render_list;
     pub use super::nodes::render_nodes;
     pub use super::show::render_instance;
@@ -91,6 +93,7 @@ fn ask(global: &Global, command: Command) -> Result<ExitCode, CliError> {
             Command::Nodes(Nodes { command: Some(NodesCommand::Remove { name, .. }), .. }) => {
                 nodes::remove(global, &client, &name).await
             }
+            Command::Adapters(orders) => adapters::adapters(global, &client, orders).await,
             Command::Drain(drain) => nodes::drain(global, &client, drain).await,
             Command::Triggers(_) => lists::triggers(global, &client).await,
             Command::Definitions(_) => lists::definitions(global, &client).await,

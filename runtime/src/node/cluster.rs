@@ -13,6 +13,7 @@ use impresario_persistence::{Store, monotonic_ms};
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 
+use super::adapters::Adapters;
 use super::deploy;
 use crate::cluster::placement::PlacementSettings;
 use crate::cluster::presence::{Identity, Presence};
@@ -90,12 +91,13 @@ impl Cluster {
     }
 }
 
-/// What other nodes add to the environment while this one runs: definitions, and tokens that count.
+/// What other nodes add to the environment while this one runs: definitions, what is wanted of adapters, and tokens that count.
 #[derive(Clone)]
 pub(super) struct News {
     store: Arc<dyn Store>,
     definitions: Arc<Definitions>,
     keeper: Arc<TokenKeeper>,
+    adapters: Adapters,
     /// Definitions that this version does not understand; the lock has one reader at a time.
     skipped: Arc<Mutex<BTreeSet<String>>>,
 }
@@ -106,8 +108,9 @@ impl News {
         store: Arc<dyn Store>,
         definitions: Arc<Definitions>,
         keeper: Arc<TokenKeeper>,
+        adapters: Adapters,
     ) -> Self {
-        News { store, definitions, keeper, skipped: Arc::default() }
+        News { store, definitions, keeper, adapters, skipped: Arc::default() }
     }
 
     /// Reads what is new, whenever it is called.
@@ -119,6 +122,9 @@ impl News {
                 let mut skipped = news.skipped.lock().await;
                 if let Err(error) = deploy::refresh(&news.store, &news.definitions, &mut skipped).await {
                     tracing::warn!(%error, "definitions of other nodes were not read; trying again with the next change");
+                }
+                if let Err(error) = news.adapters.follow().await {
+                    tracing::warn!(%error, "what is wanted of adapters was not read; trying again with the next change");
                 }
                 if let Err(error) = news.keeper.refresh().await {
                     tracing::warn!(%error, "the tokens of other nodes were not read; trying again with the next change");

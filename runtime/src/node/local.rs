@@ -17,10 +17,12 @@ use impresario_persistence::{Membership, Standing};
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
+use super::adapters::Adapters;
 use super::peers::Peers;
 use super::refusal::refusal;
 use super::write_check::WriteCheck;
 use super::{tree, views};
+use crate::adapters::{AdapterOrder, AdapterSummary};
 use crate::cluster::ClusterView;
 use crate::orchestrator::{
     Accepted, Answer, DefinitionSummary, Health, InstanceDetail, InstancePage, InstanceQuery, NodeSummary,
@@ -47,6 +49,8 @@ pub struct LocalArguments {
     pub view: watch::Receiver<Arc<ClusterView>>,
     /// Asks the other nodes.
     pub peers: Peers,
+    /// What its hosts follow.
+    pub adapters: Adapters,
     /// Forgets nodes that are gone.
     pub membership: Arc<dyn Membership>,
     /// Told when this node is to finish what it does and leave; has room for one message.
@@ -62,6 +66,7 @@ pub struct Local {
     pub(super) definitions: Arc<Definitions>,
     pub(super) view: watch::Receiver<Arc<ClusterView>>,
     pub(super) peers: Peers,
+    pub(super) adapters: Adapters,
     pub(super) membership: Arc<dyn Membership>,
     pub(super) drain: mpsc::Sender<()>,
     /// The last offset that was appended here, by shard.
@@ -72,7 +77,8 @@ pub struct Local {
 impl Local {
     /// A node behind its doors.
     pub fn new(arguments: LocalArguments) -> Self {
-        let LocalArguments { node, engine, hosts, definitions, view, peers, membership, drain } = arguments;
+        let LocalArguments { node, engine, hosts, definitions, view, peers, adapters, membership, drain } =
+            arguments;
         let appended = (0..engine.store().shards()).map(|_| AtomicU64::new(0)).collect();
         let writes = WriteCheck::new(engine.post().clone());
         Local {
@@ -82,6 +88,7 @@ impl Local {
             definitions,
             view,
             peers,
+            adapters,
             membership,
             drain,
             appended,
@@ -249,6 +256,16 @@ impl Orchestrator for Local {
     fn remove_node(&self, name: String) -> Answer<()> {
         let node = self.clone();
         Box::pin(async move { node.forget_node(&name).await })
+    }
+
+    fn adapters(&self, name: Option<String>) -> Answer<Vec<AdapterSummary>> {
+        let node = self.clone();
+        Box::pin(async move { node.all_adapters(name).await })
+    }
+
+    fn order_adapter(&self, name: String, order: AdapterOrder) -> Answer<()> {
+        let node = self.clone();
+        Box::pin(async move { node.order_adapter(name, order).await })
     }
 
     fn answer(&self, question: Question) -> Answer<Reply> {

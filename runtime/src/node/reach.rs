@@ -157,6 +157,11 @@ impl Local {
                 Ok(Reply::Facts(facts.map(on_the_wire).collect()))
             }
             Question::Tree => Ok(Reply::Tree(self.own_tree().await)),
+            Question::Adapters => Ok(Reply::Adapters(self.adapters.list())),
+            Question::Adapter { name, order } => {
+                self.adapters.here(name, order).await?;
+                Ok(Reply::Adapters(self.adapters.list()))
+            }
             Question::Drain => {
                 self.drain_me()?;
                 Ok(Reply::Draining)
@@ -246,6 +251,7 @@ fn beside_the_point(reply: &Reply) -> Refusal {
         Reply::Trigger(_) => "a trigger",
         Reply::Aside(_) => "a reason",
         Reply::Facts(_) => "facts",
+        Reply::Adapters(_) => "adapters",
         Reply::Tree(_) => "a tree",
         Reply::Draining => "that it is draining",
     };

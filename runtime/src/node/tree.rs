@@ -100,7 +100,7 @@ fn host(status: &HostStatus) -> TreeNode {
     }
 }
 
-fn host_state(state: &HostState) -> &'static str {
+pub(super) fn host_state(state: &HostState) -> &'static str {
     match state {
         HostState::Idle => "idle",
         HostState::Starting => "starting",
