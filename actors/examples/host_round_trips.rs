@@ -116,5 +116,7 @@ fn request(run: usize) -> RunRequest {
         adapter: "echo".into(),
         function: "echo".into(),
         arguments: json!({"number": run, "text": "some words of an ordinary length"}),
+        target: None,
+        on: None,
     }
 }

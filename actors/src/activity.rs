@@ -32,6 +32,10 @@ pub struct RunRequest {
     pub function: String,
     /// The function's arguments.
     pub arguments: Value,
+    /// The name of the target that it is done on.
+    pub target: Option<String>,
+    /// The same target with its properties, once the node has looked it up: just before a host takes the attempt.
+    pub on: Option<impresario_adapter::Target>,
 }
 
 /// How an attempt ended.

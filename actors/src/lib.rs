@@ -7,6 +7,7 @@ pub mod definitions;
 pub mod engine;
 pub mod gate;
 pub mod hosts;
+pub mod inventory;
 pub mod post;
 pub mod shard;
 pub mod shell;

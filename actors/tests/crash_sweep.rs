@@ -14,6 +14,8 @@ mod emit;
 mod events;
 #[path = "crash_sweep/node.rs"]
 mod node;
+#[path = "crash_sweep/places.rs"]
+mod places;
 #[path = "crash_sweep/poison.rs"]
 mod poison;
 #[path = "crash_sweep/pressure.rs"]

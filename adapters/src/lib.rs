@@ -1,4 +1,4 @@
-//! The built-in adapters of Impresario: command and http.
+//! The built-in adapters of Impresario.
 //!
 //! [`builtin`] makes one, for an adapter host to serve. [`manifests`] and [`catalog`] tell a node what they can do
 //! without starting a host.
@@ -7,22 +7,25 @@
 
 mod arguments;
 pub mod command;
+pub mod file;
 pub mod http;
 
 use impresario_adapter::{Adapter, Manifest};
 
 pub use command::Command;
+pub use file::File;
 pub use http::Http;
 
 /// The names of the built-in adapters.
 pub fn names() -> &'static [&'static str] {
-    &["command", "http"]
+    &["command", "file", "http"]
 }
 
 /// The built-in adapter of that name, ready to be served.
 pub fn builtin(name: &str) -> Option<Box<dyn Adapter>> {
     match name {
         "command" => Some(Box::new(Command::new())),
+        "file" => Some(Box::new(File::new())),
         "http" => Some(Box::new(Http::new())),
         _ => None,
     }
@@ -30,7 +33,7 @@ pub fn builtin(name: &str) -> Option<Box<dyn Adapter>> {
 
 /// What the built-in adapters can do.
 pub fn manifests() -> Vec<Manifest> {
-    vec![command::manifest(), http::manifest()]
+    vec![command::manifest(), file::manifest(), http::manifest()]
 }
 
 /// A function that definitions call by a name of the default catalog, such as `command:1.0.0@default`.
@@ -51,6 +54,12 @@ pub struct CatalogEntry {
 pub fn catalog() -> &'static [CatalogEntry] {
     &[
         CatalogEntry { name: "command", version: "1.0.0", adapter: "command", function: "run" },
+        CatalogEntry { name: "file-read", version: "1.0.0", adapter: "file", function: "file-read" },
+        CatalogEntry { name: "file-write", version: "1.0.0", adapter: "file", function: "file-write" },
+        CatalogEntry { name: "file-append", version: "1.0.0", adapter: "file", function: "file-append" },
+        CatalogEntry { name: "file-move", version: "1.0.0", adapter: "file", function: "file-move" },
+        CatalogEntry { name: "file-delete", version: "1.0.0", adapter: "file", function: "file-delete" },
+        CatalogEntry { name: "file-list", version: "1.0.0", adapter: "file", function: "file-list" },
         CatalogEntry { name: "echo", version: "1.0.0", adapter: "command", function: "echo" },
     ]
 }

@@ -102,6 +102,24 @@ settings! {
         concurrency: usize = "1024";
     }
 
+    /// The TCP door: one event a line in, one reply a line out.
+    tcp: Tcp {
+        /// The address and port to listen at. `none` is no such door.
+        listen: Option<SocketAddr> = "none";
+        /// The certificate to show to clients, in PEM; with it the door speaks TLS and nothing else.
+        tls_certificate: Option<PathBuf> = "none";
+        /// The key of that certificate, in PEM.
+        tls_key: Option<PathBuf> = "none";
+        /// How many connections may be open at once; more wait until one ends.
+        connections: usize = "4096";
+        /// How many events of one connection may be on their way to the log before the first of them is answered.
+        ahead: usize = "256";
+        /// The longest line.
+        line_limit: ByteSize = "1MiB";
+        /// A connection on which no event comes for so long is closed, and one that does not read its replies.
+        idle_timeout: Duration = "5m";
+    }
+
     /// The shards and the instances in them.
     engine: Engine {
         /// How often the changed actors of a shard are snapshotted and its log is trimmed. Longer means less

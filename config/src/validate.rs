@@ -15,7 +15,7 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 pub(crate) fn validate(config: &Config, effective: &[Effective]) -> Vec<Problem> {
     let mut check = Check { effective, problems: Vec::new() };
-    let Config { node, store, redis, cluster, http, engine, adapters, .. } = config;
+    let Config { node, store, redis, cluster, http, tcp, engine, adapters, .. } = config;
 
     check.range("store.shards", store.shards, 1..=4096);
     check.range("store.queue", store.queue, 64..=1 << 20);
@@ -23,6 +23,10 @@ pub(crate) fn validate(config: &Config, effective: &[Effective]) -> Vec<Problem>
     check.range("http.body_limit", http.body_limit, ByteSize(1 << 10)..=ByteSize(64 << 20));
     check.duration("http.request_timeout", http.request_timeout, SECOND..=DAY);
     check.range("http.concurrency", http.concurrency, 1..=1 << 20);
+    check.range("tcp.connections", tcp.connections, 1..=1 << 20);
+    check.range("tcp.ahead", tcp.ahead, 1..=1 << 16);
+    check.range("tcp.line_limit", tcp.line_limit, ByteSize(1 << 10)..=ByteSize(64 << 20));
+    check.duration("tcp.idle_timeout", tcp.idle_timeout, SECOND / 10..=365 * DAY);
     check.duration("engine.checkpoint_interval", engine.checkpoint_interval, SECOND / 100..=DAY);
     check.range("engine.checkpoint_entries", engine.checkpoint_entries, 1..=10_000_000);
     check.duration("engine.idle_after", engine.idle_after, Duration::ZERO..=DAY);
@@ -62,12 +66,21 @@ pub(crate) fn validate(config: &Config, effective: &[Effective]) -> Vec<Problem>
     if tls_file && !redis.tls {
         check.problem("redis.tls", "expected true, because a file for TLS is named; found false");
     }
-    if http.body_limit.0 > store.segment_size.0 / 4 {
-        let message = format!(
-            "expected at most a quarter of store.segment_size ({}), found {}: a request has to fit one file of the log",
-            store.segment_size, http.body_limit
+    if tcp.tls_certificate.is_some() != tcp.tls_key.is_some() {
+        check.problem(
+            "tcp.tls_certificate",
+            "expected tcp.tls_key with it and the other way round, found one of them",
         );
-        check.problem("http.body_limit", &message);
+    }
+    for (key, limit) in [("http.body_limit", http.body_limit), ("tcp.line_limit", tcp.line_limit)] {
+        if limit.0 > store.segment_size.0 / 4 {
+            let message = format!(
+                "expected at most a quarter of store.segment_size ({}), found {limit}: an event has to fit one file of \
+                 the log",
+                store.segment_size
+            );
+            check.problem(key, &message);
+        }
     }
     check.problems
 }

@@ -293,7 +293,7 @@ macro_rules! optional {
         }
     )* };
 }
-optional!(PathBuf: "a path, or none", Name: "a name of letters, digits, '-', '_' or '.', or none", Url: "an address such as http://node-1:4747, or none");
+optional!(PathBuf: "a path, or none", SocketAddr: "an IP address with a port such as 127.0.0.1:4748, or none", Name: "a name of letters, digits, '-', '_' or '.', or none", Url: "an address such as http://node-1:4747, or none");
 
 /// The address at which others reach something over HTTP.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -16,6 +16,7 @@ pub async fn when_ready(
     engine: &Engine,
     config: &Config,
     url: &str,
+    tcp: Option<String>,
     deployment: &Deployment,
     local: Local,
     began: Instant,
@@ -44,6 +45,7 @@ pub async fn when_ready(
     };
     lines.push(store);
     lines.push(format!("  door     {url} (token in {})", crate::http::token_file(&config.data).display()));
+    lines.extend(tcp.map(|tcp| format!("  tcp      {tcp} (one event a line, the same token)")));
     if deployment.packs.is_empty() {
         lines.push("  packs    none: give a pack to serve, such as packs/quickstart".to_owned());
     } else {

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -12,6 +13,9 @@ use serde::{Deserialize, Serialize};
 pub struct Endpoint {
     /// Its API, such as `http://127.0.0.1:4747`.
     pub url: String,
+    /// Where its TCP door listens, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tcp: Option<SocketAddr>,
     /// Its process.
     pub pid: u32,
     /// Its name.

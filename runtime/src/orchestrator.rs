@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::adapters::{AdapterOrder, AdapterSummary};
+use crate::inventory::{EntryKind, InventoryEntry};
 use crate::question::{Question, Reply};
 
 /// Why the engine refuses a request, by what the sender does about it.
@@ -100,6 +101,10 @@ pub struct InstanceQuery {
     /// `namespace/name` or `namespace/name:version`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub definition: Option<String>,
+    /// Only instances with an activity on this target, among those that they still keep. A page is looked through after
+    /// it was made, so it may have fewer than `limit`, even none, and yet a next one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<String>,
     /// At most so many (1 to 1000; 50 if absent).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<usize>,
@@ -172,7 +177,10 @@ pub struct ActivityDetail {
     pub pointer: String,
     /// `adapter/function`.
     pub function: String,
-    /// One of `requested`, `running`, `completed`, `failed`, `interrupted`, `cancelled`.
+    /// The target that it is done on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<String>,
+    /// One of `requested`, `waiting` (for a place at its target), `running`, `completed`, `failed`, `interrupted`, `cancelled`.
     pub status: String,
     /// The idempotency key of all its attempts.
     pub key: String,
@@ -335,6 +343,14 @@ pub trait Orchestrator: Send + Sync + 'static {
     fn adapters(&self, name: Option<String>) -> Answer<Vec<AdapterSummary>>;
     /// Does what an operator asks of an adapter; durable once answered, and followed by all nodes.
     fn order_adapter(&self, name: String, order: AdapterOrder) -> Answer<()>;
+    /// Lists the targets, their types, or the groups of them, by name.
+    fn entries(&self, kind: EntryKind) -> Answer<Vec<InventoryEntry>>;
+    /// Shows one of them.
+    fn entry(&self, kind: EntryKind, name: String) -> Answer<InventoryEntry>;
+    /// Describes one of them, whether it is there or not: as it is kept then.
+    fn put_entry(&self, kind: EntryKind, name: String, spec: Value) -> Answer<InventoryEntry>;
+    /// Removes one of them.
+    fn remove_entry(&self, kind: EntryKind, name: String) -> Answer<()>;
     /// Answers another node from what this one owns; never asks a third.
     fn answer(&self, question: Question) -> Answer<Reply>;
     /// How the node is; cheap.

@@ -1,4 +1,5 @@
-//! Packs: a folder with `pack.yaml`, `definitions/*.yaml` and `functions/<name>/<version>/function.yaml`.
+//! Packs: a folder with `pack.yaml`, `definitions/*.yaml`, `functions/<name>/<version>/function.yaml`, and perhaps
+//! `targets/*.yaml` and `groups/*.yaml` with parts of an inventory.
 //!
 //! A single definition file is a pack too, named after the file.
 
@@ -12,6 +13,7 @@ use impresario_model::language::{self, Catalog, Diagnostic};
 use serde::Deserialize;
 
 use crate::diagnostics;
+use crate::inventory::InventoryDocument;
 
 /// A file of a pack beyond this is no definition.
 const FILE_LIMIT: u64 = 1 << 20;
@@ -19,7 +21,7 @@ const FILE_LIMIT: u64 = 1 << 20;
 const FILES_LIMIT: usize = 10_000;
 
 /// A loaded pack; nothing in it is checked yet but `pack.yaml`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Pack {
     /// Its name.
     pub name: String,
@@ -33,6 +35,8 @@ pub struct Pack {
     pub sources: Vec<(PathBuf, String)>,
     /// The functions that are tasks, by `name:version`, each with its text.
     pub functions: BTreeMap<String, String>,
+    /// The targets, their types and groups by path.
+    pub inventory: Vec<(PathBuf, InventoryDocument)>,
 }
 
 /// Why a path is no pack.
@@ -93,7 +97,8 @@ fn load_file(path: &Path) -> Result<Pack, PackError> {
     let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let sources = vec![(path.to_owned(), read(path)?)];
     let functions = BTreeMap::new();
-    Ok(Pack { name, version: "0.0.0".to_owned(), title: None, summary: None, sources, functions })
+    let inventory = Vec::new();
+    Ok(Pack { name, version: "0.0.0".to_owned(), title: None, summary: None, sources, functions, inventory })
 }
 
 fn load_folder(path: &Path) -> Result<Pack, PackError> {
@@ -109,15 +114,18 @@ fn load_folder(path: &Path) -> Result<Pack, PackError> {
         return Err(content("an empty name or version".to_owned()));
     }
     let folder = path.join("definitions");
-    let definitions = files(&folder)?.into_iter().filter(|path| is_yaml(path));
+    let inventory = load_inventory(path)?;
+    let found = if inventory.is_empty() || folder.exists() { files(&folder)? } else { Vec::new() };
+    let definitions = found.into_iter().filter(|path| is_yaml(path));
     let sources =
         definitions.map(|path| read(&path).map(|text| (path, text))).collect::<Result<Vec<_>, _>>()?;
-    if sources.is_empty() {
+    if sources.is_empty() && inventory.is_empty() {
         let expected = "at least one definition, *.yaml,".to_owned();
         return Err(PackError::Content { path: folder, expected, found: "none".to_owned() });
     }
     let PackFile { name, version, title, summary } = described;
-    Ok(Pack { name, version, title, summary, sources, functions: load_functions(&path.join("functions"))? })
+    let functions = load_functions(&path.join("functions"))?;
+    Ok(Pack { name, version, title, summary, sources, functions, inventory })
 }
 
 fn load_functions(folder: &Path) -> Result<BTreeMap<String, String>, PackError> {
@@ -133,6 +141,24 @@ fn load_functions(folder: &Path) -> Result<BTreeMap<String, String>, PackError> 
         }
     }
     Ok(functions)
+}
+
+/// Targets before groups, which name them.
+fn load_inventory(pack: &Path) -> Result<Vec<(PathBuf, InventoryDocument)>, PackError> {
+    let mut documents = Vec::new();
+    for folder in
+        ["targets", "groups"].map(|name| pack.join(name)).into_iter().filter(|folder| folder.exists())
+    {
+        for path in files(&folder)?.into_iter().filter(|path| is_yaml(path)) {
+            let document = InventoryDocument::parse(&read(&path)?).map_err(|found| PackError::Content {
+                path: path.clone(),
+                expected: "targetTypes, targets or groups, each by name,".to_owned(),
+                found,
+            })?;
+            documents.push((path, document));
+        }
+    }
+    Ok(documents)
 }
 
 /// What is in a folder, by name, without hidden files: editors leave some.

@@ -8,6 +8,7 @@ use impresario_persistence::RowIndex;
 use serde::{Deserialize, Serialize};
 
 use crate::adapters::{AdapterOrder, AdapterSummary};
+use crate::inventory::PlacesView;
 use crate::orchestrator::{InstanceDetail, TreeNode, TriggerSummary};
 
 /// Where questions are asked.
@@ -30,6 +31,11 @@ pub enum Question {
     Trigger {
         /// Its name.
         name: String,
+    },
+    /// Show the places at a target of a shard that you own.
+    Places {
+        /// The target.
+        target: String,
     },
     /// Why is an actor of a shard that you own set aside, if it is?
     Aside {
@@ -63,6 +69,8 @@ pub enum Reply {
     Instance(Option<Box<InstanceDetail>>),
     /// To [`Question::Trigger`]; nothing if there is none.
     Trigger(Option<TriggerSummary>),
+    /// To [`Question::Places`]; nothing if nobody has one or waits.
+    Places(Option<PlacesView>),
     /// To [`Question::Aside`].
     Aside(Option<String>),
     /// To [`Question::Facts`], by shard; a shard that is missing has not answered.

@@ -68,6 +68,12 @@ impl Place {
         self
     }
 
+    /// Nodes deploy this pack.
+    pub fn pack(mut self, pack: &Path) -> Self {
+        self.packs.push(pack.to_owned());
+        self
+    }
+
     /// Nodes that are started from now on deploy this definition.
     pub fn deploy(&mut self, name: &str, source: &str) {
         let path = self.write(&format!("{name}.yaml"), source);

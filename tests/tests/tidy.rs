@@ -17,6 +17,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("impresario-model", &[]),
     ("impresario-adapter", &[]),
     ("impresario-adapters", &["impresario-adapter"]),
+    ("impresario-adapter-check", &["impresario-adapter"]),
     ("impresario-actors", &["impresario-model", "impresario-persistence", "impresario-adapter"]),
     (
         "impresario",
@@ -26,6 +27,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "impresario-model",
             "impresario-adapter",
             "impresario-adapters",
+            "impresario-adapter-check",
             "impresario-actors",
         ],
     ),
@@ -49,6 +51,8 @@ const ARROWS: &[(&str, &[&str])] = &[
 const TEST_ARROWS: &[(&str, &str)] = &[
     // The sweeps over crash points compile scenarios that call the functions of the built-in adapters.
     ("impresario-actors", "impresario-adapters"),
+    // The built-in adapters keep to the protocol.
+    ("impresario-adapter-check", "impresario-adapters"),
     // The Redis store passes its conformance suite on a real server.
     ("impresario-persistence", "impresario-test-servers"),
 ];

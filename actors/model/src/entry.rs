@@ -41,6 +41,8 @@ pub enum Body {
     Trigger(TriggerEvent),
     /// For a router.
     Router(RouterEvent),
+    /// For the places at a target.
+    Target(TargetEvent),
 }
 
 /// What happens to a process instance.
@@ -69,6 +71,29 @@ pub enum ProcessEvent {
         token: String,
         /// How it ended.
         outcome: ActivityOutcome,
+    },
+    /// The target of an attempt is limited: the activity needs a place there before the attempt begins.
+    Limited {
+        /// The activity.
+        activity: u64,
+        /// The attempt.
+        token: String,
+        /// The limit.
+        limit: Limit,
+    },
+    /// An activity has a place at a target.
+    Placed {
+        /// The activity.
+        activity: u64,
+        /// The target.
+        target: String,
+    },
+    /// An activity gets no place at its target: too many wait there.
+    Crowded {
+        /// The activity.
+        activity: u64,
+        /// How many wait.
+        waiting: usize,
     },
     /// Somebody asks it to stop.
     Cancel {
@@ -136,6 +161,38 @@ pub enum TriggerEvent {
         /// The instance.
         instance: String,
     },
+}
+
+/// What happens to the places at a target.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum TargetEvent {
+    /// An activity asks for a place.
+    Ask {
+        /// Its instance.
+        instance: String,
+        /// The activity.
+        activity: u64,
+        /// The limit, as the node of the instance knows it.
+        limit: Limit,
+    },
+    /// An activity needs no place any more.
+    Leave {
+        /// Its instance.
+        instance: String,
+        /// The activity.
+        activity: u64,
+    },
+    /// The limit may have changed.
+    Limit(Limit),
+}
+
+/// How many activities may work on a target at the same time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limit {
+    /// The limit; none at all if absent.
+    pub most: Option<u32>,
+    /// Which description of the target says so: of two, the higher one counts.
+    pub version: u64,
 }
 
 /// What happens to a router.

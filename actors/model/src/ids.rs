@@ -15,6 +15,8 @@ pub enum ActorKind {
     Trigger,
     /// The event router of a shard.
     Router,
+    /// The places at a target whose work is limited.
+    Target,
 }
 
 impl ActorKind {
@@ -24,6 +26,7 @@ impl ActorKind {
             ActorKind::Process => "process",
             ActorKind::Trigger => "trigger",
             ActorKind::Router => "router",
+            ActorKind::Target => "target",
         }
     }
 }
@@ -44,6 +47,11 @@ impl ActorId {
         ActorId(format!("trigger/{name}"))
     }
 
+    /// The places at a target.
+    pub fn target(name: &str) -> Self {
+        ActorId(format!("target/{name}"))
+    }
+
     /// The event router of a shard.
     pub fn router(shard: u16) -> Self {
         ActorId(format!("router/{shard}"))
@@ -56,7 +64,7 @@ impl ActorId {
     pub fn parse(text: &str) -> Result<Self, String> {
         let id = ActorId(text.to_owned());
         if id.kind().is_none() {
-            return Err(format!("expected process/…, trigger/… or router/…, found '{text}'"));
+            return Err(format!("expected process/…, trigger/…, router/… or target/…, found '{text}'"));
         }
         let key = id.key();
         if key.is_empty() || key.len() > MAX_KEY_BYTES {
@@ -76,6 +84,7 @@ impl ActorId {
             "process" => Some(ActorKind::Process),
             "trigger" => Some(ActorKind::Trigger),
             "router" => Some(ActorKind::Router),
+            "target" => Some(ActorKind::Target),
             _ => None,
         }
     }

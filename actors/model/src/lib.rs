@@ -10,6 +10,8 @@ pub mod expression;
 pub mod fault;
 pub mod ids;
 pub mod instance;
+pub mod inventory;
 pub mod language;
+pub mod places;
 pub mod router;
 pub mod trigger;

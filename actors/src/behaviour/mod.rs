@@ -4,6 +4,7 @@
 
 mod process;
 mod router;
+mod target;
 mod trigger;
 
 use std::sync::Arc;
@@ -12,12 +13,14 @@ use futures_util::future::{BoxFuture, ready};
 use impresario_model::entry::Body;
 use impresario_model::ids::{ActorId, ActorKind};
 use impresario_model::instance::{Effect, Instance, Moment, Unsettled};
+use impresario_model::places::Places;
 use impresario_model::router::{RouterSnapshot, Window};
 use impresario_model::trigger::Trigger;
 use impresario_persistence::{Row, RowIndex};
 
 pub use self::process::{ProcessBehaviour, group_of};
 pub use self::router::RouterBehaviour;
+pub use self::target::TargetBehaviour;
 pub use self::trigger::TriggerBehaviour;
 use crate::definitions::Definitions;
 
@@ -45,6 +48,8 @@ pub enum Inspection {
     Trigger(Box<Trigger>),
     /// Of a router, with how many ids its window holds.
     Router(RouterSnapshot, usize),
+    /// Of the places at a target.
+    Places(Box<Places>),
     /// Of an actor of which nothing is known.
     Nothing,
 }
@@ -137,6 +142,7 @@ impl Kinds for BuiltinKinds {
                 Ok(Box::new(TriggerBehaviour::load(actor, rows.first(), Arc::clone(&self.definitions))?))
             }
             Some(ActorKind::Router) => Ok(Box::new(RouterBehaviour::load(actor, rows, self.window)?)),
+            Some(ActorKind::Target) => Ok(Box::new(TargetBehaviour::load(actor, rows.first())?)),
             None => Err(Unfit(format!("'{actor}' is of a kind that this version does not know"))),
         }
     }

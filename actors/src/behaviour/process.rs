@@ -6,6 +6,7 @@ use impresario_model::definition::{Definition, DefinitionId};
 use impresario_model::entry::{Body, ProcessEvent};
 use impresario_model::ids::ActorId;
 use impresario_model::instance::{Effect, Instance, Moment, Unsettled};
+use impresario_model::places::leave;
 use impresario_persistence::{Row, RowIndex};
 
 use super::{Behaviour, Inspection, RowChanges, Unfit, decode, encode};
@@ -57,6 +58,10 @@ impl Behaviour for ProcessBehaviour {
                 let (instance, applied) = Instance::start(self.actor.key(), start, &definition, moment);
                 self.instance = Some(instance);
                 Ok(applied.effects)
+            }
+            // A place for an instance that is groomed is given back, or it would be taken for ever.
+            (None, ProcessEvent::Placed { activity, target }) => {
+                Ok(vec![Effect::Tell(leave(self.actor.key(), *activity, target))])
             }
             // What comes for an instance that never started, or is long groomed, has nobody to tell.
             (None, _) => Ok(Vec::new()),

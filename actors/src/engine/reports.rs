@@ -6,15 +6,17 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use impresario_model::definition::standard_error_kind;
-use impresario_model::entry::{ActivityOutcome, Body, Entry, ProcessEvent};
+use impresario_model::entry::{ActivityOutcome, Body, Entry, Limit, ProcessEvent};
 use impresario_model::fault::{Fault, standard_type};
 use impresario_model::ids::ActorId;
+use impresario_model::inventory::ADAPTER;
 use impresario_persistence::{Append, StoreError};
 
 use super::flights::Flights;
 use crate::activity::{ActivityReport, Outcome, ReportSink, RunRequest};
 use crate::gate::Gate;
 use crate::hosts::{Hosts, Refusal};
+use crate::inventory::SharedInventory;
 use crate::post::{Post, PostError};
 use crate::shard::{NotRun, Runner};
 
@@ -147,12 +149,18 @@ pub struct HostRunner {
     flights: Flights,
     gate: Gate,
     stopping: Arc<AtomicBool>,
+    inventory: SharedInventory,
 }
 
 impl HostRunner {
     /// For the hosts of a node. Nothing starts while the gate is closed, nor once `stopping` is set.
     pub fn new(hosts: Hosts, flights: Flights, gate: Gate, stopping: Arc<AtomicBool>) -> Self {
-        HostRunner { hosts, flights, gate, stopping }
+        HostRunner { hosts, flights, gate, stopping, inventory: SharedInventory::default() }
+    }
+
+    /// With the targets that attempts may be done on.
+    pub fn on(self, inventory: SharedInventory) -> Self {
+        HostRunner { inventory, ..self }
     }
 
     fn may_start(&self) -> bool {
@@ -161,10 +169,18 @@ impl HostRunner {
 }
 
 impl Runner for HostRunner {
-    fn run(&self, request: RunRequest) -> Result<(), NotRun> {
+    fn run(&self, mut request: RunRequest) -> Result<(), NotRun> {
         // The host still ends an attempt of this token that counts for nothing: it would answer for this one.
         if !self.may_start() || self.flights.is_disowned(&request.token) {
             return Err(NotRun::Busy(Box::new(request)));
+        }
+        if request.adapter == ADAPTER {
+            let outcome = self.inventory.answer(&request);
+            return Err(NotRun::Answered(Box::new(request), outcome));
+        }
+        match request.target.as_deref().map(|name| self.inventory.look_up(name)).transpose() {
+            Ok(target) => request.on = target,
+            Err(outcome) => return Err(NotRun::Answered(Box::new(request), outcome)),
         }
         // Before the host has it: its report may come at once.
         self.flights.depart(&request.token, request.address.shard.0, &request.adapter);
@@ -185,6 +201,10 @@ impl Runner for HostRunner {
 
     fn reserve(&self, adapter: &str, token: &str) -> bool {
         self.may_start() && self.hosts.reserve(adapter, token)
+    }
+
+    fn limit(&self, target: &str) -> Option<Limit> {
+        self.inventory.now().limit_of(target)
     }
 
     fn holds(&self, token: &str) -> bool {

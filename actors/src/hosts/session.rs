@@ -366,6 +366,7 @@ async fn overdue(mut deadline: watch::Receiver<Option<Instant>>) {
 }
 
 fn run_message(request: RunRequest) -> NodeMessage {
-    let RunRequest { token, attempt, key, function, arguments, address: _, adapter: _ } = request;
-    NodeMessage::Run(Call { token, attempt, key, function, arguments, ..Call::default() })
+    let RunRequest { token, attempt, key, function, arguments, on, address: _, adapter: _, target: _ } =
+        request;
+    NodeMessage::Run(Call { token, attempt, key, function, arguments, target: on, ..Call::default() })
 }

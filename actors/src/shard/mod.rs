@@ -27,6 +27,7 @@ mod timers;
 use std::sync::Arc;
 use std::time::Duration;
 
+use impresario_model::entry::{ActivityOutcome, Limit};
 use impresario_persistence::{Claim, Epoch, Owner, ShardId, StoreError};
 use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
 use tokio::sync::oneshot;
@@ -45,6 +46,11 @@ pub trait Runner: Send + Sync + 'static {
     /// # Errors
     /// [`NotRun`]; then no report comes back.
     fn run(&self, request: RunRequest) -> Result<(), NotRun>;
+
+    /// The limit of a target whose work is limited: an activity on it needs a place there before its attempt begins.
+    fn limit(&self, _target: &str) -> Option<Limit> {
+        None
+    }
 
     /// Nobody waits for this attempt any more.
     fn abandon(&self, adapter: &str, token: &str);
@@ -74,6 +80,8 @@ pub enum NotRun {
     Busy(Box<RunRequest>),
     /// It will never be taken.
     Refused(Box<RunRequest>, String),
+    /// It needs no host: this is how it ended.
+    Answered(Box<RunRequest>, ActivityOutcome),
 }
 
 /// How a shard works.

@@ -51,17 +51,39 @@ impl Shard {
                 Effect::Run(_) | Effect::Mark { .. } | Effect::Abandon { .. } | Effect::Continue
                     if replayed => {}
                 Effect::Continue => self.go_on(actor),
-                Effect::Mark { adapter, activity, token } => {
-                    self.starts.push(adapter, Start { actor, activity, token });
+                Effect::Mark { adapter, activity, token, unplaced } => {
+                    if !self.needs_place(&actor, activity, &token, unplaced.as_deref()) {
+                        self.starts.push(adapter, Start { actor, activity, token });
+                    }
                 }
                 Effect::Abandon { adapter, token } => {
                     // Asked for and given up in one batch: it never begins.
                     self.outbox.runs.retain(|request| request.token != token);
                     self.outbox.abandoned.push((adapter, token));
                 }
-                Effect::Run(attempt) => self.run_soon(&actor, attempt),
+                Effect::Run(attempt) => {
+                    let (activity, unplaced) = (attempt.activity, attempt.unplaced.as_deref());
+                    if !self.needs_place(&actor, activity, &attempt.token, unplaced) {
+                        self.run_soon(&actor, attempt);
+                    }
+                }
             }
         }
+    }
+
+    /// Whether an attempt cannot begin yet, because its target is limited: its instance is told, by an entry like any
+    /// other, so that a replay knows it without knowing the target.
+    pub(super) fn needs_place(
+        &mut self,
+        actor: &ActorId,
+        activity: u64,
+        token: &str,
+        unplaced: Option<&str>,
+    ) -> bool {
+        let Some(limit) = unplaced.and_then(|target| self.with.runner.limit(target)) else { return false };
+        let body = Body::Process(ProcessEvent::Limited { activity, token: token.to_owned(), limit });
+        self.post(&Entry { to: actor.clone(), origin: None, body });
+        true
     }
 
     /// Numbers the messages of one entry, in the order in which the actors asked for them.
@@ -119,6 +141,8 @@ impl Shard {
             adapter: attempt.adapter,
             function: attempt.function,
             arguments: attempt.arguments,
+            target: attempt.target,
+            on: None,
         });
     }
 
@@ -174,8 +198,8 @@ impl Shard {
         if self.holding {
             return;
         }
-        for (request, reason) in self.ready.offer(self.with.runner.as_ref()) {
-            self.refuse(&request, reason);
+        for (request, outcome) in self.ready.offer(self.with.runner.as_ref()) {
+            self.answer(&request, outcome);
         }
         if let Some(gauge) = self.gauge() {
             gauge.waiting_runs.store(self.ready.len() + self.starts.len(), Ordering::Relaxed);
@@ -183,10 +207,10 @@ impl Shard {
     }
 
     /// An attempt that no host will ever take ends here, with a report like any other.
-    fn refuse(&mut self, request: &RunRequest, reason: String) {
+    fn answer(&mut self, request: &RunRequest, outcome: ActivityOutcome) {
         self.with.runner.unreserve(&request.token);
         let Ok(actor) = ActorId::parse(&request.address.actor) else { return };
-        self.report(&actor, request.address.activity, &request.token, ActivityOutcome::Refused { reason });
+        self.report(&actor, request.address.activity, &request.token, outcome);
         self.wake();
     }
 

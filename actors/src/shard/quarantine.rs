@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use impresario_model::encoding;
-use impresario_model::entry::{ActivityOutcome, Body, Entry, ProcessEvent};
+use impresario_model::entry::{ActivityOutcome, Body, Entry, ProcessEvent, TargetEvent};
 use impresario_model::ids::ActorId;
 use impresario_model::instance::Moment;
 use impresario_persistence::{Offset, StoreError};
@@ -239,6 +239,11 @@ impl Shard {
         Ok(Ok(()))
     }
 
+    fn refuse_place(&mut self, to: ActorId, activity: u64) {
+        let body = Body::Process(ProcessEvent::Crowded { activity, waiting: 0 });
+        self.post(&Entry { to, origin: None, body });
+    }
+
     /// An attempt whose report or start marker is skipped would never end: it counts as lost, or as not begun.
     fn make_up_for(&mut self, actor: &ActorId, skipped: &Body) {
         match skipped {
@@ -249,7 +254,17 @@ impl Shard {
             Body::Process(ProcessEvent::Marker { activity, token, .. }) => {
                 self.report(actor, *activity, token, ActivityOutcome::NotStarted);
             }
-            Body::Process(_) | Body::Trigger(_) | Body::Router(_) => {}
+            Body::Process(ProcessEvent::Limited { activity, token, .. }) => {
+                self.report(actor, *activity, token, ActivityOutcome::NotStarted);
+            }
+            // Whoever waits for the place is told that there is none.
+            Body::Process(ProcessEvent::Placed { activity, .. } | ProcessEvent::Crowded { activity, .. }) => {
+                self.refuse_place(actor.clone(), *activity);
+            }
+            Body::Target(TargetEvent::Ask { instance, activity, .. }) => {
+                self.refuse_place(ActorId::process(instance), *activity);
+            }
+            Body::Process(_) | Body::Trigger(_) | Body::Router(_) | Body::Target(_) => {}
         }
     }
 }

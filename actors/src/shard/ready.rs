@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use impresario_model::entry::ActivityOutcome;
+
 use super::{NotRun, Runner};
 use crate::activity::RunRequest;
 
@@ -38,9 +40,9 @@ impl Ready {
         self.count
     }
 
-    /// Offers attempts until their adapter is full; answers those that will never be taken, with the reason.
-    pub(super) fn offer(&mut self, runner: &dyn Runner) -> Vec<(RunRequest, String)> {
-        let mut refused = Vec::new();
+    /// Offers attempts until their adapter is full; answers those that no host takes, with how they ended.
+    pub(super) fn offer(&mut self, runner: &dyn Runner) -> Vec<(RunRequest, ActivityOutcome)> {
+        let mut ended = Vec::new();
         for waiting in self.by_adapter.values_mut() {
             while let Some(request) = waiting.pop_front() {
                 self.count -= 1;
@@ -51,12 +53,15 @@ impl Ready {
                         waiting.push_front(*request);
                         break;
                     }
-                    Err(NotRun::Refused(request, reason)) => refused.push((*request, reason)),
+                    Err(NotRun::Refused(request, reason)) => {
+                        ended.push((*request, ActivityOutcome::Refused { reason }));
+                    }
+                    Err(NotRun::Answered(request, outcome)) => ended.push((*request, outcome)),
                 }
             }
         }
         self.by_adapter.retain(|_, waiting| !waiting.is_empty());
-        refused
+        ended
     }
 
     /// Takes all of them out.

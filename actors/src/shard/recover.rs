@@ -179,7 +179,7 @@ impl Shard {
                     }
                 };
                 self.report(actor, flight.activity, &flight.token, outcome);
-            } else {
+            } else if !self.needs_place(actor, flight.activity, &flight.token, flight.unplaced.as_deref()) {
                 let start = Start { actor: actor.clone(), activity: flight.activity, token: flight.token };
                 self.starts.push(flight.adapter, start);
             }

@@ -17,7 +17,7 @@ use impresario_actors::engine::{Engine, EngineArguments, Scope};
 use impresario_actors::post::{Post, PostError};
 use impresario_actors::shard::{NotRun, Runner, ShardSettings};
 use impresario_model::definition::Definition;
-use impresario_model::entry::{ActivityOutcome, Body, Entry, ProcessEvent};
+use impresario_model::entry::{ActivityOutcome, Body, Entry, Limit, ProcessEvent};
 use impresario_model::ids::ActorId;
 use impresario_model::instance::Instance;
 use impresario_model::router::Window;
@@ -104,6 +104,12 @@ impl Runner for WorldRunner {
             deliver(&post, &entry).await;
         });
         Ok(())
+    }
+
+    /// A target `limited-N` takes N at a time.
+    fn limit(&self, target: &str) -> Option<Limit> {
+        let most = target.strip_prefix("limited-")?.parse().ok()?;
+        Some(Limit { most: Some(most), version: 1 })
     }
 
     fn abandon(&self, _adapter: &str, token: &str) {

@@ -7,8 +7,9 @@ use tokio::sync::watch;
 
 use crate::failure::Failure;
 use crate::message::{
-    Call, HostMessage, Manifest, Observed, Probe, ProbeOutcome, Progress, RestartWish, SavedState,
+    Call, HostMessage, Manifest, Probe, ProbeOutcome, Progress, RestartWish, SavedState, Watch,
 };
+use crate::observe::WatchContext;
 use crate::outbox::WeakOutbox;
 
 /// A future that can be sent and named.
@@ -22,7 +23,7 @@ pub trait Adapter: Send + Sync + 'static {
     /// What it is and can do. The same at every call.
     fn manifest(&self) -> Manifest;
 
-    /// Called once, before the first run. An adapter that observes something keeps the handle to tell about it.
+    /// Called once, before the first run. An adapter that may want a fresh host keeps the handle to say so.
     fn started(&self, host: HostHandle) {
         drop(host);
     }
@@ -37,6 +38,17 @@ pub trait Adapter: Send + Sync + 'static {
     fn probe(&self, probe: Probe) -> BoxFuture<'_, ProbeOutcome> {
         drop(probe);
         Box::pin(async { ProbeOutcome::Unknown })
+    }
+
+    /// Observes something and tells it to the context, from the order's cursor on, until the future is dropped. The
+    /// host has checked that the manifest names the function as a monitor.
+    ///
+    /// It returns only when it cannot go on: what passes by itself, such as a source that does not answer for a while,
+    /// is retried here.
+    fn watch(&self, context: WatchContext, watch: Watch) -> BoxFuture<'_, Result<(), Failure>> {
+        drop(context);
+        let function = watch.function;
+        Box::pin(async move { Err(Failure::configuration(format!("`{function}` cannot be watched"))) })
     }
 }
 
@@ -55,6 +67,10 @@ impl<A: Adapter + ?Sized> Adapter for Box<A> {
 
     fn probe(&self, probe: Probe) -> BoxFuture<'_, ProbeOutcome> {
         (**self).probe(probe)
+    }
+
+    fn watch(&self, context: WatchContext, watch: Watch) -> BoxFuture<'_, Result<(), Failure>> {
+        (**self).watch(context, watch)
     }
 }
 
@@ -121,13 +137,6 @@ pub struct HostHandle {
 impl HostHandle {
     pub(crate) fn new(outbox: WeakOutbox) -> Self {
         Self { outbox }
-    }
-
-    /// Tells of something that was observed: a CloudEvent in its JSON form, and where to go on observing once the
-    /// event is durable. Waits while the node reads too slowly.
-    pub async fn event(&self, event: Value, cursor: Option<Value>) -> Result<(), Failure> {
-        let sent = self.outbox.send(&HostMessage::Event(Observed { event, cursor })).await;
-        sent.map_err(|error| Failure::runtime("the event could not be sent").with_detail(error.to_string()))
     }
 
     /// Asks the node to replace this host by a fresh one, and to let it finish what it has.

@@ -50,6 +50,7 @@ mod failure;
 pub mod host;
 pub mod lines;
 pub mod message;
+mod observe;
 mod outbox;
 mod whom;
 pub mod wire;
@@ -57,7 +58,9 @@ pub mod wire;
 pub use adapter::{Adapter, BoxFuture, HostHandle, RunContext};
 pub use failure::Failure;
 pub use message::{
-    Answer, Call, Cancel, ErrorObject, Function, HostMessage, Manifest, NodeMessage, Observed, PROTOCOL,
-    Probe, ProbeOutcome, Progress, RestartWish, RunAnswer, SavedState,
+    Answer, CURSOR_BYTES_MAX, Call, Cancel, EVENTS_AHEAD_MAX, ErrorObject, Function, FunctionKind,
+    HostMessage, Manifest, NodeMessage, Observed, PROTOCOL, Probe, ProbeOutcome, Progress, RestartWish,
+    RunAnswer, SavedState, Taken, Unwatch, Watch,
 };
+pub use observe::WatchContext;
 pub use whom::{RuntimeUser, Target};

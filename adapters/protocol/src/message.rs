@@ -1,9 +1,9 @@
 //! The messages between a node and an adapter host: JSON-RPC 2.0, one message a line.
 //!
-//! The host opens with the notification `hello`. Then the node sends the requests `run`, `probe` and `ping` and the
-//! notifications `cancel` and `shutdown`; the host sends one response for each request and the notifications
-//! `progress`, `state`, `event` and `restart`. The host never sends a request. Unknown fields are ignored on both
-//! sides, so that a newer side may say more.
+//! The host opens with the notification `hello`. Then the node sends the requests `run`, `probe`, `watch` and `ping` and
+//! the notifications `cancel`, `unwatch`, `taken` and `shutdown`; the host sends one response for each request and the
+//! notifications `progress`, `state`, `event` and `restart`. The host never sends a request. Unknown fields are ignored
+//! on both sides, so that a newer side may say more.
 //!
 //! The end of the host's input means that its node is gone: the host drops everything it does and exits at once.
 //!
@@ -17,6 +17,10 @@ use crate::whom::{RuntimeUser, Target};
 
 /// The version of the protocol that this crate speaks.
 pub const PROTOCOL: u32 = 1;
+/// How many `event` messages a watch may be ahead of the last `taken`.
+pub const EVENTS_AHEAD_MAX: u64 = 256;
+/// How long a cursor may be, as JSON. It is stored with every event that has one.
+pub const CURSOR_BYTES_MAX: usize = 256 * 1024;
 
 /// What an adapter is and can do: the parameters of the host's first message, `hello`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -47,6 +51,9 @@ pub struct Function {
     pub name: String,
     /// The version of its contract.
     pub version: String,
+    /// Whether it is run, or watched.
+    #[serde(default, skip_serializing_if = "FunctionKind::is_activity")]
+    pub kind: FunctionKind,
     /// Whether a run that was cut off may simply be done again, with the same key.
     pub restartable: bool,
     /// Whether `probe` can find out what became of a run that was cut off.
@@ -55,9 +62,26 @@ pub struct Function {
     /// The JSON Schema of its arguments, if they have one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub input: Option<Value>,
-    /// The JSON Schema of its output, if it has one.
+    /// The JSON Schema of its output, if it has one; of a monitor, of the data of its events.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output: Option<Value>,
+}
+
+/// What can be done with a function.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum FunctionKind {
+    /// `run` does it once, and it ends.
+    #[default]
+    Activity,
+    /// `watch` observes something until it is told to stop.
+    Monitor,
+}
+
+impl FunctionKind {
+    fn is_activity(&self) -> bool {
+        matches!(self, Self::Activity)
+    }
 }
 
 /// One attempt to do one piece of work: the parameters of `run`, whose id is the token.
@@ -126,6 +150,48 @@ pub struct Cancel {
     pub token: String,
 }
 
+/// The order to observe something: the parameters of `watch`, whose id is the watch.
+///
+/// It is answered when it ends: with an empty result once it was told to stop, with a failure if it cannot go on.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Watch {
+    /// Unique among the watches of this host that have not been answered yet.
+    pub watch: String,
+    /// The name of the function, a monitor.
+    pub function: String,
+    /// What to observe.
+    #[serde(default)]
+    pub arguments: Value,
+    /// Where to go on: the last cursor that became durable. Absent at the very beginning.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<Value>,
+    /// On what, if it names a target.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<Target>,
+    /// As whom, if it names a runtime user.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<RuntimeUser>,
+}
+
+/// The parameters of `unwatch`: stop that watch. It is still answered, and nothing is sent of it after its answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unwatch {
+    /// The watch.
+    pub watch: String,
+}
+
+/// The parameters of `taken`: so much of what a watch has sent is durable.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Taken {
+    /// The watch.
+    pub watch: String,
+    /// How many of its `event` messages, counted from its beginning.
+    pub count: u64,
+    /// The last cursor among them, for a source that wants to know how far it was read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<Value>,
+}
+
 /// What a node says to a host.
 #[derive(Clone, Debug, PartialEq)]
 pub enum NodeMessage {
@@ -138,6 +204,8 @@ pub enum NodeMessage {
         /// The question.
         probe: Probe,
     },
+    /// Request `watch`: observe this. Its id is the watch.
+    Watch(Watch),
     /// Request `ping`: are you there?
     Ping {
         /// What the answer refers to.
@@ -145,6 +213,10 @@ pub enum NodeMessage {
     },
     /// Notification `cancel`.
     Cancel(Cancel),
+    /// Notification `unwatch`.
+    Unwatch(Unwatch),
+    /// Notification `taken`.
+    Taken(Taken),
     /// Notification `shutdown`: finish what was started, refuse the rest, exit.
     Shutdown,
 }
@@ -171,12 +243,18 @@ pub struct SavedState {
     pub state: Value,
 }
 
-/// The parameters of `event`: something was observed.
+/// The parameters of `event`: something was observed, or the place to go on from has moved, or both.
+///
+/// After a crash a watch goes on from the last durable cursor, so what came after it is observed again: an event that is
+/// the same gets the same `source` and `id` every time, and the node drops what it has already.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Observed {
-    /// A CloudEvent in its JSON form.
-    pub event: Value,
-    /// Where to go on observing once the event is durable.
+    /// The watch that observed it.
+    pub watch: String,
+    /// A CloudEvent in its JSON form; absent if only the cursor moved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub event: Option<Value>,
+    /// Where to go on once this is durable; absent if that is where it was. At most [`CURSOR_BYTES_MAX`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cursor: Option<Value>,
 }

@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::message::{Answer, Call, ErrorObject, HostMessage, NodeMessage};
+use crate::message::{Answer, Call, ErrorObject, HostMessage, NodeMessage, Watch};
 
 /// The longest line, its line feed included. Large data belongs behind a reference, not into a message.
 pub const MAX_LINE_BYTES: usize = 16 * 1024 * 1024;
@@ -49,8 +49,11 @@ pub fn encode_node(message: &NodeMessage) -> Result<Vec<u8>, WireError> {
     match message {
         NodeMessage::Run(call) => line(&Request::new("run", Some(&call.token), call)),
         NodeMessage::Probe { id, probe } => line(&Request::new("probe", Some(id), probe)),
+        NodeMessage::Watch(watch) => line(&Request::new("watch", Some(&watch.watch), watch)),
         NodeMessage::Ping { id } => line(&Request::new("ping", Some(id), Nothing {})),
         NodeMessage::Cancel(cancel) => line(&Request::new("cancel", None, cancel)),
+        NodeMessage::Unwatch(unwatch) => line(&Request::new("unwatch", None, unwatch)),
+        NodeMessage::Taken(taken) => line(&Request::new("taken", None, taken)),
         NodeMessage::Shutdown => line(&Request::new("shutdown", None, Nothing {})),
     }
 }
@@ -95,11 +98,17 @@ pub fn decode_node(line: &[u8]) -> Result<NodeMessage, Unreadable> {
             true => Ok(NodeMessage::Run(call)),
             false => Err("the id of `run` must be its token".to_owned()),
         }),
+        ("watch", Some(id)) => params::<Watch>(frame.params).and_then(|watch| match &watch.watch == id {
+            true => Ok(NodeMessage::Watch(watch)),
+            false => Err("the id of `watch` must be its watch".to_owned()),
+        }),
         ("probe", Some(id)) => params(frame.params).map(|probe| NodeMessage::Probe { id: id.clone(), probe }),
         ("ping", Some(id)) => Ok(NodeMessage::Ping { id: id.clone() }),
         ("cancel", _) => params(frame.params).map(NodeMessage::Cancel),
+        ("unwatch", _) => params(frame.params).map(NodeMessage::Unwatch),
+        ("taken", _) => params(frame.params).map(NodeMessage::Taken),
         ("shutdown", _) => Ok(NodeMessage::Shutdown),
-        ("run" | "probe" | "ping", None) => {
+        ("run" | "probe" | "watch" | "ping", None) => {
             return Err(Unreadable::request(None, format!("`{method}` needs an id")));
         }
         _ => {

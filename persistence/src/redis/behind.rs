@@ -15,9 +15,9 @@ use super::held::{Acknowledged, Entry, Logs, Owned, seal};
 use super::keys::{self, Keys};
 use super::lane::gone;
 use super::library;
-use super::live::{Live, Trouble, chance};
+use super::live::{Live, Trouble};
 use super::reply::{self, Reply};
-use super::writer::Queue;
+use super::writer::{Queue, memory, parse};
 use crate::StoreError;
 use crate::port::{Epoch, Offset, Owner, ShardId};
 use crate::sync::lock;
@@ -202,23 +202,29 @@ impl Knowledge {
     async fn repeat(&self, live: &Live, shard: ShardId, entries: &[&Entry]) -> Result<Vec<Entry>> {
         let mut repeated = Vec::new();
         for page in pages(entries) {
-            let memory = format!("{}:writer:{:016x}{:016x}", self.tag, chance(), chance());
-            let mut call = library::call("append", &[&memory]);
-            call.arg(1).arg(1).arg(self.keys.stem(shard)).arg("").arg(page.len());
+            let Some(first) = page.first() else { break };
+            // Whoever appended one of them may have been faster to append it again.
+            let since = Offset(first.offset.0.saturating_sub(1));
+            let mut call = library::call("append", &[&memory(&self.tag)]);
+            call.arg(1)
+                .arg("1")
+                .arg(1)
+                .arg(self.keys.stem(shard))
+                .arg(keys::id(since))
+                .arg("")
+                .arg(page.len());
             for entry in page {
                 call.arg(1).arg(seal(&entry.bytes));
             }
             let line = self.ask(live, &call).await?.text().map_err(Trouble::Refused)?;
-            let first = super::writer::parse(&line, &[shard]).and_then(|(next, _)| next.get(&shard).copied());
-            let Some((offset, number)) = first else {
-                let words = format!("expected offsets from the server, found '{line}'");
-                return Err(Trouble::Refused(StoreError::Corrupt(words)));
-            };
-            repeated.extend(page.iter().zip(0..).map(|(entry, place)| Entry {
-                offset: Offset(offset.0 + place),
-                number: number + place,
-                bytes: entry.bytes.clone(),
-            }));
+            let mut places = parse(&line, &[shard]).map(|(places, _)| places);
+            for entry in page {
+                let Some((offset, number)) = places.as_mut().and_then(|places| places.next(shard)) else {
+                    let words = format!("expected offsets from the server, found '{line}'");
+                    return Err(Trouble::Refused(StoreError::Corrupt(words)));
+                };
+                repeated.push(Entry { offset, number, bytes: entry.bytes.clone() });
+            }
         }
         Ok(repeated)
     }

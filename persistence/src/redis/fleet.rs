@@ -110,7 +110,7 @@ impl Fleet {
             return Err(error);
         }
         let lanes = lanes.into_iter().map(|(lane, _)| {
-            tokio::spawn(Writer::new(Arc::clone(&lane)).run());
+            tokio::spawn(Writer::new(Arc::clone(&lane), Arc::clone(&opening.clock)).run());
             tokio::spawn(reader::run(Arc::clone(&lane)));
             lane
         });

@@ -12,6 +12,7 @@ use redis::Cmd;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::timeout;
 
+use super::clock::ServerClock;
 use super::held::{Entry, seal};
 use super::lane::{Lane, closed};
 use super::live::{Trouble, chance};
@@ -23,6 +24,8 @@ use crate::sync::lock;
 /// One batch has at most so many entries and bytes, unless a single append has more.
 const BATCH_ENTRIES: usize = 1000;
 const BATCH_BYTES: usize = 4 * 1024 * 1024;
+/// How far the clocks of two servers that hold the same data may be apart.
+const CLOCKS_DIFFER_MS: u64 = 5000;
 /// What may wait.
 const QUEUE_BYTES: usize = 64 * 1024 * 1024;
 
@@ -148,15 +151,16 @@ struct Written {
 /// The writer of a lane.
 pub(super) struct Writer {
     lane: Arc<Lane>,
+    clock: Arc<ServerClock>,
     /// Where the server remembers the last batch.
     memory: String,
     number: u64,
 }
 
 impl Writer {
-    pub(super) fn new(lane: Arc<Lane>) -> Self {
-        let memory = format!("{}:writer:{:016x}{:016x}", lane.tag, chance(), chance());
-        Writer { lane, memory, number: 0 }
+    pub(super) fn new(lane: Arc<Lane>, clock: Arc<ServerClock>) -> Self {
+        let memory = memory(&lane.tag);
+        Writer { lane, clock, memory, number: 0 }
     }
 
     /// Writes until the queue is closed and empty, then closes the link.
@@ -182,30 +186,31 @@ impl Writer {
     /// Sends a batch, and answers the one before meanwhile.
     async fn write(&mut self, batch: Vec<Waiting>, before: Option<Written>) -> Written {
         self.number += 1;
-        let (command, shards) = self.command(&batch);
+        let mut shards = Vec::new();
+        for entry in batch.iter().flat_map(|waiting| &waiting.entries) {
+            if !shards.contains(&entry.shard) {
+                shards.push(entry.shard);
+            }
+        }
         let answer = async {
             if let Some(before) = before {
                 self.answer(before);
             }
         };
-        let (result, ()) = futures_util::future::join(self.send(&command), answer).await;
+        let (result, ()) = futures_util::future::join(self.send(&batch, &shards), answer).await;
         Written { batch, shards, result }
     }
 
-    /// The batch as one call, and the shards in the order in which it names them.
-    fn command(&self, batch: &[Waiting]) -> (Cmd, Vec<ShardId>) {
-        let mut shards = Vec::new();
-        let mut places = HashMap::new();
-        for entry in batch.iter().flat_map(|waiting| &waiting.entries) {
-            places.entry(entry.shard).or_insert_with(|| {
-                shards.push(entry.shard);
-                shards.len()
-            });
-        }
+    /// The batch as one call. In doubt, with the place behind which each shard may have it already.
+    fn command(&self, batch: &[Waiting], shards: &[ShardId], doubt: Option<&Doubt>) -> Cmd {
+        let places: HashMap<ShardId, usize> = shards.iter().copied().zip(1..).collect();
         let mut call = library::call("append", &[&self.memory]);
-        call.arg(self.number).arg(shards.len());
-        for shard in &shards {
+        call.arg(self.number).arg(if doubt.is_some() { "1" } else { "" }).arg(shards.len());
+        for shard in shards {
             call.arg(self.lane.keys.stem(*shard));
+            if let Some(doubt) = doubt {
+                call.arg(keys::id(doubt.since(*shard)));
+            }
         }
         for waiting in batch {
             match waiting.fence {
@@ -218,11 +223,13 @@ impl Writer {
                 call.arg(place).arg(seal(&entry.bytes));
             }
         }
-        (call, shards)
+        call
     }
 
     /// Sends a batch until it is answered.
-    async fn send(&self, command: &Cmd) -> Result<String> {
+    async fn send(&self, batch: &[Waiting], shards: &[ShardId]) -> Result<String> {
+        let mut command = self.command(batch, shards, None);
+        let first_sent = self.clock.now();
         let mut in_doubt = false;
         loop {
             let wait = self.lane.link.wait();
@@ -234,7 +241,7 @@ impl Writer {
             };
             let live = live.ok_or_else(closed)?;
             let done = async {
-                let answer = live.ask(command).await?;
+                let answer = live.ask(&command).await?;
                 self.lane.replicate(&live).await?;
                 Ok(answer)
             };
@@ -251,6 +258,13 @@ impl Writer {
                 Err(trouble) => self.lane.again(&live, trouble).await,
             }
             in_doubt = true;
+            // The server that carried it out may have lost its memory of that, and not the entries: another node that had
+            // read them puts them back.
+            let doubt = Doubt {
+                acknowledged: lock(&self.lane.acknowledged).last(),
+                earliest: Offset::new(first_sent.saturating_sub(CLOCKS_DIFFER_MS), 0),
+            };
+            command = self.command(batch, shards, Some(&doubt));
         }
     }
 
@@ -260,7 +274,7 @@ impl Writer {
             Ok(line) => line,
             Err(error) => return answer_all(batch, &error),
         };
-        let Some((mut next, fenced)) = parse(&line, &shards) else {
+        let Some((mut places, fenced)) = parse(&line, &shards) else {
             let error = StoreError::Corrupt(format!("expected offsets from the server, found '{line}'"));
             return answer_all(batch, &error);
         };
@@ -268,19 +282,20 @@ impl Writer {
         let mut answers = Vec::with_capacity(batch.len());
         for (part, waiting) in batch.into_iter().enumerate() {
             if fenced.contains(&part) {
+                places.pass_over(waiting.entries.len());
                 answers.push((waiting.answer, Err(StoreError::Fenced)));
                 continue;
             }
             let mut offsets = Vec::with_capacity(waiting.entries.len());
             for Append { shard, bytes } in waiting.entries {
-                let Some((offset, number)) = next.get_mut(&shard) else { continue };
-                offsets.push(*offset);
-                taken.entry(shard).or_default().push(Entry { offset: *offset, number: *number, bytes });
-                *offset = Offset(offset.0 + 1);
-                *number += 1;
+                let Some((offset, number)) = places.next(shard) else { continue };
+                offsets.push(offset);
+                taken.entry(shard).or_default().push(Entry { offset, number, bytes });
             }
             answers.push((waiting.answer, Ok(offsets)));
         }
+        // In doubt, one that was there before may come behind one that was not.
+        taken.values_mut().for_each(|entries| entries.sort_by_key(|entry| entry.number));
         {
             let mut acknowledged = lock(&self.lane.acknowledged);
             for (shard, entries) in &taken {
@@ -307,25 +322,85 @@ fn answer_all(batch: Vec<Waiting>, error: &StoreError) {
     }
 }
 
-/// The next place in each log: offset and number.
-type Places = HashMap<ShardId, (Offset, u64)>;
+/// The name under which the server remembers a writer's last batch.
+pub(super) fn memory(tag: &str) -> String {
+    format!("{tag}:writer:{:016x}{:016x}", chance(), chance())
+}
 
-/// The first place of each shard, and the parts that were refused.
+/// What is known of a batch that may have been carried out.
+struct Doubt {
+    /// The last entry of each shard that this writer had appended before.
+    acknowledged: HashMap<ShardId, (Offset, u64)>,
+    /// No entry of the batch is older.
+    earliest: Offset,
+}
+
+impl Doubt {
+    /// Behind which place a shard may have entries of the batch.
+    fn since(&self, shard: ShardId) -> Offset {
+        self.acknowledged.get(&shard).map_or(self.earliest, |(offset, _)| self.earliest.max(*offset))
+    }
+}
+
+/// The places of a batch's entries, each an offset and a number.
+#[derive(Debug)]
+pub(super) enum Places {
+    /// The next one of each shard: its entries follow each other.
+    Runs(HashMap<ShardId, (Offset, u64)>),
+    /// Each, in the order of the batch.
+    Each(VecDeque<Option<(Offset, u64)>>),
+}
+
+impl Places {
+    /// The place of the next entry, which is of this shard.
+    pub(super) fn next(&mut self, shard: ShardId) -> Option<(Offset, u64)> {
+        match self {
+            Places::Runs(next) => {
+                let (offset, number) = next.get_mut(&shard)?;
+                let place = (*offset, *number);
+                (*offset, *number) = (Offset(offset.0 + 1), *number + 1);
+                Some(place)
+            }
+            Places::Each(places) => places.pop_front().flatten(),
+        }
+    }
+
+    /// The next entries were refused.
+    fn pass_over(&mut self, entries: usize) {
+        if let Places::Each(places) = self {
+            places.drain(..entries.min(places.len()));
+        }
+    }
+}
+
+/// The places of the entries, and the parts that were refused.
 pub(super) fn parse(line: &str, shards: &[ShardId]) -> Option<(Places, Vec<usize>)> {
     let (places, fenced) = line.split_once('|')?;
-    let mut next = HashMap::new();
-    for (shard, place) in shards.iter().zip(places.split(' ')) {
+    let place = |place: &str| {
         let mut numbers = place.split(':').map(str::parse::<u64>);
         let (millis, sequence, number) =
             (numbers.next()?.ok()?, numbers.next()?.ok()?, numbers.next()?.ok()?);
-        next.insert(*shard, (keys::offset(millis, sequence)?, number));
-    }
+        Some((keys::offset(millis, sequence)?, number))
+    };
+    let places = match places.strip_prefix('!') {
+        Some(each) => {
+            let each = each.split(' ').filter(|text| !text.is_empty());
+            let each = each.map(|text| if text == "-" { Some(None) } else { place(text).map(Some) });
+            Places::Each(each.collect::<Option<_>>()?)
+        }
+        None => {
+            let found =
+                shards.iter().zip(places.split(' ')).map(|(shard, text)| Some((*shard, place(text)?)));
+            let next: HashMap<_, _> = found.collect::<Option<_>>()?;
+            (next.len() == shards.len()).then_some(Places::Runs(next))?
+        }
+    };
     let fenced = fenced
         .split(' ')
         .filter(|part| !part.is_empty())
         .map(str::parse)
         .collect::<std::result::Result<_, _>>();
-    (next.len() == shards.len()).then_some((next, fenced.ok()?))
+    Some((places, fenced.ok()?))
 }
 
 /// The entries of a fenced append, as any other.
@@ -340,12 +415,18 @@ mod tests {
     #[test]
     fn the_answer_to_a_batch_is_taken_apart() {
         let shards = [ShardId(3), ShardId(1)];
-        let (next, fenced) = parse("1000:5:7 1001:0:1|0 12", &shards).unwrap();
-        assert_eq!(next[&ShardId(3)], (Offset::new(1000, 5), 7));
-        assert_eq!(next[&ShardId(1)], (Offset::new(1001, 0), 1));
+        let (mut next, fenced) = parse("1000:5:7 1001:0:1|0 12", &shards).unwrap();
+        assert_eq!(next.next(ShardId(3)), Some((Offset::new(1000, 5), 7)));
+        assert_eq!(next.next(ShardId(1)), Some((Offset::new(1001, 0), 1)));
+        assert_eq!(next.next(ShardId(3)), Some((Offset::new(1000, 6), 8)));
         assert_eq!(fenced, [0, 12]);
+        let (mut each, fenced) = parse("!1000:5:7 - 1001:0:1|1", &shards).unwrap();
+        assert_eq!(each.next(ShardId(3)), Some((Offset::new(1000, 5), 7)));
+        each.pass_over(1);
+        assert_eq!(each.next(ShardId(3)), Some((Offset::new(1001, 0), 1)));
+        assert_eq!((each.next(ShardId(3)), fenced), (None, vec![1]));
         assert_eq!(parse("1000:5:7 1001:0:1|", &shards).unwrap().1, [0usize; 0]);
-        for bad in ["", "1000:5:7|", "1000:5 1:1:1|", "a:b:c 1:1:1|", "1:1:1 1:1:1"] {
+        for bad in ["", "1000:5:7|", "1000:5 1:1:1|", "a:b:c 1:1:1|", "1:1:1 1:1:1", "!1:1|"] {
             assert!(parse(bad, &shards).is_none(), "{bad}");
         }
     }

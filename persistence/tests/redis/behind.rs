@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
-use impresario_persistence::{Checkpoint, Epoch, RedisStore, Row, Store, StoreError};
-use impresario_test_servers::{RedisServer, eventually};
+use impresario_persistence::{Checkpoint, Epoch, RedisConfig, RedisStore, Row, Store, StoreError};
+use impresario_test_servers::{Direction, Proxy, RedisServer, eventually};
 
-use crate::support::{A, B, append, claim, config, durable, open, owner, read_all, soon, texts, up};
+use crate::support::{
+    A, B, append, away, claim, config, durable, entry, open, owner, read_all, servers, soon, texts, up,
+};
 
 /// Puts the data of a server back to what it was at `copy`.
 async fn roll_back(server: &mut RedisServer, copy: &tempfile::TempDir) {
@@ -158,4 +160,58 @@ async fn a_claim_that_was_forgotten_and_made_by_another_is_nobodys() {
         },
     ];
     assert_ne!(both, [true, true], "never two owners");
+}
+
+/// One node appends an entry and hears no answer; another one has read it. Then the server comes back without it, and
+/// without its memory of the batch. Both see to it that it is there, in either order.
+async fn in_doubt_and_put_back(writer_first: bool) {
+    let mut server = durable().await;
+    let (near_writer, near_reader) =
+        (Proxy::start(&server.address()).await, Proxy::start(&server.address()).await);
+    let base = RedisConfig { timeout: Duration::from_millis(500), ..config(&server.address()) };
+    let through = |proxy: &Proxy| RedisConfig { servers: servers(&proxy.address()), ..base.clone() };
+    let (writer, reader) = (open(&through(&near_writer)).await, open(&through(&near_reader)).await);
+    let mut head = reader.head(A);
+    let first = append(&writer, A, "1").await;
+    soon(head.wait_for(|head| *head == first)).await.unwrap();
+    let copy = server.copy();
+    near_writer.half_close(Direction::ToClient);
+    let doubt = tokio::spawn(writer.append(vec![entry(A, "2"), entry(B, "2")]));
+    soon(head.wait_for(|head| *head > first)).await.unwrap();
+    [&near_writer, &near_reader].into_iter().for_each(Proxy::cut);
+    away(&writer).await;
+    away(&reader).await;
+    roll_back(&mut server, &copy).await;
+    let mut doubt = Some(doubt);
+    if writer_first {
+        near_writer.pass();
+        soon(doubt.take().unwrap()).await.unwrap().unwrap();
+        near_reader.pass();
+    } else {
+        near_reader.pass();
+    }
+    let words = alarm(&reader).await;
+    near_writer.pass();
+    let told = match doubt {
+        Some(doubt) => Some(soon(doubt).await.unwrap().unwrap()),
+        None => None,
+    };
+    up(&reader).await;
+    append(&reader, A, "3").await;
+    let there = read_all(&reader, A).await;
+    assert_eq!(texts(&there), ["1", "2", "3"], "{words}");
+    assert_eq!(texts(&read_all(&reader, B).await), ["2"], "what nobody had read is there once too");
+    if let Some(told) = told {
+        assert_eq!(told[0], there[1].offset, "the writer learns where it was put");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_another_node_put_back_is_not_appended_again() {
+    in_doubt_and_put_back(false).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_its_writer_appended_again_is_not_put_back() {
+    in_doubt_and_put_back(true).await;
 }

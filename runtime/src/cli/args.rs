@@ -1,5 +1,6 @@
 //! What can be typed.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
@@ -86,6 +87,12 @@ pub(super) enum Command {
     Adapters(Adapters),
     /// Have a node finish what it does, hand its work over and leave.
     Drain(Drain),
+    /// List, describe or remove targets: what work is done on.
+    Targets(Inventory),
+    /// List, describe or remove types of targets.
+    TargetTypes(Inventory),
+    /// List, describe or remove groups of targets.
+    Groups(Inventory),
     /// List the definitions.
     Definitions(Folder),
     /// List the trigger monitors.
@@ -105,12 +112,11 @@ pub(super) enum Command {
         /// The shell.
         shell: Shell,
     },
+    /// Tell whether a program keeps to the adapter protocol.
+    AdapterTest(AdapterTest),
     /// Serve an adapter over standard input and output; nodes start it.
     #[command(hide = true)]
-    AdapterHost {
-        /// The adapter.
-        name: String,
-    },
+    AdapterHost(AdapterHost),
 }
 
 impl Command {
@@ -130,12 +136,47 @@ impl Command {
             | Command::Repair(folder) => Some(folder),
             Command::Nodes(nodes) => Some(nodes.folder()),
             Command::Adapters(adapters) => Some(adapters.folder()),
+            Command::Targets(inventory) | Command::TargetTypes(inventory) | Command::Groups(inventory) => {
+                Some(&inventory.folder)
+            }
             Command::Check { .. }
             | Command::Send(_)
             | Command::Completions { .. }
-            | Command::AdapterHost { .. } => None,
+            | Command::AdapterTest(_)
+            | Command::AdapterHost(_) => None,
         }
     }
+}
+
+#[derive(Debug, Args)]
+pub(super) struct AdapterTest {
+    /// Also call this function for real, once; a monitor is watched for a moment.
+    #[arg(long, value_name = "FUNCTION")]
+    pub(super) call: Option<String>,
+    /// What to call it with: JSON, @FILE or - for standard input.
+    #[arg(long, value_name = "JSON", requires = "call")]
+    pub(super) arguments: Option<String>,
+    /// The call takes long, and may be begun several times: cancel it, and cut it off.
+    #[arg(long, requires = "call")]
+    pub(super) long: bool,
+    /// How long to wait for each answer, and for each end.
+    #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub(super) timeout: u64,
+    /// The program and its arguments.
+    #[arg(last = true, required = true, value_name = "COMMAND")]
+    pub(super) command: Vec<OsString>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct AdapterHost {
+    /// The adapter.
+    pub(super) name: String,
+    /// For `mcp`: the address of a server, in the place of a command.
+    #[arg(long, value_name = "URL", conflicts_with = "command")]
+    pub(super) server: Option<String>,
+    /// For `mcp`: the command that starts a server.
+    #[arg(last = true, value_name = "COMMAND")]
+    pub(super) command: Vec<OsString>,
 }
 
 #[derive(Debug, Args)]
@@ -164,6 +205,47 @@ pub(super) enum NodesCommand {
         name: String,
         #[command(flatten)]
         folder: Folder,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Inventory {
+    #[command(subcommand)]
+    pub(super) command: Option<InventoryCommand>,
+    #[command(flatten)]
+    pub(super) folder: Folder,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum InventoryCommand {
+    /// List all of them.
+    List,
+    /// Show one of them.
+    Show {
+        /// Its name.
+        name: String,
+    },
+    /// Describe one of them, or change what is said of it.
+    Set {
+        /// Its name.
+        name: String,
+        /// What changes: limit=3, properties.host=web1, labels.site=berlin, enabled=false; null removes a member. Values
+        /// are JSON, or else text.
+        #[arg(value_name = "MEMBER=VALUE")]
+        changes: Vec<String>,
+        /// The whole description instead of what it is now: JSON, @FILE or - for standard input.
+        #[arg(long, value_name = "JSON")]
+        spec: Option<String>,
+    },
+    /// Remove one of them.
+    Remove {
+        /// Its name.
+        name: String,
+    },
+    /// Describe all that a file has, in YAML or JSON, under targetTypes, targets and groups.
+    Import {
+        /// The file.
+        file: PathBuf,
     },
 }
 
@@ -240,6 +322,9 @@ pub(super) struct Ps {
     /// Only instances of this definition.
     #[arg(long)]
     pub(super) definition: Option<String>,
+    /// Only instances with an activity on this target.
+    #[arg(long)]
+    pub(super) target: Option<String>,
     /// At most so many.
     #[arg(long, default_value_t = 50)]
     pub(super) limit: usize,

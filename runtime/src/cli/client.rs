@@ -105,14 +105,34 @@ impl Client {
         self.send(self.with_body(path, "application/json", body)?).await.map(drop)
     }
 
+    /// Asks with PUT, and reads the answer.
+    pub(super) async fn put<T: DeserializeOwned>(
+        &self,
+        path: &[&str],
+        body: &impl Serialize,
+    ) -> Result<T, CliError> {
+        let request = self.http.put(self.of_segments(path)?).bearer_auth(&self.token);
+        self.answer(request.json(body)).await
+    }
+
+    /// Asks with GET, where a part of the path is a name.
+    pub(super) async fn get_at<T: DeserializeOwned>(&self, path: &[&str]) -> Result<T, CliError> {
+        self.answer(self.http.get(self.of_segments(path)?).bearer_auth(&self.token)).await
+    }
+
     /// Asks with POST or DELETE and no body, where the answer is empty.
     pub(super) async fn order(&self, method: Method, path: &[&str]) -> Result<(), CliError> {
+        let url = self.of_segments(path)?;
+        self.send(self.http.request(method, url).bearer_auth(&self.token)).await.map(drop)
+    }
+
+    /// A URL with a path of these segments; names may have any character.
+    fn of_segments(&self, path: &[&str]) -> Result<reqwest::Url, CliError> {
         let mut url = self.parsed("")?;
         if let Ok(mut segments) = url.path_segments_mut() {
-            // Names may have any character: each is one segment.
             segments.pop_if_empty().extend(path);
         }
-        self.send(self.http.request(method, url).bearer_auth(&self.token)).await.map(drop)
+        Ok(url)
     }
 
     /// Whether nobody listens at the address.

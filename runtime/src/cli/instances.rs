@@ -62,6 +62,7 @@ pub(super) async fn list(global: &Global, client: &Client, ps: Ps) -> Result<Exi
     let mut query = vec![("limit", ps.limit.to_string())];
     query.extend(ps.status.map(|status| ("status", status)));
     query.extend(ps.definition.map(|definition| ("definition", definition)));
+    query.extend(ps.target.map(|target| ("target", target)));
     query.extend(ps.cursor.map(|cursor| ("cursor", cursor)));
     let list: InstancePage = client.query("/api/v1/instances", &query).await?;
     page::print(global, &list, |list| render_list(list, SystemTime::now()))

@@ -8,7 +8,7 @@ use impresario_config::{Override, StoreKind};
 use impresario_persistence::RepairReport;
 use serde_json::json;
 
-use super::args::{Cli, Global, Serve};
+use super::args::{AdapterHost, Cli, Global, Serve};
 use super::error::CliError;
 use super::style::{BAD, GOOD};
 use super::{client, page};
@@ -69,15 +69,16 @@ fn describe(report: &RepairReport) -> String {
     lines.join("\n")
 }
 
-pub(super) fn adapter_host(name: &str) -> Result<ExitCode, CliError> {
+pub(super) fn adapter_host(host: &AdapterHost) -> Result<ExitCode, CliError> {
+    let name = &host.name;
+    let failed = |error| CliError::Failed(format!("the adapter host {name} cannot serve: {error}"));
     let Some(adapter) = impresario_adapters::builtin(name) else {
         let known = impresario_adapters::names().join(", ");
         return Err(CliError::Usage(format!(
             "expected one of the built-in adapters {known}, found '{name}'"
         )));
     };
-    impresario_adapter::host::run_on_stdio(adapter)
-        .map_err(|error| CliError::Failed(format!("the adapter host {name} cannot serve: {error}")))?;
+    impresario_adapter::host::run_on_stdio(adapter).map_err(failed)?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Exit codes: 0 done, 1 failed, 2 refused by the node, 64 bad usage.
 
+mod adapter_test;
 mod adapters;
 mod args;
 mod check;
@@ -10,6 +11,7 @@ mod config;
 mod error;
 mod input;
 mod instances;
+mod inventory;
 mod lists;
 mod local;
 mod nodes;
@@ -28,6 +30,7 @@ use clap::Parser;
 use self::args::{Cli, Command, Global, Nodes, NodesCommand};
 use self::client::Client;
 use self::error::CliError;
+use crate::inventory::EntryKind;
 
 /// Renders pages of the command line, for tests and other front ends.
 pub mod render {
@@ -68,7 +71,8 @@ fn dispatch(cli: Cli) -> Result<ExitCode, CliError> {
         Command::Check { path } => check::check(&global, &path),
         Command::Config { reference, .. } => config::config(&global, reference),
         Command::Repair(_) => local::repair(&global),
-        Command::AdapterHost { name } => local::adapter_host(&name),
+        Command::AdapterTest(test) => adapter_test::adapter_test(&global, test),
+        Command::AdapterHost(host) => local::adapter_host(&host),
         Command::Completions { shell } => local::completions(shell),
         asking => ask(&global, asking),
     }
@@ -95,13 +99,21 @@ fn ask(global: &Global, command: Command) -> Result<ExitCode, CliError> {
             }
             Command::Adapters(orders) => adapters::adapters(global, &client, orders).await,
             Command::Drain(drain) => nodes::drain(global, &client, drain).await,
+            Command::Targets(asked) => {
+                inventory::run(global, &client, EntryKind::Target, asked.command).await
+            }
+            Command::TargetTypes(asked) => {
+                inventory::run(global, &client, EntryKind::TargetType, asked.command).await
+            }
+            Command::Groups(asked) => inventory::run(global, &client, EntryKind::Group, asked.command).await,
             Command::Triggers(_) => lists::triggers(global, &client).await,
             Command::Definitions(_) => lists::definitions(global, &client).await,
             Command::Serve(_)
             | Command::Check { .. }
             | Command::Config { .. }
             | Command::Repair(_)
-            | Command::AdapterHost { .. }
+            | Command::AdapterTest(_)
+            | Command::AdapterHost(_)
             | Command::Completions { .. } => Ok(ExitCode::SUCCESS),
         }
     })

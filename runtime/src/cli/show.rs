@@ -67,8 +67,9 @@ fn push_activity(lines: &mut Vec<String>, activity: &ActivityDetail) {
         0 | 1 => String::new(),
         attempts => format!(", {attempts} attempts"),
     };
+    let on = activity.target.as_ref().map_or_else(String::new, |target| format!(" on {target}"));
     lines.push(format!(
-        "  {:>3} {} {FAINT}({}){FAINT:#}  {style}{}{style:#}{took}{attempts}",
+        "  {:>3} {} {FAINT}({}{on}){FAINT:#}  {style}{}{style:#}{took}{attempts}",
         activity.number, activity.task, activity.function, activity.status
     ));
     let mut value = |name: &str, text: String| lines.push(format!("      {FAINT}{name:<6}{FAINT:#} {text}"));

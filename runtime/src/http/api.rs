@@ -81,7 +81,7 @@ pub(super) async fn instances(
     State(shared): Shares,
     query: Result<Query<InstanceQuery>, QueryRejection>,
 ) -> Result<Json<InstancePage>, Problem> {
-    let expected = "expected the parameters status, definition, limit and cursor";
+    let expected = "expected the parameters status, definition, target, limit and cursor";
     let Query(query) =
         query.map_err(|error| Problem::invalid(format!("{expected}, found: {}", error.body_text())))?;
     if let Some(limit) = query.limit.filter(|limit| !(1..=PAGE_LIMIT).contains(limit)) {

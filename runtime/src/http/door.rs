@@ -1,8 +1,7 @@
-//! The listening socket and its connections: bound early, served late, drained at the end.
+//! The HTTP door on its socket.
 
 use std::convert::Infallible;
 use std::future::Future;
-use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
@@ -14,13 +13,12 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use impresario_config::Http;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
-use tokio::task::JoinSet;
-use tracing::{debug, warn};
+use tokio::net::TcpStream;
+use tracing::debug;
 
 use super::gate::Gate;
 use super::token::TokenKeeper;
+use crate::listener::{Closing, DoorError, Listener, closing};
 use crate::orchestrator::Orchestrator;
 
 /// How many connections may be open for each request that may be at work: senders keep idle ones.
@@ -29,35 +27,10 @@ const CONNECTIONS_PER_REQUEST: usize = 4;
 const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
 /// The buffer of one connection; it bounds the head of a request too.
 const BUFFER_BYTES: usize = 64 * 1024;
-/// The pause after the system refused a new connection, such as for want of file descriptors.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-
-/// Why the door cannot open.
-#[derive(Debug, thiserror::Error)]
-pub enum DoorError {
-    /// The address cannot be listened at.
-    #[error("expected to listen at {address} (setting http.listen), found: {source}{}", hint(.source))]
-    Bind {
-        /// The address.
-        address: SocketAddr,
-        /// What the system said.
-        source: io::Error,
-    },
-}
-
-fn hint(error: &io::Error) -> &'static str {
-    match error.kind() {
-        io::ErrorKind::AddrInUse => "; another node or program has the port: stop it, or choose another port",
-        io::ErrorKind::PermissionDenied => "; ports below 1024 need privileges: choose a higher one",
-        io::ErrorKind::AddrNotAvailable => "; this machine has no such address",
-        _ => "",
-    }
-}
 
 /// A bound door that serves nobody yet.
 pub struct Door {
-    listener: TcpListener,
-    address: SocketAddr,
+    listener: Listener,
     settings: Http,
 }
 
@@ -67,21 +40,18 @@ impl Door {
     /// # Errors
     /// When the address cannot be listened at.
     pub async fn bind(settings: Http) -> Result<Door, DoorError> {
-        let address = settings.listen;
-        let failed = |source| DoorError::Bind { address, source };
-        let listener = TcpListener::bind(address).await.map_err(failed)?;
-        let address = listener.local_addr().map_err(failed)?;
-        Ok(Door { listener, address, settings })
+        let listener = Listener::bind(settings.listen, "http.listen").await?;
+        Ok(Door { listener, settings })
     }
 
     /// The address with the port that the system chose, if the setting said 0.
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.listener.address()
     }
 
     /// The address as the start of URLs, such as `http://127.0.0.1:4747`.
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        format!("http://{}", self.address())
     }
 
     /// Serves until `shutdown` resolves; then takes no more requests, and resolves once those at work are answered.
@@ -93,55 +63,15 @@ impl Door {
         keeper: Arc<TokenKeeper>,
         shutdown: impl Future<Output = ()>,
     ) {
-        let Door { listener, settings, .. } = self;
-        let places = Arc::new(Semaphore::new(settings.concurrency.saturating_mul(CONNECTIONS_PER_REQUEST)));
+        let Door { listener, settings } = self;
+        let places = settings.concurrency.saturating_mul(CONNECTIONS_PER_REQUEST);
         let gate = Arc::new(Gate::new(&settings, orchestrator, keeper));
-        let (closing, closed) = watch::channel(false);
-        let mut connections = JoinSet::new();
-        let mut shutdown = pin!(shutdown);
-        loop {
-            // Without a free place nothing is accepted: the connection waits in the kernel's queue.
-            let accepted = async {
-                let place = Arc::clone(&places).acquire_owned().await;
-                (place, listener.accept().await)
-            };
-            tokio::select! {
-                () = &mut shutdown => break,
-                Some(ended) = connections.join_next() => log_ended(ended),
-                (place, accepted) = accepted => match accepted {
-                    Ok((stream, _)) => {
-                        let connection = serve_connection(stream, Arc::clone(&gate), closed.clone());
-                        connections.spawn(async move {
-                            connection.await;
-                            drop(place);
-                        });
-                    }
-                    Err(error) => {
-                        warn!(%error, "cannot accept a connection");
-                        tokio::time::sleep(ACCEPT_PAUSE).await;
-                    }
-                },
-            }
-        }
-        drop(listener);
-        closing.send_replace(true);
-        while let Some(ended) = connections.join_next().await {
-            log_ended(ended);
-        }
+        let connection = |stream, closing| serve_connection(stream, Arc::clone(&gate), closing);
+        listener.serve(places, shutdown, connection).await;
     }
 }
 
-fn log_ended(ended: Result<(), tokio::task::JoinError>) {
-    if let Err(error) = ended {
-        warn!(%error, "a connection ended badly");
-    }
-}
-
-async fn serve_connection(stream: TcpStream, gate: Arc<Gate>, mut closed: watch::Receiver<bool>) {
-    // Replies are small and complete: nothing is gained by waiting for more to send.
-    if let Err(error) = stream.set_nodelay(true) {
-        debug!(%error, "cannot switch delays off");
-    }
+async fn serve_connection(stream: TcpStream, gate: Arc<Gate>, mut close: Closing) {
     let service = service_fn(move |request: hyper::Request<Incoming>| {
         let gate = Arc::clone(&gate);
         async move { Ok::<_, Infallible>(gate.pass(request.map(Body::new)).await) }
@@ -154,13 +84,9 @@ async fn serve_connection(stream: TcpStream, gate: Arc<Gate>, mut closed: watch:
             .pipeline_flush(true)
             .serve_connection(TokioIo::new(stream), service)
     );
-    let closing = async {
-        // The sender lives as long as the door, so an error means the same.
-        let _ = closed.wait_for(|closed| *closed).await;
-    };
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
-        () = closing => {
+        () = closing(&mut close) => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }

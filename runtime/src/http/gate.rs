@@ -21,7 +21,7 @@ use tracing::error;
 
 use super::problem::Problem;
 use super::token::TokenKeeper;
-use super::{adapters, api, auth, events, health, nodes};
+use super::{adapters, api, auth, events, health, inventory, nodes};
 use crate::orchestrator::{Answer, Orchestrator};
 use crate::question;
 
@@ -117,6 +117,7 @@ fn routes() -> Router<Arc<Shared>> {
         .route("/api/v1/nodes/{name}/drain", post(nodes::drain))
         .route("/api/v1/adapters", get(adapters::list))
         .route("/api/v1/adapters/{name}", get(adapters::show).post(adapters::order))
+        .merge(inventory::routes())
         .route(question::PATH, post(nodes::ask))
         .route(health::LIVE, get(health::live))
         .route(health::READY, get(health::ready))

@@ -13,11 +13,12 @@ mod door;
 mod events;
 mod gate;
 mod health;
+mod inventory;
 mod nodes;
 pub mod problem;
 pub mod token;
 mod token_file;
 
 pub(crate) use self::api::CancelRequest;
-pub use self::door::{Door, DoorError};
+pub use self::door::Door;
 pub use self::token::{TokenError, TokenKeeper, token_file};

@@ -34,7 +34,7 @@ type TokenDigest = [u8; 32];
 
 /// What became of a presented token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(crate) enum Verdict {
     Right,
     Wrong,
     /// Another unknown token is being verified.
@@ -158,7 +158,7 @@ impl TokenKeeper {
     }
 
     /// Whether a token is ours, or of a node that shares the store.
-    pub(super) async fn verify(self: &Arc<Self>, token: &str) -> Verdict {
+    pub(crate) async fn verify(self: &Arc<Self>, token: &str) -> Verdict {
         let digest = digest(&self.salt, token);
         let due = {
             let known = self.lock();

@@ -5,20 +5,22 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use futures_util::future::OptionFuture;
 use impresario_actors::behaviour::BuiltinKinds;
 use impresario_actors::clock::Clock;
 use impresario_actors::definitions::Definitions;
 use impresario_actors::engine::{Engine, EngineArguments, Flights, HostRunner, LogSink, Scope};
 use impresario_actors::gate::Gate;
 use impresario_actors::hosts::{HostSpec, Hosts};
+use impresario_actors::inventory::SharedInventory;
 use impresario_actors::post::Post;
 use impresario_actors::shard::ShardSettings;
 use impresario_config::Config;
 use impresario_model::router::Window;
 use impresario_persistence::{MemoryMembership, Owner, monotonic_ms};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::{mpsc, oneshot, watch};
-use tokio::task::JoinHandle;
+use tokio::sync::{mpsc, watch};
+use tokio::task::{JoinHandle, JoinSet};
 use uuid::Uuid;
 
 use super::adapters::Adapters;
@@ -26,11 +28,13 @@ use super::cluster::{Cluster, News};
 use super::deploy::{self, Deployment};
 use super::local::{Local, LocalArguments};
 use super::peers::Peers;
-use super::{NodeError, deploy::arm, stores};
+use super::{NodeError, deploy::arm, inventory, stores};
 use crate::cluster::presence::Identity;
 use crate::cluster::{ClusterView, NodeView};
 use crate::endpoint::Endpoint;
 use crate::http::{Door, TokenKeeper};
+use crate::orchestrator::Orchestrator;
+use crate::tcp::TcpDoor;
 
 /// How often the shards look at their timers: a timer fires at most about so late.
 const TICK: Duration = Duration::from_millis(10);
@@ -44,6 +48,7 @@ pub struct App {
     hosts: Hosts,
     local: Local,
     door: Door,
+    tcp: Option<TcpDoor>,
     keeper: Arc<TokenKeeper>,
     deployment: Deployment,
     cluster: Option<Cluster>,
@@ -51,6 +56,8 @@ pub struct App {
     /// Told when a client asks this node to leave.
     leave: mpsc::Receiver<()>,
     began: std::time::Instant,
+    /// Ends with the node.
+    _following: JoinSet<()>,
 }
 
 impl App {
@@ -64,6 +71,7 @@ impl App {
         let data = config.data.clone();
         make_private(&data)?;
         let door = Door::bind(config.http.clone()).await?;
+        let tcp = TcpDoor::bind(config.tcp.clone()).await?;
         let identity =
             Identity { node: config.node.name.as_str().to_owned(), incarnation: Uuid::new_v4().to_string() };
         let (store, presence) = stores::open(&config, &identity, &door.url()).await?;
@@ -74,7 +82,9 @@ impl App {
         }
         let definitions = Arc::new(Definitions::new(config.engine.task_limit));
         deploy::load_stored(&store, &definitions).await?;
-        deploy::load_packs(&store, &definitions, packs).await?;
+        let inventory = SharedInventory::default();
+        inventory::refresh(&store, &inventory).await?;
+        deploy::load_packs(&store, (&definitions, &inventory), packs).await?;
         let stopping = Arc::new(AtomicBool::new(false));
         let post = Post::new(Arc::clone(&store), config.engine.backlog_limit as u64);
         let flights = Flights::default();
@@ -92,15 +102,23 @@ impl App {
             millis: u64::try_from(config.engine.dedup_window.as_millis()).unwrap_or(u64::MAX),
             count: config.engine.dedup_limit,
         };
-        let news =
-            News::new(Arc::clone(&store), Arc::clone(&definitions), Arc::clone(&keeper), adapters.clone());
+        let news = News::new(
+            Arc::clone(&store),
+            Arc::clone(&definitions),
+            inventory.clone(),
+            Arc::clone(&keeper),
+            adapters.clone(),
+        );
         let store_clock = store.clock();
         let arguments = EngineArguments {
             owner: Owner { node: identity.node.clone(), incarnation: identity.incarnation.clone() },
             scope: if presence.is_some() { Scope::OnDemand } else { Scope::All },
             post: post.clone(),
             kinds: Arc::new(BuiltinKinds::new(Arc::clone(&definitions), window).refreshed_by(news.refresh())),
-            runner: Arc::new(HostRunner::new(hosts.clone(), flights.clone(), gate, Arc::clone(&stopping))),
+            runner: Arc::new(
+                HostRunner::new(hosts.clone(), flights.clone(), gate, Arc::clone(&stopping))
+                    .on(inventory.clone()),
+            ),
             // Timers go by the clock that stamps the entries, whatever the clock of this machine does.
             clock: Clock::new(move || store_clock()),
             settings: shard_settings(&config),
@@ -108,6 +126,7 @@ impl App {
         };
         let engine = Engine::start(arguments, None).await?;
         let deployment = arm(&post, &definitions).await?;
+        inventory::announce_limits(&post, &inventory).await?;
         let cluster = match presence {
             None => None,
             Some(presence) => {
@@ -130,11 +149,13 @@ impl App {
         };
         let peers = Peers::new(keeper.token().unwrap_or_default())?;
         adapters.join(view.clone(), peers.clone());
+        let following = inventory::follow_nodes(inventory.clone(), view.clone());
         let local = Local::new(LocalArguments {
             node: identity.node.clone(),
             engine: engine.clone(),
             hosts: hosts.clone(),
             definitions,
+            inventory,
             view,
             peers,
             adapters,
@@ -144,7 +165,21 @@ impl App {
             },
             drain,
         });
-        Ok(App { config, engine, hosts, local, door, keeper, deployment, cluster, stopping, leave, began })
+        Ok(App {
+            config,
+            engine,
+            hosts,
+            local,
+            door,
+            tcp,
+            keeper,
+            deployment,
+            cluster,
+            stopping,
+            leave,
+            began,
+            _following: following,
+        })
     }
 
     /// Serves until the process is asked to stop, or cannot go on.
@@ -155,6 +190,7 @@ impl App {
         let url = self.door.url();
         let endpoint = Endpoint {
             url: url.clone(),
+            tcp: self.tcp.as_ref().map(TcpDoor::address),
             pid: std::process::id(),
             node: self.config.node.name.as_str().to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -162,17 +198,22 @@ impl App {
         };
         let data = &self.config.data;
         endpoint.publish(data).map_err(|source| NodeError::Data { path: data.clone(), source })?;
-        let (close, closed) = oneshot::channel::<()>();
-        let mut door =
-            tokio::spawn(self.door.serve(Arc::new(self.local.clone()), Arc::clone(&self.keeper), async {
-                // A dropped sender closes the door too.
-                let _ = closed.await;
-            }));
+        let tcp_shown = self.tcp.as_ref().map(ToString::to_string);
+        let (close, closed) = watch::channel(false);
+        let orchestrator: Arc<dyn Orchestrator> = Arc::new(self.local.clone());
+        let http = self.door.serve(Arc::clone(&orchestrator), Arc::clone(&self.keeper), shut(closed.clone()));
+        let patience = self.config.http.request_timeout;
+        let tcp =
+            self.tcp.map(|door| door.serve(orchestrator, Arc::clone(&self.keeper), patience, shut(closed)));
+        let mut doors = tokio::spawn(async move {
+            tokio::join!(http, OptionFuture::from(tcp));
+        });
         let mut stop = std::pin::pin!(stop_signal());
         let mut ready = std::pin::pin!(crate::banner::when_ready(
             &self.engine,
             &self.config,
             &url,
+            tcp_shown,
             &self.deployment,
             self.local.clone(),
             self.began
@@ -180,7 +221,7 @@ impl App {
         let mut told = false;
         let escalated = loop {
             tokio::select! {
-                _ = &mut door => break None,
+                _ = &mut doors => break None,
                 () = &mut ready, if !told => told = true,
                 Some(()) = self.leave.recv() => break None,
                 result = &mut stop => match result {
@@ -203,7 +244,7 @@ impl App {
                 cluster.give_away(self.config.shutdown_timeout).await;
             }
             endpoint.withdraw(data);
-            drain(&self.engine, &self.hosts, close, door).await;
+            drain(&self.engine, &self.hosts, close, doors).await;
             if let Some(cluster) = &self.cluster {
                 cluster.leave().await;
             }
@@ -229,15 +270,19 @@ async fn replaced(cluster: Option<&Cluster>) -> String {
     }
 }
 
-/// Friendly stop: the door first, then what is in flight, then the shards.
-async fn drain(engine: &Engine, hosts: &Hosts, close: oneshot::Sender<()>, mut door: JoinHandle<()>) {
-    // The door may have ended by itself, and then nobody receives this.
-    let _ = close.send(());
+/// Resolves when the doors are to close; a dropped sender closes them too.
+async fn shut(mut closed: watch::Receiver<bool>) {
+    let _ = closed.wait_for(|closed| *closed).await;
+}
+
+/// Friendly stop: the doors first, then what is in flight, then the shards.
+async fn drain(engine: &Engine, hosts: &Hosts, close: watch::Sender<bool>, mut doors: JoinHandle<()>) {
+    close.send_replace(true);
     hosts.stop().await;
     engine.stop().await;
     // Requests that still wait for an answer get none from a stopped engine; they do not keep the node.
-    if tokio::time::timeout(Duration::from_secs(1), &mut door).await.is_err() {
-        door.abort();
+    if tokio::time::timeout(Duration::from_secs(1), &mut doors).await.is_err() {
+        doors.abort();
     }
 }
 

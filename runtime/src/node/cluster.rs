@@ -8,13 +8,14 @@ use impresario_actors::behaviour::Refresh;
 use impresario_actors::definitions::Definitions;
 use impresario_actors::engine::{Engine, Flights};
 use impresario_actors::hosts::Hosts;
+use impresario_actors::inventory::SharedInventory;
 use impresario_config::Config;
 use impresario_persistence::{Store, monotonic_ms};
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 
 use super::adapters::Adapters;
-use super::deploy;
+use super::{deploy, inventory};
 use crate::cluster::placement::PlacementSettings;
 use crate::cluster::presence::{Identity, Presence};
 use crate::cluster::registry::{Registry, RegistryArguments, RegistrySettings};
@@ -91,11 +92,13 @@ impl Cluster {
     }
 }
 
-/// What other nodes add to the environment while this one runs: definitions, what is wanted of adapters, and tokens that count.
+/// What other nodes add to the environment while this one runs: definitions, targets, what is wanted of adapters, and
+/// tokens that count.
 #[derive(Clone)]
 pub(super) struct News {
     store: Arc<dyn Store>,
     definitions: Arc<Definitions>,
+    inventory: SharedInventory,
     keeper: Arc<TokenKeeper>,
     adapters: Adapters,
     /// Definitions that this version does not understand; the lock has one reader at a time.
@@ -107,10 +110,11 @@ impl News {
     pub(super) fn new(
         store: Arc<dyn Store>,
         definitions: Arc<Definitions>,
+        inventory: SharedInventory,
         keeper: Arc<TokenKeeper>,
         adapters: Adapters,
     ) -> Self {
-        News { store, definitions, keeper, adapters, skipped: Arc::default() }
+        News { store, definitions, inventory, keeper, adapters, skipped: Arc::default() }
     }
 
     /// Reads what is new, whenever it is called.
@@ -125,6 +129,9 @@ impl News {
                 }
                 if let Err(error) = news.adapters.follow().await {
                     tracing::warn!(%error, "what is wanted of adapters was not read; trying again with the next change");
+                }
+                if let Err(error) = inventory::refresh(&news.store, &news.inventory).await {
+                    tracing::warn!(%error, "the targets were not read anew; trying again with the next change");
                 }
                 if let Err(error) = news.keeper.refresh().await {
                     tracing::warn!(%error, "the tokens of other nodes were not read; trying again with the next change");

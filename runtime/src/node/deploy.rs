@@ -8,16 +8,19 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use impresario_actors::definitions::{Definitions, compare_versions};
+use impresario_actors::inventory::SharedInventory;
 use impresario_actors::post::Post;
 use impresario_model::definition::{Definition, DefinitionId, TriggerSpec, Watch};
 use impresario_model::entry::{Body, Entry, Route, RouterEvent, TriggerEvent};
 use impresario_model::ids::ActorId;
+use impresario_model::inventory::{ADAPTER, SELECT};
 use impresario_model::language::{AdapterFunction, Catalog};
 use impresario_persistence::{Setting, Store, StoreError};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
-use super::NodeError;
 use super::adapters::wanted;
+use super::{NodeError, inventory};
 use crate::pack::{self, Pack};
 
 /// Where the environment keeps the definitions, each under its id.
@@ -70,6 +73,7 @@ pub fn builtin_catalog() -> Catalog {
         };
         catalog.adapter_functions.insert(format!("{}:{}", entry.name, entry.version), adapter_function);
     }
+    catalog.adapter_functions.insert("select:1.0.0".to_owned(), select_function());
     catalog
 }
 
@@ -81,6 +85,27 @@ async fn catalog(store: &Arc<dyn Store>) -> Result<Catalog, StoreError> {
     let mut catalog = builtin_catalog();
     wanted::extend(&mut catalog, &wanted::read_all(store).await?);
     Ok(catalog)
+}
+
+/// The function that selects targets, which the node answers by itself.
+fn select_function() -> AdapterFunction {
+    AdapterFunction {
+        adapter: ADAPTER.to_owned(),
+        function: SELECT.to_owned(),
+        restartable: true,
+        input: Some(json!({
+            "type": "object",
+            "additionalProperties": false,
+            "properties": {
+                "group": { "type": "string" },
+                "where": { "type": "string" },
+                "variables": { "type": "object" },
+                "name": { "type": "string" },
+                "take": { "enum": ["all", "any", "one"] },
+                "allowEmpty": { "type": "boolean" },
+            },
+        })),
+    }
 }
 
 /// Loads every definition that the environment knows, and this node does not.
@@ -152,10 +177,10 @@ fn stored_definition(key: &str, bytes: &[u8], adapters: &Catalog) -> Result<Defi
     })
 }
 
-/// Stores the definitions of packs, and takes them up.
+/// Stores the definitions and targets of packs, and takes them up.
 pub async fn load_packs(
     store: &Arc<dyn Store>,
-    definitions: &Definitions,
+    (definitions, inventory): (&Definitions, &SharedInventory),
     paths: &[PathBuf],
 ) -> Result<(), NodeError> {
     let catalog = catalog(store).await?;
@@ -169,6 +194,13 @@ pub async fn load_packs(
             definitions.add(definition);
         }
         let key = format!("pack/{}", pack.name);
+        let before = store.setting(key.clone()).await?;
+        let before: Option<StoredPack> = before.map(|setting| read(&key, &setting.bytes)).transpose()?;
+        let newer =
+            |before: &StoredPack| compare_versions(&before.version, &pack.version) == Ordering::Greater;
+        if !before.as_ref().is_some_and(newer) {
+            inventory::deploy(store, inventory, &pack.name, &pack.inventory).await?;
+        }
         update(store, &key, |before: Option<StoredPack>| Ok(Some(stored.clone().over(before, &pack.name))))
             .await?;
     }
@@ -329,7 +361,7 @@ fn write<T: Serialize>(key: &str, value: &T) -> Result<Bytes, NodeError> {
 }
 
 /// Changes a setting into what `change` makes of its value, if anything; again if another node was faster.
-async fn update<T: Serialize + serde::de::DeserializeOwned>(
+pub(super) async fn update<T: Serialize + serde::de::DeserializeOwned>(
     store: &Arc<dyn Store>,
     key: &str,
     change: impl Fn(Option<T>) -> Result<Option<T>, NodeError>,

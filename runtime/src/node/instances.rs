@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use futures_util::{StreamExt, TryStreamExt, stream};
 use impresario_actors::shard::ActorFacts;
 use impresario_model::definition::Definition;
 use impresario_model::entry::{Body, Entry, ProcessEvent, StartEvent};
@@ -22,6 +23,8 @@ use crate::orchestrator::{
 const STORED_AT_ONCE: usize = 256;
 /// How many instances a page has if nothing else is said, and at most.
 const PAGE: (usize, usize) = (50, 1000);
+/// How many instances are looked into at once.
+const LOOKED_AT_ONCE: usize = 32;
 /// What lists can be asked for.
 const STATUSES: [&str; 8] =
     ["pending", "running", "waiting", "suspended", "cancelled", "faulted", "completed", "quarantined"];
@@ -135,6 +138,23 @@ impl Local {
         let id = ids::instance_of_key(&name, key);
         let known = self.instance_of(&id).await?;
         Ok((id, known))
+    }
+
+    /// A page of instances; where a target is asked for, those of the page that had an activity on it.
+    pub(super) async fn list_on_target(&self, mut query: InstanceQuery) -> Result<InstancePage, Refusal> {
+        let target = query.target.take();
+        let mut page = self.list(query).await?;
+        let Some(target) = target else { return Ok(page) };
+        let looked = stream::iter(std::mem::take(&mut page.items)).map(|summary| async {
+            let detail = self.instance_of(&summary.id).await?;
+            let on_it = detail.is_some_and(|detail| {
+                detail.activities.iter().any(|activity| activity.target.as_ref() == Some(&target))
+            });
+            Ok::<_, Refusal>(on_it.then_some(summary))
+        });
+        let found: Vec<Option<InstanceSummary>> = looked.buffered(LOOKED_AT_ONCE).try_collect().await?;
+        page.items = found.into_iter().flatten().collect();
+        Ok(page)
     }
 
     pub(super) async fn list(&self, query: InstanceQuery) -> Result<InstancePage, Refusal> {

@@ -8,12 +8,14 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use impresario_actors::definitions::Definitions;
 use impresario_actors::engine::Engine;
 use impresario_actors::hosts::Hosts;
+use impresario_actors::inventory::SharedInventory;
 use impresario_model::definition::Definition;
 use impresario_model::entry::{Body, Entry, RouterEvent};
 use impresario_model::event::CloudEvent;
 use impresario_model::ids::{self, ActorId};
 use impresario_model::trigger::describe;
 use impresario_persistence::{Membership, Standing};
+use serde_json::Value;
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
@@ -24,6 +26,7 @@ use super::write_check::WriteCheck;
 use super::{tree, views};
 use crate::adapters::{AdapterOrder, AdapterSummary};
 use crate::cluster::ClusterView;
+use crate::inventory::{EntryKind, InventoryEntry};
 use crate::orchestrator::{
     Accepted, Answer, DefinitionSummary, Health, InstanceDetail, InstancePage, InstanceQuery, NodeSummary,
     Orchestrator, Refusal, StartRequest, Started, TreeNode, TriggerSummary,
@@ -45,6 +48,8 @@ pub struct LocalArguments {
     pub hosts: Hosts,
     /// The definitions that it knows.
     pub definitions: Arc<Definitions>,
+    /// The targets, as far as it knows them.
+    pub inventory: SharedInventory,
     /// Who is there and who owns what, kept up to date.
     pub view: watch::Receiver<Arc<ClusterView>>,
     /// Asks the other nodes.
@@ -64,6 +69,7 @@ pub struct Local {
     pub(super) engine: Engine,
     pub(super) hosts: Hosts,
     pub(super) definitions: Arc<Definitions>,
+    pub(super) inventory: SharedInventory,
     pub(super) view: watch::Receiver<Arc<ClusterView>>,
     pub(super) peers: Peers,
     pub(super) adapters: Adapters,
@@ -77,8 +83,18 @@ pub struct Local {
 impl Local {
     /// A node behind its doors.
     pub fn new(arguments: LocalArguments) -> Self {
-        let LocalArguments { node, engine, hosts, definitions, view, peers, adapters, membership, drain } =
-            arguments;
+        let LocalArguments {
+            node,
+            engine,
+            hosts,
+            definitions,
+            inventory,
+            view,
+            peers,
+            adapters,
+            membership,
+            drain,
+        } = arguments;
         let appended = (0..engine.store().shards()).map(|_| AtomicU64::new(0)).collect();
         let writes = WriteCheck::new(engine.post().clone());
         Local {
@@ -86,6 +102,7 @@ impl Local {
             engine,
             hosts,
             definitions,
+            inventory,
             view,
             peers,
             adapters,
@@ -202,7 +219,7 @@ impl Orchestrator for Local {
 
     fn instances(&self, query: InstanceQuery) -> Answer<InstancePage> {
         let node = self.clone();
-        Box::pin(async move { node.list(query).await })
+        Box::pin(async move { node.list_on_target(query).await })
     }
 
     fn instance(&self, id: String) -> Answer<InstanceDetail> {
@@ -212,6 +229,7 @@ impl Orchestrator for Local {
             if let Some(reason) = node.aside(&ActorId::process(&instance.summary.id)).await? {
                 views::set_aside(&mut instance, &reason);
             }
+            node.tell_places(&mut instance).await;
             Ok(*instance)
         })
     }
@@ -266,6 +284,26 @@ impl Orchestrator for Local {
     fn order_adapter(&self, name: String, order: AdapterOrder) -> Answer<()> {
         let node = self.clone();
         Box::pin(async move { node.order_adapter(name, order).await })
+    }
+
+    fn entries(&self, kind: EntryKind) -> Answer<Vec<InventoryEntry>> {
+        let node = self.clone();
+        Box::pin(async move { node.list_entries(kind).await })
+    }
+
+    fn entry(&self, kind: EntryKind, name: String) -> Answer<InventoryEntry> {
+        let node = self.clone();
+        Box::pin(async move { node.show_entry(kind, &name).await })
+    }
+
+    fn put_entry(&self, kind: EntryKind, name: String, spec: Value) -> Answer<InventoryEntry> {
+        let node = self.clone();
+        Box::pin(async move { node.put_entry(kind, &name, spec).await })
+    }
+
+    fn remove_entry(&self, kind: EntryKind, name: String) -> Answer<()> {
+        let node = self.clone();
+        Box::pin(async move { node.remove_entry(kind, &name).await })
     }
 
     fn answer(&self, question: Question) -> Answer<Reply> {

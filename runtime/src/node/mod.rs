@@ -5,6 +5,7 @@ mod app;
 mod cluster;
 mod deploy;
 mod instances;
+mod inventory;
 mod local;
 mod mask;
 mod members;
@@ -32,7 +33,8 @@ pub use self::deploy::{Deployment, builtin_catalog, refresh as refresh_definitio
 pub use self::local::{Local, LocalArguments};
 pub use self::peers::Peers;
 pub use self::views::unsupported;
-use crate::http::{DoorError, TokenError};
+use crate::http::TokenError;
+use crate::listener::DoorError;
 
 /// Why a node cannot run, or stopped running.
 #[derive(Debug, thiserror::Error)]

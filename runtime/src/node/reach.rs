@@ -15,11 +15,13 @@ use impresario_persistence::{Offset, ShardId};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout, timeout_at};
 
+use super::inventory::places_view;
 use super::local::Local;
 use super::members::shards_of;
 use super::refusal::unanswered;
 use super::views;
 use crate::cluster::{ClusterView, NodeView};
+use crate::inventory::PlacesView;
 use crate::orchestrator::{InstanceDetail, Refusal, TriggerSummary};
 use crate::question::{Fact, Question, Reply};
 
@@ -55,6 +57,15 @@ impl Local {
         let shard = ActorId::trigger(name).shard(self.shards());
         match self.ask_owner(shard, Question::Trigger { name: name.to_owned() }).await? {
             Reply::Trigger(trigger) => Ok(trigger),
+            other => Err(beside_the_point(&other)),
+        }
+    }
+
+    /// Shows the places at a target; nothing if nobody has one or waits.
+    pub(super) async fn places_of(&self, target: &str) -> Result<Option<PlacesView>, Refusal> {
+        let shard = ActorId::target(target).shard(self.shards());
+        match self.ask_owner(shard, Question::Places { target: target.to_owned() }).await? {
+            Reply::Places(places) => Ok(places),
             other => Err(beside_the_point(&other)),
         }
     }
@@ -139,6 +150,13 @@ impl Local {
                     _ => None,
                 };
                 Ok(Reply::Trigger(trigger))
+            }
+            Question::Places { target } => {
+                let places = match self.inspect_here(&ActorId::target(target)).await? {
+                    Inspection::Places(places) => places_view(&places),
+                    _ => None,
+                };
+                Ok(Reply::Places(places))
             }
             Question::Aside { actor } => {
                 let actor = ActorId::parse(actor).map_err(Refusal::Invalid)?;
@@ -249,6 +267,7 @@ fn beside_the_point(reply: &Reply) -> Refusal {
     let what = match reply {
         Reply::Instance(_) => "an instance",
         Reply::Trigger(_) => "a trigger",
+        Reply::Places(_) => "places",
         Reply::Aside(_) => "a reason",
         Reply::Facts(_) => "facts",
         Reply::Adapters(_) => "adapters",

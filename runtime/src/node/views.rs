@@ -2,7 +2,9 @@
 
 use impresario_actors::definitions::Definitions;
 use impresario_model::definition::{Definition, TaskKind};
-use impresario_model::instance::{Activity, ActivityState, Instance, TaskRun, TaskState, TryPhase, rfc3339};
+use impresario_model::instance::{
+    Activity, ActivityState, Instance, Place, TaskRun, TaskState, TryPhase, rfc3339,
+};
 use impresario_model::trigger::Trigger;
 use impresario_persistence::RowIndex;
 use serde_json::{Value, json};
@@ -73,6 +75,7 @@ fn activity_detail(
         task: task.map(|task| task.name.clone()).unwrap_or_default(),
         pointer: task.map(|task| task.pointer.clone()).unwrap_or_default(),
         function: format!("{}/{}", activity.adapter, activity.function),
+        target: activity.target.clone(),
         status: activity.status().to_owned(),
         key: activity.key(&instance.id),
         attempts: activity.attempt,
@@ -105,12 +108,16 @@ fn waits(instance: &Instance, definition: Option<&Definition>) -> Vec<String> {
                     ));
                 }
             }
-            TaskState::Activity(number) => {
+            TaskState::Activity(number) | TaskState::Selecting(number) => {
                 if let Some(activity) = instance.activities.get(*number) {
                     waits.push(activity_wait(activity, &name(task)));
                 }
             }
-            TaskState::Do(_) | TaskState::For(_) | TaskState::Fork(_) | TaskState::Function(_) => {}
+            TaskState::Do(_)
+            | TaskState::For(_)
+            | TaskState::FanOut(_)
+            | TaskState::Fork(_)
+            | TaskState::Function(_) => {}
         });
     }
     if instance.continuing {
@@ -120,8 +127,13 @@ fn waits(instance: &Instance, definition: Option<&Definition>) -> Vec<String> {
 }
 
 fn activity_wait(activity: &Activity, name: &str) -> String {
-    let what = format!("activity {} {name} ({}/{})", activity.number, activity.adapter, activity.function);
+    let on = activity.target.as_ref().map_or_else(String::new, |target| format!(" on {target}"));
+    let what =
+        format!("activity {} {name} ({}/{}{on})", activity.number, activity.adapter, activity.function);
     match &activity.state {
+        _ if activity.place == Some(Place::Asked) => {
+            format!("{what}, waits for a place since {}", rfc3339(activity.started))
+        }
         ActivityState::Retrying(at) => format!("{what}, lost, tried again at {}", rfc3339(*at)),
         _ => format!("{what}, attempt {}, since {}", activity.attempt, rfc3339(activity.started)),
     }

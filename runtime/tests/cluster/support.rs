@@ -16,6 +16,7 @@ use impresario_actors::definitions::Definitions;
 use impresario_actors::engine::{Engine, EngineArguments, Flights, HostRunner, LogSink, Scope};
 use impresario_actors::gate::Gate;
 use impresario_actors::hosts::{HostSpec, Hosts};
+use impresario_actors::inventory::SharedInventory;
 use impresario_actors::post::Post;
 use impresario_actors::shard::ShardSettings;
 use impresario_config::Sources;
@@ -138,6 +139,7 @@ impl Cluster {
             hosts,
             adapters,
             definitions,
+            inventory: SharedInventory::default(),
             view: known,
             peers: Peers::new(&token).unwrap(),
             membership: Arc::clone(&self.membership) as Arc<dyn Membership>,

@@ -70,6 +70,7 @@ fn an_instance_is_a_page_with_its_activities() {
         task: "checkDisk".to_owned(),
         pointer: "/do/0/checkDisk".to_owned(),
         function: "command/shell".to_owned(),
+        target: None,
         status: "failed".to_owned(),
         key: "k".to_owned(),
         attempts: 2,

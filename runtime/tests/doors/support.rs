@@ -7,6 +7,7 @@ use futures_util::FutureExt;
 use impresario::adapters::{AdapterOrder, AdapterSummary};
 use impresario::http::Door;
 use impresario::http::token::TokenKeeper;
+use impresario::inventory::{EntryKind, InventoryEntry};
 use impresario::orchestrator::{
     Accepted, ActivityDetail, Answer, DefinitionSummary, Health, InstanceDetail, InstancePage, InstanceQuery,
     InstanceSummary, NodeSummary, Orchestrator, Refusal, StartRequest, Started, TreeNode, TriggerSummary,
@@ -14,9 +15,9 @@ use impresario::orchestrator::{
 use impresario::question::{Question, Reply};
 use impresario_config::{ByteSize, Http, Sources};
 use impresario_model::event::CloudEvent;
-use serde_json::json;
+use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::{Notify, Semaphore, oneshot};
 use tokio::task::JoinHandle;
 
 /// The engine of the tests.
@@ -24,6 +25,8 @@ use tokio::task::JoinHandle;
 pub struct Mock {
     /// The events it accepted.
     pub events: Mutex<Vec<CloudEvent>>,
+    /// What an event waits for before it is answered, if anything: one permit each.
+    pub events_released: Mutex<Option<Arc<Semaphore>>>,
     /// The starts it was asked for.
     pub starts: Mutex<Vec<StartRequest>>,
     /// The queries it was asked.
@@ -81,6 +84,7 @@ pub fn detail() -> InstanceDetail {
             task: "checkDisk".to_owned(),
             pointer: "/do/0/checkDisk".to_owned(),
             function: "command/shell".to_owned(),
+            target: None,
             status: "failed".to_owned(),
             key: "k".to_owned(),
             attempts: 2,
@@ -95,14 +99,27 @@ pub fn detail() -> InstanceDetail {
     }
 }
 
+/// A target of that name.
+fn entry(name: &str) -> InventoryEntry {
+    let spec = json!({ "type": "unix-server", "properties": { "host": "h" }, "limit": 2 });
+    let spec = spec.as_object().cloned().unwrap();
+    InventoryEntry { name: name.to_owned(), by: "operator".to_owned(), spec, targets: None, places: None }
+}
+
 /// Lets a test keep its hands on the engine that the door owns.
-struct Handle(Arc<Mock>);
+pub struct Handle(pub Arc<Mock>);
 
 impl Orchestrator for Handle {
     fn accept(&self, events: Vec<CloudEvent>) -> Answer<Accepted> {
         let accepted = events.len();
         self.0.events.lock().unwrap().extend(events);
-        self.0.answer(Accepted { accepted, durability: "memory".to_owned() })
+        let answer = self.0.answer(Accepted { accepted, durability: "memory".to_owned() });
+        let Some(released) = self.0.events_released.lock().unwrap().clone() else { return answer };
+        async move {
+            released.acquire_owned().await.unwrap().forget();
+            answer.await
+        }
+        .boxed()
     }
 
     fn start(&self, request: StartRequest) -> Answer<Started> {
@@ -171,6 +188,24 @@ impl Orchestrator for Handle {
 
     fn remove_node(&self, node: String) -> Answer<()> {
         self.0.orders.lock().unwrap().push(format!("remove {node}"));
+        self.0.answer(())
+    }
+
+    fn entries(&self, _kind: EntryKind) -> Answer<Vec<InventoryEntry>> {
+        self.0.answer(vec![entry("web1")])
+    }
+
+    fn entry(&self, _kind: EntryKind, name: String) -> Answer<InventoryEntry> {
+        self.0.answer(entry(&name))
+    }
+
+    fn put_entry(&self, kind: EntryKind, name: String, spec: Value) -> Answer<InventoryEntry> {
+        self.0.orders.lock().unwrap().push(format!("put {kind} {name} {spec}"));
+        self.0.answer(entry(&name))
+    }
+
+    fn remove_entry(&self, kind: EntryKind, name: String) -> Answer<()> {
+        self.0.orders.lock().unwrap().push(format!("remove {kind} {name}"));
         self.0.answer(())
     }
 

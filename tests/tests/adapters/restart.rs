@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use futures_util::future::join_all;
 use impresario::adapters::AdapterOrder;
 use impresario_tests::cluster::{Cluster, Design, Store, StoreKind};
 use impresario_tests::node::Place;
@@ -95,8 +96,9 @@ async fn three_nodes_restart_one_after_another_and_no_activity_fails() {
     let apis = cluster.apis();
     let api = &apis[0];
     let mut ids = Vec::new();
-    for number in 0..LOAD {
-        let start = apis[number % 3].start("test/posts", json!({ "seconds": 4 }), None).await;
+    // Long enough that none has ended before all have begun, on a machine that has other things to do.
+    let starts = (0..LOAD).map(|number| apis[number % 3].start("test/posts", json!({ "seconds": 20 }), None));
+    for start in join_all(starts).await {
         ids.push(start.expect("a start").id);
     }
     let limit = Duration::from_secs(60);

@@ -261,6 +261,17 @@ pub struct For {
     pub condition: Option<Expression>,
     /// The body.
     pub body: TaskList,
+    /// How many iterations run at the same time; one after the other, each with the output of the one before, if absent.
+    pub parallel: Option<Parallel>,
+}
+
+/// `metadata.ops.concurrency` of a loop: its iterations run side by side, and its output is the list of theirs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Parallel {
+    /// At most so many at the same time.
+    pub concurrency: usize,
+    /// Whether an iteration that fails leaves its error in the list, instead of ending the loop.
+    pub collect: bool,
 }
 
 /// `catch` of a `try`.
@@ -363,6 +374,17 @@ pub struct ActivitySpec {
     pub restartable: bool,
     /// Complete at once with the transformed input, and leave the activity to itself (`await: false`).
     pub detached: bool,
+    /// On what it is done, if that is said.
+    pub on: Option<On>,
+}
+
+/// On what an activity is done.
+#[derive(Clone, Debug)]
+pub enum On {
+    /// The target that this names.
+    Target(Template),
+    /// One that is selected first: the arguments of a [`crate::inventory::Selection`].
+    Selected(Template),
 }
 
 /// What starts instances of a definition.

@@ -3,9 +3,11 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::Status;
 use super::turn::{Attempt, Effect};
 use crate::definition::TaskId;
 use crate::fault::Fault;
+use crate::places::leave;
 
 /// How many ended activities an instance keeps in its history.
 pub const HISTORY_LIMIT: usize = 1_000;
@@ -30,6 +32,12 @@ pub struct Activity {
     pub function: String,
     /// The arguments.
     pub arguments: Value,
+    /// The name of the target that it is done on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<String>,
+    /// Its place at the target, if the target is limited.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<Place>,
     /// Whether it runs again when nobody knows how an attempt ended.
     pub restartable: bool,
     /// The number of the attempt, from 1.
@@ -50,6 +58,15 @@ pub struct Activity {
     /// About how many bytes of JSON the history keeps of it; 0 until it has ended.
     #[serde(default)]
     pub kept_bytes: usize,
+}
+
+/// The place of an activity at its target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Place {
+    /// It was asked for, and is waited for.
+    Asked,
+    /// It has one.
+    Held,
 }
 
 /// How far an activity is.
@@ -85,11 +102,25 @@ impl Activity {
         matches!(self.state, ActivityState::Running | ActivityState::Retrying(_))
     }
 
+    /// Whether an attempt is under way or will be, and does not wait for a place.
+    pub fn is_busy(&self) -> bool {
+        self.in_flight() && self.place != Some(Place::Asked)
+    }
+
+    /// The target at which a place is needed first, if its work is limited.
+    pub(super) fn unplaced(&self) -> Option<String> {
+        self.target.clone().filter(|_| self.place.is_none())
+    }
+
     /// What starts the present attempt: at once, or by way of a start marker.
     pub(super) fn launch(&self, instance: &str) -> Effect {
         if !self.restartable && self.marker.is_none() {
-            let adapter = self.adapter.clone();
-            return Effect::Mark { adapter, activity: self.number, token: self.token(instance) };
+            return Effect::Mark {
+                adapter: self.adapter.clone(),
+                activity: self.number,
+                token: self.token(instance),
+                unplaced: self.unplaced(),
+            };
         }
         Effect::Run(Attempt {
             activity: self.number,
@@ -99,6 +130,8 @@ impl Activity {
             adapter: self.adapter.clone(),
             function: self.function.clone(),
             arguments: self.arguments.clone(),
+            target: self.target.clone(),
+            unplaced: self.unplaced(),
             marker: self.marker,
         })
     }
@@ -106,6 +139,7 @@ impl Activity {
     /// The word of the state, for people.
     pub fn status(&self) -> &'static str {
         match self.state {
+            ActivityState::Running if self.place == Some(Place::Asked) => "waiting",
             ActivityState::Running if !self.restartable && self.marker.is_none() => "requested",
             ActivityState::Running => "running",
             ActivityState::Retrying(_) => "retrying",
@@ -180,10 +214,28 @@ impl Activities {
         for activity in &mut self.kept {
             if matches!(activity.state, ActivityState::Retrying(until) if until <= now) {
                 activity.state = ActivityState::Running;
-                effects.push(activity.launch(instance));
+                if activity.place != Some(Place::Asked) {
+                    effects.push(activity.launch(instance));
+                }
             }
         }
         effects
+    }
+
+    /// The activities that have ended give their places back, or their places in a queue: the messages that do it.
+    pub(super) fn leave_places(&mut self, instance: &str) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        for activity in self.kept.iter_mut().filter(|activity| !activity.in_flight()) {
+            if let (Some(_), Some(target)) = (activity.place.take(), &activity.target) {
+                effects.push(Effect::Tell(leave(instance, activity.number, target)));
+            }
+        }
+        effects
+    }
+
+    /// The status of an instance that has not ended and is not about to go on by itself.
+    pub(super) fn status(&self) -> Status {
+        if self.kept.iter().any(Activity::is_busy) { Status::Running } else { Status::Waiting }
     }
 
     /// The earliest time at which a lost activity is tried again.

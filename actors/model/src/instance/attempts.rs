@@ -1,10 +1,13 @@
 //! What becomes of the attempts of activities: start markers, reports and losses, also after the end of their
 //! instance, and what a new owner of it has to settle.
 
-use super::activity::{Activity, ActivityState, MAX_LOST};
+use super::activity::{Activity, ActivityState, MAX_LOST, Place};
+use super::turn::Effect;
 use super::{Applied, Instance, Moment};
-use crate::entry::{ActivityOutcome, ProcessEvent};
+use crate::entry::{ActivityOutcome, Body, Limit, Message, ProcessEvent, TargetEvent};
 use crate::fault::{Fault, FaultKind};
+use crate::ids::ActorId;
+use crate::places::leave;
 
 /// An activity in flight, as a new owner of the instance finds it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +22,8 @@ pub struct InFlight {
     pub may_have_begun: bool,
     /// Whether it runs again whatever became of this attempt.
     pub restartable: bool,
+    /// The target at which it needs a place first, if that is limited.
+    pub unplaced: Option<String>,
 }
 
 /// What a new owner of an instance has to settle.
@@ -33,13 +38,17 @@ pub struct Unsettled {
 impl Instance {
     /// What is under way, for a new owner to settle.
     pub fn unsettled(&self) -> Unsettled {
-        let running = self.activities.in_flight().filter(|activity| activity.state == ActivityState::Running);
+        let running = self
+            .activities
+            .in_flight()
+            .filter(|activity| activity.state == ActivityState::Running && activity.is_busy());
         let in_flight = running.map(|activity| InFlight {
             activity: activity.number,
             token: activity.token(&self.id),
             adapter: activity.adapter.clone(),
             may_have_begun: activity.restartable || activity.marker.is_some(),
             restartable: activity.restartable,
+            unplaced: activity.unplaced(),
         });
         Unsettled { in_flight: in_flight.collect(), continuing: self.continuing }
     }
@@ -96,6 +105,67 @@ impl Instance {
         true
     }
 
+    /// Asks for a place at the target of an attempt, unless it has asked.
+    pub(super) fn ask_for_place(&mut self, number: u64, token: &str, limit: Limit) -> Applied {
+        let id = &self.id;
+        let Some(activity) = self.activities.get_mut(number) else { return Applied::default() };
+        let (Some(target), None) = (&activity.target, activity.place) else { return Applied::default() };
+        if activity.state != ActivityState::Running || activity.token(id) != token {
+            return Applied::default();
+        }
+        let ask = TargetEvent::Ask { instance: id.clone(), activity: number, limit };
+        let message = Message { to: ActorId::target(target), body: Body::Target(ask) };
+        activity.place = Some(Place::Asked);
+        self.rest();
+        Applied { effects: vec![Effect::Tell(message)], started: Vec::new() }
+    }
+
+    /// An activity has its place: its attempt may begin. A place that nobody waits for any more is given back.
+    pub(super) fn take_place(&mut self, number: u64, target: &str) -> Applied {
+        let id = &self.id;
+        let activity = self.activities.get_mut(number).filter(|activity| activity.in_flight());
+        let effects = match activity {
+            Some(activity) if activity.place == Some(Place::Asked) => {
+                activity.place = Some(Place::Held);
+                let launches = activity.state == ActivityState::Running;
+                if launches { vec![activity.launch(id)] } else { Vec::new() }
+            }
+            Some(activity) if activity.place == Some(Place::Held) => Vec::new(),
+            _ => vec![Effect::Tell(leave(id, number, target))],
+        };
+        self.rest();
+        Applied { effects, started: Vec::new() }
+    }
+
+    /// Nothing goes on at once, unless a turn is on its way.
+    fn rest(&mut self) {
+        if !self.status.ended() && !self.continuing {
+            self.status = self.activities.status();
+        }
+    }
+
+    /// Whether an activity waits for a place; then there is none for it, because too many wait, and it ends.
+    pub(super) fn refuse_place(&mut self, number: u64, waiting: usize, moment: Moment) -> bool {
+        let Some(activity) = self.activities.get_mut(number) else { return false };
+        if !activity.in_flight() || activity.place != Some(Place::Asked) {
+            return false;
+        }
+        let target = activity.target.as_deref().unwrap_or_default();
+        activity.state = ActivityState::Failed(Fault {
+            status: 429,
+            ..Fault::new(
+                FaultKind::Runtime,
+                "Too many wait for the target",
+                format!(
+                    "{waiting} activities wait for a place at target '{target}': try again later, or raise its limit"
+                ),
+                "",
+            )
+        });
+        activity.ended = Some(moment.now);
+        true
+    }
+
     /// Applies one entry to an instance that has ended. Nothing runs any more but activities that nobody waits for
     /// (`await: false`): they begin, are tried again, and leave in the history what they came to. No definition is
     /// needed for that, and it may be gone.
@@ -104,8 +174,13 @@ impl Instance {
             return Applied::default();
         }
         self.applied = moment.offset;
-        match event {
+        let mut applied = match event {
             ProcessEvent::Marker { activity, token, epoch } => self.mark(*activity, token, *epoch),
+            ProcessEvent::Placed { activity, target } => self.take_place(*activity, target),
+            ProcessEvent::Crowded { activity, waiting } => {
+                self.refuse_place(*activity, *waiting, moment);
+                Applied::default()
+            }
             ProcessEvent::Report { activity, token, outcome } => {
                 if self.report(*activity, token, outcome, moment) {
                     self.activities.archive(*activity);
@@ -113,6 +188,7 @@ impl Instance {
                 let effects = self.activities.relaunch(&self.id, moment.now);
                 Applied { effects, started: Vec::new() }
             }
+            ProcessEvent::Limited { activity, token, limit } => self.ask_for_place(*activity, token, *limit),
             ProcessEvent::Timer => {
                 let effects = self.activities.relaunch(&self.id, moment.now);
                 Applied { effects, started: Vec::new() }
@@ -120,7 +196,9 @@ impl Instance {
             ProcessEvent::Start(_) | ProcessEvent::Continue | ProcessEvent::Cancel { .. } => {
                 Applied::default()
             }
-        }
+        };
+        applied.effects.extend(self.activities.leave_places(&self.id));
+        applied
     }
 }
 

@@ -1,4 +1,4 @@
-//! `for` and `fork`.
+//! `for`, one iteration after the other, and `fork`.
 
 use serde_json::{Map, Value, json};
 
@@ -17,19 +17,28 @@ pub(super) fn begin_for(
     input: &Value,
     at: At<'_>,
 ) -> Result<ForRun, Fault> {
-    let items = match turn.evaluate(&spec.items, input, at, "for.in")? {
-        Value::Array(items) => items,
-        Value::Null => Vec::new(),
-        other => {
-            return Err(Fault::new(
-                FaultKind::Expression,
-                "Expression failed",
-                format!("for.in: expected a list, found {}", type_word(&other)),
-                &task.pointer,
-            ));
-        }
-    };
+    let items = items_of(turn, task, spec, input, at)?;
     Ok(ForRun { items, index: 0, input: input.clone(), body: None })
+}
+
+/// The collection of a loop.
+pub(super) fn items_of(
+    turn: &mut Turn<'_>,
+    task: &Task,
+    spec: &For,
+    input: &Value,
+    at: At<'_>,
+) -> Result<Vec<Value>, Fault> {
+    match turn.evaluate(&spec.items, input, at, "for.in")? {
+        Value::Array(items) => Ok(items),
+        Value::Null => Ok(Vec::new()),
+        other => Err(Fault::new(
+            FaultKind::Expression,
+            "Expression failed",
+            format!("for.in: expected a list, found {}", type_word(&other)),
+            &task.pointer,
+        )),
+    }
 }
 
 fn type_word(value: &Value) -> &'static str {
@@ -164,7 +173,7 @@ fn abandon_others(turn: &mut Turn<'_>, branches: &[Branch], ended: usize) {
 
 /// Takes over what a branch changed of its copy of the context: of objects the members that are new or different,
 /// of anything else the whole. What it left alone must not undo what the branches before it changed.
-fn merge(context: &mut Value, before: &Value, branch: Value) {
+pub(super) fn merge(context: &mut Value, before: &Value, branch: Value) {
     match (context, branch) {
         (Value::Object(into), Value::Object(from)) => {
             let changed = |(key, value): &(String, Value)| before.get(key) != Some(value);

@@ -6,8 +6,9 @@ use super::activity::{Activity, ActivityState};
 use super::poll::Flow;
 use super::run::{TaskRun, TaskState};
 use super::turn::{At, Effect, Turn};
-use crate::definition::{ActivitySpec, RaisedError, Task, TaskId, TaskKind, Template, Then};
+use crate::definition::{ActivitySpec, On, RaisedError, Task, TaskId, TaskKind, Template, Then};
 use crate::fault::{Fault, FaultKind};
+use crate::inventory;
 
 /// The raw output of a task that never waits, and where control goes; none for all other tasks.
 pub(super) fn at_once(
@@ -88,23 +89,108 @@ fn text(value: Value) -> String {
     }
 }
 
-/// Begins an activity: its number.
-pub(super) fn request(
+/// Begins the task of an activity: with the activity, or with another one that selects its target.
+pub(super) fn begin(
     turn: &mut Turn<'_>,
     task: TaskId,
     spec: &ActivitySpec,
     input: &Value,
     at: At<'_>,
+) -> Result<TaskState, Fault> {
+    let target = match &spec.on {
+        None => None,
+        Some(On::Target(name)) => Some(target_name(turn.evaluate(name, input, at, "target")?, at)?),
+        Some(On::Selected(selection)) => {
+            let wanted = Wanted {
+                adapter: inventory::ADAPTER,
+                function: inventory::SELECT,
+                arguments: turn.evaluate(selection, input, at, "select")?,
+                target: None,
+                restartable: true,
+            };
+            return Ok(TaskState::Selecting(push(turn, task, wanted)));
+        }
+    };
+    Ok(TaskState::Activity(request(turn, task, spec, target, input, at)?))
+}
+
+/// The name of a target: as it is, or of a target that was selected.
+fn target_name(value: Value, at: At<'_>) -> Result<String, Fault> {
+    let name = match &value {
+        Value::String(name) => Some(name),
+        Value::Object(target) => match target.get("name") {
+            Some(Value::String(name)) => Some(name),
+            _ => None,
+        },
+        _ => None,
+    };
+    name.filter(|name| !name.is_empty()).cloned().ok_or_else(|| {
+        let pointer = at.task.map_or("/", |task| task.pointer.as_str());
+        let detail = format!("target: expected the name of a target, found {value}");
+        Fault::new(FaultKind::Expression, "Expression failed", detail, pointer)
+    })
+}
+
+/// Once its target is selected, begins the activity itself; pending until then.
+pub(super) fn select(
+    turn: &mut Turn<'_>,
+    task: TaskId,
+    number: u64,
+    input: &Value,
+    at: At<'_>,
+) -> Result<Option<u64>, Fault> {
+    let definition = turn.definition;
+    let TaskKind::Activity(spec) = &definition.task(task).kind else { return Ok(None) };
+    let selected = match outcome_of(turn, definition.task(task), number) {
+        Flow::Done(Value::Array(mut selected)) if !selected.is_empty() => selected.swap_remove(0),
+        // It is no list only if the node answers what it never does.
+        Flow::Done(other) | Flow::End(other) => other,
+        Flow::Fault(fault) => return Err(fault),
+        Flow::Pending => return Ok(None),
+    };
+    let target = target_name(selected, at)?;
+    request(turn, task, spec, Some(target), input, at).map(Some)
+}
+
+/// Begins an activity: its number.
+fn request(
+    turn: &mut Turn<'_>,
+    task: TaskId,
+    spec: &ActivitySpec,
+    target: Option<String>,
+    input: &Value,
+    at: At<'_>,
 ) -> Result<u64, Fault> {
-    let arguments = turn.evaluate(&spec.arguments, input, at, "with")?;
+    let wanted = Wanted {
+        adapter: &spec.adapter,
+        function: &spec.function,
+        arguments: turn.evaluate(&spec.arguments, input, at, "with")?,
+        target,
+        restartable: spec.restartable,
+    };
+    Ok(push(turn, task, wanted))
+}
+
+/// An activity to begin.
+struct Wanted<'a> {
+    adapter: &'a str,
+    function: &'a str,
+    arguments: Value,
+    target: Option<String>,
+    restartable: bool,
+}
+
+fn push(turn: &mut Turn<'_>, task: TaskId, wanted: Wanted<'_>) -> u64 {
     let number = turn.activities.last + 1;
     let activity = Activity {
         number,
         task,
-        adapter: spec.adapter.clone(),
-        function: spec.function.clone(),
-        arguments,
-        restartable: spec.restartable,
+        adapter: wanted.adapter.to_owned(),
+        function: wanted.function.to_owned(),
+        arguments: wanted.arguments,
+        target: wanted.target,
+        place: None,
+        restartable: wanted.restartable,
         attempt: 1,
         lost: 0,
         marker: None,
@@ -115,7 +201,7 @@ pub(super) fn request(
     };
     turn.effects.push(activity.launch(turn.facts.id));
     turn.activities.push(activity);
-    Ok(number)
+    number
 }
 
 /// Looks at the activity that a task waits for.
@@ -125,6 +211,11 @@ pub(super) fn poll_activity(turn: &mut Turn<'_>, task: &Task, number: u64, at: A
     {
         return Flow::Done(at.input.cloned().unwrap_or_default());
     }
+    outcome_of(turn, task, number)
+}
+
+/// How an activity of a task ended, if it did.
+fn outcome_of(turn: &Turn<'_>, task: &Task, number: u64) -> Flow {
     let Some(activity) = turn.activities.get(number) else {
         return Flow::Fault(Fault::new(
             FaultKind::Runtime,
@@ -164,7 +255,7 @@ pub(super) fn poll_activity(turn: &mut Turn<'_>, task: &Task, number: u64, at: A
 pub(super) fn abandon(turn: &mut Turn<'_>, run: &TaskRun) {
     let mut numbers = Vec::new();
     run.visit(&mut |task| {
-        if let TaskState::Activity(number) = task.state {
+        if let TaskState::Activity(number) | TaskState::Selecting(number) = task.state {
             numbers.push(number);
         }
     });

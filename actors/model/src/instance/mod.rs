@@ -7,6 +7,7 @@ mod activity;
 mod attempts;
 mod composite;
 mod emit;
+mod fan_out;
 mod leaf;
 mod poll;
 mod retry;
@@ -17,8 +18,9 @@ mod turn;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-pub use self::activity::{Activities, Activity, ActivityState, HISTORY_LIMIT, MAX_LOST};
+pub use self::activity::{Activities, Activity, ActivityState, HISTORY_LIMIT, MAX_LOST, Place};
 pub use self::attempts::{InFlight, Unsettled};
+pub use self::fan_out::{Ended, FanOutRun, Iteration};
 use self::poll::Flow;
 pub use self::run::{
     Branch, BranchState, ForRun, FunctionRun, ListRun, TaskRun, TaskState, TryPhase, TryRun,
@@ -192,6 +194,17 @@ impl Instance {
                 self.activities.trim();
                 applied
             }
+            ProcessEvent::Limited { activity, token, limit } => self.ask_for_place(*activity, token, *limit),
+            ProcessEvent::Placed { activity, target } => self.take_place(*activity, target),
+            ProcessEvent::Crowded { activity, waiting } => {
+                if !self.refuse_place(*activity, *waiting, moment) {
+                    return Applied::default();
+                }
+                let applied = self.turn(definition, moment, Self::go_on);
+                self.activities.archive(*activity);
+                self.activities.trim();
+                applied
+            }
             ProcessEvent::Cancel { reason } => {
                 let reason = reason.clone();
                 self.turn(definition, moment, |turn, instance| instance.stop(turn, reason))
@@ -210,7 +223,7 @@ impl Instance {
 
     /// Whether a new owner must look at the instance at once: it has work in flight.
     pub fn attention(&self) -> bool {
-        self.continuing || self.activities.in_flight().next().is_some()
+        self.continuing || self.activities.kept.iter().any(Activity::is_busy)
     }
 
     /// Runs `step` with everything a turn needs, and takes over what became of it.
@@ -260,6 +273,7 @@ impl Instance {
         self.deadline = progress.deadline;
         // After the tasks, which may have given up what would begin again here.
         applied.effects.extend(self.activities.relaunch(&self.id, moment.now));
+        applied.effects.extend(self.activities.leave_places(&self.id));
         self.activities.trim();
         // One on its way is enough, also when a report or a timer comes in between.
         if out_of_budget && !self.continuing {
@@ -277,8 +291,11 @@ impl Instance {
     fn settle(&mut self, flow: Flow, moment: Moment, cancelled: bool) {
         self.status = match flow {
             Flow::Pending => {
-                let busy = self.continuing || self.activities.in_flight().next().is_some();
-                if busy { Status::Running } else { Status::Waiting }
+                if self.continuing {
+                    Status::Running
+                } else {
+                    self.activities.status()
+                }
             }
             Flow::Done(output) | Flow::End(output) => {
                 self.output = Some(output);

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::run::{ListRun, TaskRun, TaskState};
 use super::turn::{At, Scope, Turn};
-use super::{composite, leaf, retry};
+use super::{composite, fan_out, leaf, retry};
 use crate::definition::{DataIn, DataOut, Task, TaskId, TaskKind, Then};
 use crate::fault::{Fault, FaultKind};
 
@@ -146,7 +146,10 @@ fn initial_state(
 ) -> Result<TaskState, Fault> {
     Ok(match &task.kind {
         TaskKind::Do(_) => TaskState::Do(ListRun::new(input.clone())),
-        TaskKind::For(spec) => TaskState::For(composite::begin_for(turn, task, spec, input, at)?),
+        TaskKind::For(spec) => match spec.parallel {
+            None => TaskState::For(composite::begin_for(turn, task, spec, input, at)?),
+            Some(parallel) => TaskState::FanOut(fan_out::begin(turn, task, spec, parallel, input, at)?),
+        },
         TaskKind::Fork { branches, .. } => {
             TaskState::Fork(composite::begin_fork(turn, task, branches, input)?)
         }
@@ -155,7 +158,7 @@ fn initial_state(
             let after: u64 = turn.evaluate(delay, input, at, "wait")?;
             TaskState::Wait(turn.now.saturating_add(after))
         }
-        TaskKind::Activity(spec) => TaskState::Activity(leaf::request(turn, id, spec, input, at)?),
+        TaskKind::Activity(spec) => leaf::begin(turn, id, spec, input, at)?,
         TaskKind::Function { arguments, input: schema, .. } => {
             let arguments = turn.evaluate(arguments, input, at, "with")?;
             check(schema.as_ref(), &arguments, "with", &task.pointer)?;
@@ -185,9 +188,17 @@ pub(super) fn task(turn: &mut Turn<'_>, run: &mut TaskRun, scope: Option<&Scope<
     }
     let at = At { task: Some(task), started: run.started, input: Some(&run.input), output: None, scope };
     let mut then = task.then;
+    if let TaskState::Selecting(number) = run.state {
+        match leaf::select(turn, run.task, number, &run.input, at) {
+            Ok(Some(number)) => run.state = TaskState::Activity(number),
+            Ok(None) => return TaskFlow::Pending(None),
+            Err(fault) => return TaskFlow::Fault(fault),
+        }
+    }
     let flow = match (&task.kind, &mut run.state) {
         (TaskKind::Do(tasks), TaskState::Do(body)) => list(turn, tasks, body, scope),
         (TaskKind::For(spec), TaskState::For(body)) => composite::poll_for(turn, spec, body, at),
+        (TaskKind::For(spec), TaskState::FanOut(running)) => fan_out::poll(turn, spec, running, scope),
         (TaskKind::Fork { branches, compete }, TaskState::Fork(running)) => {
             composite::poll_fork(turn, branches, *compete, running, scope)
         }
@@ -336,10 +347,11 @@ fn state_word(state: &TaskState) -> &'static str {
     match state {
         TaskState::Do(_) => "do",
         TaskState::For(_) => "for",
+        TaskState::FanOut(_) => "a for with concurrency",
         TaskState::Fork(_) => "fork",
         TaskState::Try(_) => "try",
         TaskState::Wait(_) => "wait",
-        TaskState::Activity(_) => "an activity",
+        TaskState::Activity(_) | TaskState::Selecting(_) => "an activity",
         TaskState::Function(_) => "a function",
     }
 }

@@ -7,6 +7,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::fan_out::FanOutRun;
 use crate::definition::TaskId;
 use crate::fault::Fault;
 
@@ -52,6 +53,8 @@ pub enum TaskState {
     Do(ListRun),
     /// `for`.
     For(ForRun),
+    /// `for` with `metadata.ops.concurrency`.
+    FanOut(FanOutRun),
     /// `fork`.
     Fork(Vec<Branch>),
     /// `try`.
@@ -60,6 +63,8 @@ pub enum TaskState {
     Wait(u64),
     /// An activity, by its number.
     Activity(u64),
+    /// An activity that is not begun yet: the one of this number selects its target.
+    Selecting(u64),
     /// A function whose body is a task; none until that task has begun.
     Function(FunctionRun),
 }
@@ -158,6 +163,7 @@ impl TaskRun {
         match &self.state {
             TaskState::Do(list) => list.visit(visitor),
             TaskState::For(run) => run.body.iter().for_each(|list| list.visit(visitor)),
+            TaskState::FanOut(run) => run.running.iter().for_each(|one| one.body.visit(visitor)),
             TaskState::Fork(branches) => {
                 for branch in branches {
                     if let BranchState::Running(task) = &branch.state {
@@ -170,7 +176,7 @@ impl TaskRun {
                 TryPhase::Backoff { .. } => {}
             },
             TaskState::Function(run) => run.body.iter().for_each(|task| task.visit(visitor)),
-            TaskState::Wait(_) | TaskState::Activity(_) => {}
+            TaskState::Wait(_) | TaskState::Activity(_) | TaskState::Selecting(_) => {}
         }
     }
 

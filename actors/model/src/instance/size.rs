@@ -74,6 +74,18 @@ fn task_bytes(task: &TaskRun) -> usize {
             let items: usize = run.items.iter().map(approximate_bytes).sum();
             items + approximate_bytes(&run.input) + run.body.as_ref().map_or(0, list_bytes)
         }
+        TaskState::FanOut(run) => {
+            let items: usize = run.items.iter().map(approximate_bytes).sum();
+            let one =
+                |one: &super::fan_out::Iteration| approximate_bytes(&one.context) + list_bytes(&one.body);
+            let ended = |ended: &super::fan_out::Ended| {
+                approximate_bytes(&ended.output) + ended.context.as_ref().map_or(0, approximate_bytes)
+            };
+            items
+                + approximate_bytes(&run.input)
+                + run.running.iter().map(one).sum::<usize>()
+                + run.ended.iter().flatten().map(ended).sum::<usize>()
+        }
         TaskState::Fork(branches) => {
             let state = |state: &BranchState| match state {
                 BranchState::Ready(value) | BranchState::Done(value) => approximate_bytes(value),
@@ -88,7 +100,7 @@ fn task_bytes(task: &TaskRun) -> usize {
         TaskState::Function(run) => {
             approximate_bytes(&run.arguments) + run.body.as_deref().map_or(0, task_bytes)
         }
-        TaskState::Wait(_) | TaskState::Activity(_) => 0,
+        TaskState::Wait(_) | TaskState::Activity(_) | TaskState::Selecting(_) => 0,
     };
     approximate_bytes(&task.input) + below
 }

@@ -28,6 +28,8 @@ pub enum Effect {
         activity: u64,
         /// The attempt.
         token: String,
+        /// The target at which the activity needs a place first, if it is limited.
+        unplaced: Option<String>,
     },
     /// Nobody waits for this attempt any more.
     Abandon {
@@ -61,6 +63,10 @@ pub struct Attempt {
     pub function: String,
     /// The arguments.
     pub arguments: Value,
+    /// The name of the target that it is done on.
+    pub target: Option<String>,
+    /// The same, if it needs a place there first where it is limited.
+    pub unplaced: Option<String>,
     /// The epoch of the start marker; none for a restartable activity.
     pub marker: Option<u64>,
 }

@@ -55,7 +55,8 @@ impl Compiler<'_> {
         self.program(at, text, &[])
     }
 
-    fn program(&mut self, at: &At<'_>, text: &str, variables: &[String]) -> Option<Expression> {
+    /// An expression over its own input and variables of its own.
+    pub(super) fn program(&mut self, at: &At<'_>, text: &str, variables: &[String]) -> Option<Expression> {
         let (offset, source) = strip(text).unwrap_or((0, text));
         if source.trim().is_empty() {
             self.report.error(at, "expected an expression, found nothing");

@@ -3,6 +3,7 @@
 use super::compiler::{Compiler, Scope};
 use super::expression::Secrets;
 use super::node::{At, Content};
+use super::ops::TaskOps;
 use super::task::Beside;
 use crate::definition::{Case, For, TaskKind};
 
@@ -35,7 +36,13 @@ impl Compiler<'_> {
         Some(TaskKind::Switch(cases))
     }
 
-    pub(super) fn for_loop(&mut self, map: &At<'_>, body: &At<'_>, scope: &Scope) -> Option<TaskKind> {
+    pub(super) fn for_loop(
+        &mut self,
+        map: &At<'_>,
+        body: &At<'_>,
+        scope: &Scope,
+        ops: TaskOps,
+    ) -> Option<TaskKind> {
         let head = self.report.map(body, "a map", &["each", "in", "at"])?;
         let each = self.variable(head.get("each"), "item");
         let at = self.variable(head.get("at"), "index");
@@ -46,7 +53,13 @@ impl Compiler<'_> {
         let items = self.report.required(&head, "in");
         let items = items.and_then(|items| self.transformation(&items, scope, Secrets::Hidden));
         let inner = scope.with(&[each, at]);
-        let condition = map.get("while").and_then(|at| self.expression(&at, &inner));
+        let condition = map.get("while").and_then(|at| {
+            if ops.parallel.is_some() {
+                let message = "expected either 'while' or 'metadata.ops.concurrency', found both";
+                self.report.error_named(&at, message, None);
+            }
+            self.expression(&at, &inner)
+        });
         let tasks = self.report.required(map, "do").map(|tasks| self.tasks(&tasks, &inner));
         Some(TaskKind::For(For {
             each: each.to_owned(),
@@ -54,6 +67,7 @@ impl Compiler<'_> {
             items: items?,
             condition,
             body: tasks?,
+            parallel: ops.parallel,
         }))
     }
 

@@ -12,22 +12,13 @@ use super::expression::Secrets;
 use super::node::At;
 use super::ops::TaskOps;
 use super::read::read;
+use super::selection::TARGET_KEYS;
 use super::task::Beside;
 use crate::definition::{ActivitySpec, Schema, TaskId, TaskKind, Template};
+use crate::inventory;
 
 /// The catalog that the product itself fills.
 const OWN_CATALOG: &str = "default";
-
-/// A call of a function, taken apart.
-struct Call<'a, 'n> {
-    /// The task.
-    task: &'a At<'n>,
-    /// The value of `call`.
-    called: &'a At<'n>,
-    /// `with`, compiled.
-    arguments: Template,
-    ops: TaskOps,
-}
 
 impl Compiler<'_> {
     pub(super) fn call_function(
@@ -38,6 +29,12 @@ impl Compiler<'_> {
         scope: &Scope,
         ops: TaskOps,
     ) -> Option<TaskKind> {
+        let catalog = self.catalog;
+        if let Some((function, OWN_CATALOG)) = name.split_once('@')
+            && let Some(adapter) = catalog.adapter_functions.get(function)
+        {
+            return self.call_adapter(task, adapter, scope, ops);
+        }
         let arguments = match task.get("with") {
             None => Template::Literal(json!({})),
             Some(with) => {
@@ -50,13 +47,12 @@ impl Compiler<'_> {
                 |this: &mut Self| this.inline(called, name, &declared, declared.pointer.len(), scope);
             return self.followed(arguments, name, inline);
         }
-        let call = Call { task, called, arguments, ops };
         if name.contains("://") {
             // Fetching code at load or at run time is not something an operator has agreed to.
             return Some(TaskKind::Unsupported(format!("call {name}")));
         }
         match name.split_once('@') {
-            Some((function, OWN_CATALOG)) => self.call_own(call, function, scope),
+            Some((function, OWN_CATALOG)) => self.call_own(called, function, arguments, scope),
             Some((_, catalog)) if self.uses.get("catalogs", catalog).is_some() => {
                 Some(TaskKind::Unsupported(format!("call {name}")))
             }
@@ -71,24 +67,49 @@ impl Compiler<'_> {
         }
     }
 
-    /// A call of a function of the product's own catalog.
-    fn call_own(&mut self, call: Call<'_, '_>, function: &str, scope: &Scope) -> Option<TaskKind> {
-        let known = self.catalog;
-        if let Some(adapter) = known.adapter_functions.get(function) {
-            self.check_arguments(call.task, adapter, &call.arguments);
-            return Some(TaskKind::Activity(Box::new(ActivitySpec {
-                adapter: adapter.adapter.clone(),
-                function: adapter.function.clone(),
-                arguments: call.arguments,
-                restartable: call.ops.restart.unwrap_or(adapter.restartable),
-                detached: false,
-            })));
+    /// A call of an adapter's function.
+    fn call_adapter(
+        &mut self,
+        task: &At<'_>,
+        adapter: &AdapterFunction,
+        scope: &Scope,
+        ops: TaskOps,
+    ) -> Option<TaskKind> {
+        let (arguments, on) = match task.get("with") {
+            None => (Template::Literal(json!({})), None),
+            Some(with) => {
+                self.report.open_map(&with, "a map of arguments")?;
+                match adapter.adapter == inventory::ADAPTER {
+                    true => (self.selection(&with, scope), None),
+                    false => (self.arguments_beside_target(&with, scope), self.done_on(&with, scope)),
+                }
+            }
+        };
+        self.check_arguments(task, adapter, &arguments);
+        Some(TaskKind::Activity(Box::new(ActivitySpec {
+            adapter: adapter.adapter.clone(),
+            function: adapter.function.clone(),
+            arguments,
+            restartable: ops.restart.unwrap_or(adapter.restartable),
+            detached: false,
+            on,
+        })))
+    }
+
+    /// A call of a function of the product's own catalog that is a task.
+    fn call_own(
+        &mut self,
+        called: &At<'_>,
+        function: &str,
+        arguments: Template,
+        scope: &Scope,
+    ) -> Option<TaskKind> {
+        let catalog = self.catalog;
+        if let Some(source) = catalog.task_functions.get(function) {
+            let inline = |this: &mut Self| this.inline_cataloged(called, function, source, scope);
+            return self.followed(arguments, function, inline);
         }
-        if let Some(source) = known.task_functions.get(function) {
-            let inline = |this: &mut Self| this.inline_cataloged(call.called, function, source, scope);
-            return self.followed(call.arguments, function, inline);
-        }
-        self.unknown_function(call.called, &format!("{function}@{OWN_CATALOG}"));
+        self.unknown_function(called, &format!("{function}@{OWN_CATALOG}"));
         None
     }
 
@@ -197,11 +218,14 @@ impl Compiler<'_> {
             }
             return;
         }
-        let properties: Vec<&str> = schema
+        let mut properties: Vec<&str> = schema
             .get("properties")
             .and_then(Value::as_object)
             .map(|members| members.keys().map(String::as_str).collect())
             .unwrap_or_default();
+        if function.adapter != inventory::ADAPTER {
+            properties.extend(TARGET_KEYS);
+        }
         if schema.get("additionalProperties") == Some(&Value::Bool(false)) {
             self.report.map(&with, "a map of arguments", &properties);
         }

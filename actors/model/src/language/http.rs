@@ -50,6 +50,7 @@ impl Compiler<'_> {
             arguments: map(arguments),
             restartable: ops.restart.unwrap_or(repeatable),
             detached: false,
+            on: ops.on,
         })))
     }
 

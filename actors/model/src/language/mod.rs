@@ -24,6 +24,7 @@ mod retry;
 mod run;
 mod schedule;
 mod schema;
+mod selection;
 mod shape;
 mod task;
 mod uses;
@@ -33,6 +34,7 @@ use std::collections::BTreeMap;
 use self::compiler::Compiler;
 pub use self::diagnostic::Diagnostic;
 use self::diagnostic::Report;
+pub(crate) use self::diagnostic::nearest;
 use self::node::At;
 use crate::definition::Definition;
 

@@ -3,20 +3,29 @@
 //! Foreign metadata is nobody's business here. The one key `ops` is ours, so a slip in it is an error: it would
 //! otherwise be a guarantee that silently does not hold.
 
-use super::compiler::Compiler;
+use super::call::PROTOCOLS;
+use super::compiler::{Compiler, Scope};
 use super::node::{At, Content};
-use crate::definition::{Misfire, Ops};
+use crate::definition::{Misfire, On, Ops, Parallel};
 
 const DOCUMENT_KEYS: [&str; 8] =
     ["restartable", "archive", "concurrency", "retain", "taskLimit", "misfire", "timezone", "triggers"];
 
-const TASK_KEYS: [&str; 4] = ["restartWhenInterrupted", "startPoint", "lookback", "target"];
+const TASK_KEYS: [&str; 6] =
+    ["restartWhenInterrupted", "startPoint", "lookback", "target", "concurrency", "onError"];
+
+/// The most iterations of a loop at the same time: each holds a copy of the context.
+const CONCURRENCY_MAX: u64 = 256;
 
 /// `metadata.ops` of a task, as far as it is acted upon.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct TaskOps {
     /// `restartWhenInterrupted`.
     pub(super) restart: Option<bool>,
+    /// `target`.
+    pub(super) on: Option<On>,
+    /// `concurrency` and `onError`.
+    pub(super) parallel: Option<Parallel>,
 }
 
 impl Compiler<'_> {
@@ -92,9 +101,9 @@ impl Compiler<'_> {
         }
     }
 
-    /// `metadata` of a task.
-    pub(super) fn task_ops(&mut self, metadata: Option<At<'_>>) -> TaskOps {
-        let Some(map) = self.ops(metadata, &TASK_KEYS) else { return TaskOps::default() };
+    /// `metadata` of a task, whose kind is `word`.
+    pub(super) fn task_ops(&mut self, task: &At<'_>, word: &str, scope: &Scope) -> TaskOps {
+        let Some(map) = self.ops(task.get("metadata"), &TASK_KEYS) else { return TaskOps::default() };
         if let Some(start) = map.get("startPoint")
             && let Some(start) = self.report.map(&start, "a map", &["id", "title"])
         {
@@ -108,7 +117,56 @@ impl Compiler<'_> {
         if let Some(lookback) = map.get("lookback") {
             self.interval(&lookback);
         }
-        TaskOps { restart: map.get("restartWhenInterrupted").and_then(|at| self.report.boolean(&at)) }
+        TaskOps {
+            restart: map.get("restartWhenInterrupted").and_then(|at| self.report.boolean(&at)),
+            on: map.get("target").and_then(|at| self.ops_target(task, word, &at, scope)),
+            parallel: self.parallel(word, &map),
+        }
+    }
+
+    /// `target`, where the language leaves no other place for it.
+    fn ops_target(&mut self, task: &At<'_>, word: &str, at: &At<'_>, scope: &Scope) -> Option<On> {
+        let called = task.get("call").and_then(|at| match &at.node.content {
+            Content::Text(name) => Some(PROTOCOLS.contains(&name.as_str())),
+            _ => None,
+        });
+        match (word, called) {
+            ("run", _) | ("call", Some(true)) => {}
+            ("call", _) => {
+                self.report.error_hint(
+                    at,
+                    "expected the target of a function under 'with'",
+                    "write with.target",
+                );
+                return None;
+            }
+            _ => {
+                self.report.error(at, format!("expected a target at a call or a run, found one at '{word}'"));
+                return None;
+            }
+        }
+        self.target(at, scope)
+    }
+
+    /// `concurrency` and `onError`.
+    fn parallel(&mut self, word: &str, map: &At<'_>) -> Option<Parallel> {
+        let (concurrency, on_error) = (map.get("concurrency"), map.get("onError"));
+        for at in concurrency.iter().chain(&on_error).filter(|_| word != "for") {
+            self.report.error_named(at, format!("expected it at a 'for', found it at '{word}'"), None);
+        }
+        let collect = on_error.and_then(|at| {
+            if concurrency.is_none() {
+                self.report.error_named(&at, "expected a 'concurrency' beside it, found none", None);
+            }
+            self.report.word(&at, "onError rule", &["cancel", "collect"])
+        });
+        let at = concurrency?;
+        let count = self.report.count(&at)?;
+        if !(1..=CONCURRENCY_MAX).contains(&count) {
+            self.report.expected(&at, &format!("a number from 1 to {CONCURRENCY_MAX}"));
+        }
+        let concurrency = usize::try_from(count).unwrap_or(usize::MAX);
+        Some(Parallel { concurrency, collect: collect == Some("collect") })
     }
 
     fn ops<'n>(&mut self, metadata: Option<At<'n>>, known: &[&str]) -> Option<At<'n>> {

@@ -44,6 +44,7 @@ impl Compiler<'_> {
             // A command can do anything, so nothing is assumed about doing it twice.
             restartable: ops.restart.unwrap_or(false),
             detached: !wait,
+            on: ops.on,
         })))
     }
 

@@ -105,7 +105,7 @@ impl Compiler<'_> {
         }
         let map = self.report.open_map(at, "a task")?;
         let word = self.discriminator(&map)?;
-        let ops = self.task_ops(map.get("metadata"));
+        let ops = self.task_ops(&map, word, scope);
         let inner = Scope { nesting: scope.nesting + 1, ..scope.clone() };
         let condition = map.get("if").and_then(|at| self.expression(&at, scope));
         let input = self.data_in(map.get("input"), scope);
@@ -140,7 +140,7 @@ impl Compiler<'_> {
         let body = map.get(word)?;
         match word {
             "call" => self.call(map, &body, scope, ops),
-            "for" => self.for_loop(map, &body, scope),
+            "for" => self.for_loop(map, &body, scope, ops),
             "do" => Some(TaskKind::Do(self.tasks(&body, scope))),
             "emit" => self.emit(&body, scope),
             "fork" => self.fork(&body, scope),

@@ -10,6 +10,8 @@ mod error;
 mod event;
 #[path = "refused/expression.rs"]
 mod expression;
+#[path = "refused/target.rs"]
+mod target;
 #[path = "refused/task.rs"]
 mod task;
 #[path = "refused/text.rs"]

@@ -51,6 +51,7 @@ pub fn activity_view(instance: &Instance, definition: &Definition) -> Vec<Value>
             "task": definition.task(activity.task).name,
             "function": format!("{}.{}", activity.adapter, activity.function),
             "arguments": activity.arguments,
+            "target": activity.target,
             "restartable": activity.restartable,
             "attempt": activity.attempt,
             "status": activity.status(),

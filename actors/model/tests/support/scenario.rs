@@ -24,6 +24,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use impresario_model::definition::Definition;
+use impresario_model::inventory::{ADAPTER, SELECT};
 use impresario_model::language::{AdapterFunction, Catalog, compile};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -136,12 +137,15 @@ pub fn definition_of(document: &Value) -> Definition {
     })
 }
 
-/// The functions that scenarios call: `work` may be done again, `once` may not; `twice` and `strict` are tasks.
+/// The functions that scenarios call: `work` may be done again, `once` may not, `select` selects targets; `twice` and
+/// `strict` are tasks.
 pub fn catalog() -> Catalog {
     let mut catalog = Catalog::default();
-    for (name, restartable) in [("work", true), ("once", false)] {
+    for (adapter, name, restartable) in
+        [("test", "work", true), ("test", "once", false), (ADAPTER, SELECT, true)]
+    {
         let function = AdapterFunction {
-            adapter: "test".to_owned(),
+            adapter: adapter.to_owned(),
             function: name.to_owned(),
             restartable,
             input: None,

@@ -40,6 +40,8 @@ pub(super) fn request(token: &str, function: &str, arguments: impl Into<Value>) 
         adapter: ADAPTER.into(),
         function: function.into(),
         arguments: arguments.into(),
+        target: None,
+        on: None,
     }
 }
 

@@ -73,7 +73,7 @@ fn too_long() -> Failure {
 }
 
 /// Drives a future; a panic in it becomes a failure.
-async fn contained<T>(future: impl Future<Output = T>) -> Result<T, Failure> {
+pub(super) async fn contained<T>(future: impl Future<Output = T>) -> Result<T, Failure> {
     let mut future = Box::pin(future);
     std::future::poll_fn(move |context| {
         // After a panic the future is never polled again, so nobody sees what it left half done.

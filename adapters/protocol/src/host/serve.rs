@@ -11,10 +11,13 @@ use tokio::task::{Id, JoinError, JoinSet};
 
 use super::attempt::{attempt, panicked, probe};
 use super::recent::Recent;
+use super::watches::{Full, Watches};
 use crate::adapter::{Adapter, HostHandle, RunContext};
 use crate::failure::Failure;
 use crate::lines::{LineReader, pump};
-use crate::message::{Answer, Call, ErrorObject, HostMessage, Manifest, NodeMessage, Probe};
+use crate::message::{
+    Answer, Call, ErrorObject, FunctionKind, HostMessage, Manifest, NodeMessage, Probe, Watch,
+};
 use crate::outbox::{Outbox, Unread, outbox};
 use crate::wire::{Unreadable, WireError, decode_node};
 
@@ -63,7 +66,7 @@ pub async fn serve_until(
     let mut written = pin!(pump(&mut queue, output));
     let mut stop = pin!(stop);
     let reason = loop {
-        if host.draining && host.runs.is_empty() && host.probes.is_empty() {
+        if host.is_drained() {
             break ExitReason::Drained;
         }
         let handled = tokio::select! {
@@ -76,6 +79,7 @@ pub async fn serve_until(
             },
             Some(ended) = host.runs.join_next_with_id() => host.ended(ended),
             Some(_) = host.probes.join_next() => Ok(()),
+            Some(answer) = host.watches.next() => host.outbox.reply(&HostMessage::Answer(answer)),
         };
         if let Err(Unread) = handled {
             break ExitReason::Unread;
@@ -98,6 +102,7 @@ struct Host {
     outbox: Outbox,
     runs: JoinSet<String>,
     probes: JoinSet<()>,
+    watches: Watches,
     running: HashMap<String, Running>,
     waiting: VecDeque<Call>,
     finished: Recent,
@@ -121,6 +126,7 @@ impl Host {
             outbox,
             runs: JoinSet::new(),
             probes: JoinSet::new(),
+            watches: Watches::default(),
             running: HashMap::new(),
             waiting: VecDeque::new(),
             finished: Recent::default(),
@@ -136,7 +142,16 @@ impl Host {
                 let pong = Answer { id: Some(id), outcome: Ok(serde_json::json!({})) };
                 self.outbox.reply(&HostMessage::Answer(pong))
             }
+            Ok(NodeMessage::Watch(watch)) => self.watch(watch),
             Ok(NodeMessage::Cancel(cancel)) => self.cancel(&cancel.token),
+            Ok(NodeMessage::Unwatch(unwatch)) => {
+                self.watches.stop(&unwatch.watch);
+                Ok(())
+            }
+            Ok(NodeMessage::Taken(taken)) => {
+                self.watches.taken(taken);
+                Ok(())
+            }
             Ok(NodeMessage::Shutdown) => self.shut_down(),
             Err(Unreadable { id, code, reason, answer: true }) => {
                 self.error(id, ErrorObject::new(code, reason))
@@ -154,8 +169,8 @@ impl Host {
         if self.draining {
             return self.refuse(call.token, ErrorObject::SHUTTING_DOWN, "the adapter host is shutting down");
         }
-        if self.manifest.function(&call.function).is_none() {
-            let failure = self.no_function(&call.function);
+        if let Err(failure) = self.find(&call.function, FunctionKind::Activity) {
+            self.finished.insert(call.token.clone());
             return self.error(Some(call.token), ErrorObject::failed(failure));
         }
         if self.running.len() < self.concurrency() {
@@ -215,6 +230,22 @@ impl Host {
         Ok(())
     }
 
+    fn watch(&mut self, watch: Watch) -> Result<(), Unread> {
+        if self.draining {
+            return self.refuse(watch.watch, ErrorObject::SHUTTING_DOWN, "the adapter host is shutting down");
+        }
+        if let Err(failure) = self.find(&watch.function, FunctionKind::Monitor) {
+            return self.error(Some(watch.watch), ErrorObject::failed(failure));
+        }
+        let name = watch.watch.clone();
+        match self.watches.start(Arc::clone(&self.adapter), watch, self.outbox.downgrade()) {
+            Ok(()) => Ok(()),
+            Err(Full) => {
+                self.refuse(name, ErrorObject::BUSY, "the adapter host has as many watches as it may")
+            }
+        }
+    }
+
     fn cancel(&mut self, token: &str) -> Result<(), Unread> {
         if let Some(running) = self.running.get(token) {
             running.cancel.send_replace(true);
@@ -228,6 +259,7 @@ impl Host {
     /// What was started is finished; what only waits is better served elsewhere.
     fn shut_down(&mut self) -> Result<(), Unread> {
         self.draining = true;
+        self.watches.stop_all();
         while let Some(call) = self.waiting.pop_front() {
             self.refuse(call.token, ErrorObject::SHUTTING_DOWN, "the adapter host is shutting down")?;
         }
@@ -246,21 +278,37 @@ impl Host {
         self.outbox.reply(&HostMessage::Answer(Answer::error(id, error)))
     }
 
-    fn no_function(&self, name: &str) -> Failure {
-        let known: Vec<_> = self.manifest.functions.iter().map(|function| function.name.as_str()).collect();
-        Failure::configuration(format!("the adapter `{}` has no function `{name}`", self.manifest.adapter))
-            .with_detail(format!("it has: {}", known.join(", ")))
+    fn find(&self, name: &str, kind: FunctionKind) -> Result<(), Failure> {
+        let found = self.manifest.function(name);
+        if found.is_some_and(|function| function.kind == kind) {
+            return Ok(());
+        }
+        let adapter = &self.manifest.adapter;
+        let what = match (found, kind) {
+            (None, _) => "has no function",
+            (Some(_), FunctionKind::Activity) => "watches, and does not run,",
+            (Some(_), FunctionKind::Monitor) => "runs, and does not watch,",
+        };
+        let functions = self.manifest.functions.iter().filter(|function| function.kind == kind);
+        let known: Vec<_> = functions.map(|function| function.name.as_str()).collect();
+        Err(Failure::configuration(format!("the adapter `{adapter}` {what} `{name}`"))
+            .with_detail(format!("expected one of: {}", known.join(", "))))
+    }
+
+    fn is_drained(&self) -> bool {
+        self.draining && self.runs.is_empty() && self.probes.is_empty() && self.watches.is_empty()
     }
 
     fn concurrency(&self) -> usize {
         usize::try_from(self.manifest.concurrency).unwrap_or(usize::MAX).max(1)
     }
 
-    /// Drops every run and every probe, and waits until they are gone; gives up the last way to say something.
+    /// Drops every run, probe and watch, and waits until they are gone; gives up the last way to say something.
     async fn exit(self) {
-        let Self { mut runs, mut probes, outbox, .. } = self;
+        let Self { mut runs, mut probes, watches, outbox, .. } = self;
         drop(outbox);
         runs.shutdown().await;
         probes.shutdown().await;
+        watches.shutdown().await;
     }
 }

@@ -11,7 +11,9 @@ use super::*;
 use crate::lines::HostReader;
 use crate::message::*;
 use crate::wire::{MAX_LINE_BYTES, encode_node};
-use crate::{Adapter, BoxFuture, Failure, RunContext};
+use crate::{Adapter, BoxFuture, Failure, RunContext, WatchContext};
+
+mod observing;
 
 /// Its functions do what their names say. What the test waits for is signalled, never slept for.
 #[derive(Clone)]
@@ -40,17 +42,20 @@ impl Drop for PanicWhenDropped {
 impl Adapter for Actor {
     fn manifest(&self) -> Manifest {
         let names = ["echo", "hang", "obey", "panic", "tear", "report", "bloat"];
-        let functions = names.map(|name| Function {
+        let function = |name: &str, kind| Function {
             name: name.into(),
             version: "1.0.0".into(),
+            kind,
             restartable: true,
             ..Function::default()
-        });
+        };
+        let functions = names.map(|name| function(name, FunctionKind::Activity)).into_iter();
+        let monitors = ["count", "break"].map(|name| function(name, FunctionKind::Monitor));
         Manifest {
             adapter: "actor".into(),
             version: "1.0.0".into(),
             protocol: PROTOCOL,
-            functions: functions.into(),
+            functions: functions.chain(monitors).collect(),
             concurrency: 2,
         }
     }
@@ -92,6 +97,21 @@ impl Adapter for Actor {
                 "panic" => panic!("no idea"),
                 _ => ProbeOutcome::NotDone,
             }
+        })
+    }
+
+    /// `count` tells numbers for ever, from the one after its cursor.
+    fn watch(&self, mut context: WatchContext, watch: Watch) -> BoxFuture<'_, Result<(), Failure>> {
+        Box::pin(async move {
+            if watch.function == "break" {
+                panic!("out of sight");
+            }
+            let _told = TellWhenDropped(Arc::clone(&self.dropped));
+            let first = watch.cursor.and_then(|cursor| cursor.as_u64()).map_or(0, |last| last + 1);
+            for number in first.. {
+                context.event(json!({"id": number.to_string()}), Some(number.into())).await?;
+            }
+            Ok(())
         })
     }
 }
@@ -314,6 +334,7 @@ async fn strange_lines_are_answered_and_survived() {
     let failure = node.failure("1").await;
     assert_eq!(failure.kind, Failure::CONFIGURATION);
     assert!(failure.detail.unwrap().contains("echo"));
+    node.run("1", "unheard").await;
     node.ping().await;
 }
 

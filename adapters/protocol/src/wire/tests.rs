@@ -5,8 +5,8 @@ use serde_json::json;
 use super::*;
 use crate::failure::Failure;
 use crate::message::{
-    Cancel, Function, Manifest, Observed, PROTOCOL, Probe, ProbeOutcome, Progress, RestartWish, RunAnswer,
-    SavedState,
+    Cancel, Function, FunctionKind, Manifest, Observed, PROTOCOL, Probe, ProbeOutcome, Progress, RestartWish,
+    RunAnswer, SavedState, Taken, Unwatch,
 };
 use crate::whom::{RuntimeUser, Target};
 
@@ -30,6 +30,12 @@ fn call() -> Call {
     }
 }
 
+fn watch() -> Watch {
+    let Call { target, user, arguments, .. } = call();
+    let (watch, function, cursor) = ("w".into(), "look".into(), Some(json!({"inode": 7})));
+    Watch { watch, function, arguments, cursor, target, user }
+}
+
 #[test]
 fn what_a_node_says_survives_the_wire() {
     let probe =
@@ -38,6 +44,11 @@ fn what_a_node_says_survives_the_wire() {
         NodeMessage::Run(call()),
         NodeMessage::Run(Call { state: None, ..call() }),
         NodeMessage::Probe { id: "p".into(), probe },
+        NodeMessage::Watch(watch()),
+        NodeMessage::Watch(Watch { cursor: None, ..watch() }),
+        NodeMessage::Unwatch(Unwatch { watch: "w".into() }),
+        NodeMessage::Taken(Taken { watch: "w".into(), count: 3, cursor: Some(json!(7)) }),
+        NodeMessage::Taken(Taken { watch: "w".into(), count: 3, cursor: None }),
         NodeMessage::Ping { id: "1".into() },
         NodeMessage::Cancel(Cancel { token: "t-1".into() }),
         NodeMessage::Shutdown,
@@ -57,11 +68,12 @@ fn what_a_host_says_survives_the_wire() {
         input: Some(json!({"type": "object"})),
         ..Function::default()
     };
+    let monitor = Function { name: "look".into(), kind: FunctionKind::Monitor, ..function.clone() };
     let manifest = Manifest {
         adapter: "test".into(),
         version: "1.0.0".into(),
         protocol: PROTOCOL,
-        functions: vec![function],
+        functions: vec![function, monitor],
         concurrency: 4,
     };
     let failure = Failure::communication("unreachable").with_detail("no route");
@@ -77,7 +89,12 @@ fn what_a_host_says_survives_the_wire() {
             percent: Some(50.0),
         }),
         HostMessage::State(SavedState { token: "t".into(), state: json!([1]) }),
-        HostMessage::Event(Observed { event: json!({"id": "e"}), cursor: Some(json!(7)) }),
+        HostMessage::Event(Observed {
+            watch: "w".into(),
+            event: Some(json!({"id": "e"})),
+            cursor: Some(json!(7)),
+        }),
+        HostMessage::Event(Observed { watch: "w".into(), event: None, cursor: Some(json!(7)) }),
         HostMessage::Restart(RestartWish { reason: "leaking".into() }),
     ] {
         let line = encode_host(&message).unwrap();
@@ -127,6 +144,15 @@ fn what_a_node_should_not_say_is_answered_with_the_reason() {
 fn the_id_of_a_run_is_its_token() {
     let line = r#"{"jsonrpc":"2.0","id":"a","method":"run","params":{"token":"b","attempt":1,"key":"","function":"f"}}"#;
     assert_eq!(decode_node(line.as_bytes()).unwrap_err().code, ErrorObject::INVALID_PARAMS);
+    let line = r#"{"jsonrpc":"2.0","id":"a","method":"watch","params":{"watch":"b","function":"f"}}"#;
+    assert_eq!(decode_node(line.as_bytes()).unwrap_err().code, ErrorObject::INVALID_PARAMS);
+}
+
+#[test]
+fn a_function_of_an_older_host_is_an_activity() {
+    let function: Function =
+        serde_json::from_value(json!({"name": "f", "version": "1", "restartable": true})).unwrap();
+    assert_eq!(function.kind, FunctionKind::Activity);
 }
 
 #[test]

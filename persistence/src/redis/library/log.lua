@@ -1,9 +1,23 @@
 -- The mailbox logs.
 
--- keys: the memory of the writer. args: its name for this batch, how many shards, their stems, and for each part of the
--- batch: the epoch or nothing, how many entries, and for each entry: which of the shards, and the entry. An entry is
--- its checksum and its bytes, in one piece; each field more would cost a tenth of the time.
--- Replies `ok` and a line: `ms:sq:count` of the first entry of each shard, then the numbers of the parts that are fenced.
+-- Entries that may be there already, by their bytes: those that came after `since`. Whoever looks knows that it has
+-- appended none of these, so what is the same is what it looks for.
+local function present_since(log, since)
+  local there = {}
+  for _, entry in ipairs(redis.call('XRANGE', log, '(' .. since, '+', 'COUNT', 10000)) do
+    local same = there[entry[2][4]] or {}
+    same[#same + 1] = entry[1]:gsub('-', ':') .. ':' .. entry[2][2]
+    there[entry[2][4]] = same
+  end
+  return there
+end
+
+-- keys: the memory of the writer. args: its name for this batch, `1` if it may have been carried out by a server that
+-- forgot it, or nothing, how many shards, their stems (and after each, if so, the id behind which to look), and for each
+-- part of the batch: the epoch or nothing, how many entries, and for each entry: which of the shards, and the entry. An
+-- entry is its checksum and its bytes, in one piece; each field more would cost a tenth of the time.
+-- Replies `ok` and a line: `ms:sq:count` of the first entry of each shard, or `!` and that of every entry, and then the
+-- numbers of the parts that are fenced.
 local function append(keys, args)
   local kept = redis.call('HMGET', keys[1], 'batch', 'reply')
   if kept[1] == args[1] then
@@ -12,8 +26,10 @@ local function append(keys, args)
   end
   local now = time()
   local shards = {}
-  local next_arg = 3
-  for i = 1, tonumber(args[2]) do
+  local doubt = args[2] ~= ''
+  local placed = {}
+  local next_arg = 4
+  for i = 1, tonumber(args[3]) do
     local key = args[next_arg] .. 'meta'
     local known = redis.call('HMGET', key, 'dataset', 'ms', 'sq', 'count', 'node', 'epoch')
     if not known[1] then return { 'gone', key } end
@@ -27,6 +43,10 @@ local function append(keys, args)
     shard.first = text(shard.ms) .. ':' .. text(shard.sq) .. ':' .. text(shard.count + 1)
     shard.taken = 0
     shards[i] = shard
+    if doubt then
+      shard.there = present_since(shard.log, args[next_arg + 1])
+      next_arg = next_arg + 1
+    end
     next_arg = next_arg + 1
   end
   local fenced = {}
@@ -34,20 +54,34 @@ local function append(keys, args)
   while next_arg <= #args do
     local epoch, entries = args[next_arg], tonumber(args[next_arg + 1])
     next_arg = next_arg + 2
-    if epoch ~= '' and shards[tonumber(args[next_arg])].fence ~= epoch then
+    local wrong = epoch ~= '' and shards[tonumber(args[next_arg])].fence ~= epoch
+    if wrong and not doubt then
       fenced[#fenced + 1] = part
       next_arg = next_arg + 2 * entries
     else
+      local refused = false
       for _ = 1, entries do
         local shard = shards[tonumber(args[next_arg])]
-        if shard.taken > 0 then shard.ms, shard.sq = after(shard.ms, shard.sq) end
-        shard.taken = shard.taken + 1
-        if shard.ms ~= shard.shown then
-          shard.shown, shard.prefix = shard.ms, text(shard.ms) .. '-'
+        local there = doubt and shard.there[args[next_arg + 1]]
+        if there and #there > 0 then
+          placed[#placed + 1] = table.remove(there, 1)
+        elseif wrong then
+          refused = true
+          placed[#placed + 1] = '-'
+        else
+          if shard.taken > 0 then shard.ms, shard.sq = after(shard.ms, shard.sq) end
+          shard.taken = shard.taken + 1
+          if shard.ms ~= shard.shown then
+            shard.shown, shard.prefix = shard.ms, text(shard.ms) .. '-'
+          end
+          redis.call('XADD', shard.log, shard.prefix .. shard.sq, 's', shard.count + shard.taken, 'e', args[next_arg + 1])
+          if doubt then
+            placed[#placed + 1] = text(shard.ms) .. ':' .. text(shard.sq) .. ':' .. text(shard.count + shard.taken)
+          end
         end
-        redis.call('XADD', shard.log, shard.prefix .. shard.sq, 's', shard.count + shard.taken, 'e', args[next_arg + 1])
         next_arg = next_arg + 2
       end
+      if refused then fenced[#fenced + 1] = part end
     end
     part = part + 1
   end
@@ -58,7 +92,8 @@ local function append(keys, args)
     end
     reply[#reply + 1] = shard.first
   end
-  local line = table.concat(reply, ' ') .. '|' .. table.concat(fenced, ' ')
+  local places = doubt and '!' .. table.concat(placed, ' ') or table.concat(reply, ' ')
+  local line = places .. '|' .. table.concat(fenced, ' ')
   redis.call('HSET', keys[1], 'batch', args[1], 'reply', line)
   -- Longer than any outage in which a node waits for the answer to a batch.
   redis.call('EXPIRE', keys[1], 604800)

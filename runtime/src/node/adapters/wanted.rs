@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use impresario_actors::hosts::HostSpec;
-use impresario_adapter::Manifest;
+use impresario_adapter::{FunctionKind, Manifest};
 use impresario_model::definition::Schema;
 use impresario_model::language::{AdapterFunction, Catalog};
 use impresario_persistence::{Store, StoreError};
@@ -54,7 +54,9 @@ pub struct Program {
 impl Program {
     /// As definitions call them, with what they are.
     pub fn functions(&self, adapter: &str) -> BTreeMap<String, AdapterFunction> {
-        let functions = self.manifest.functions.iter().map(|function| {
+        // What it watches is no activity.
+        let activities = self.manifest.functions.iter().filter(|it| it.kind == FunctionKind::Activity);
+        let functions = activities.map(|function| {
             let known = AdapterFunction {
                 adapter: adapter.to_owned(),
                 function: function.name.clone(),

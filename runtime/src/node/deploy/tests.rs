@@ -31,7 +31,7 @@ async fn deploy(store: &Arc<MemoryStore>, turns: usize, packs: &[PathBuf]) -> Re
     let store: Arc<dyn Store> = Arc::new(Slow::new(Arc::clone(store), turns));
     let definitions = Definitions::default();
     load_stored(&store, &definitions).await?;
-    load_packs(&store, &definitions, packs).await?;
+    load_packs(&store, (&definitions, &SharedInventory::default()), packs).await?;
     arm(&Post::new(store, 1000), &definitions).await
 }
 
@@ -130,7 +130,7 @@ async fn a_running_node_takes_up_what_others_deploy_and_leaves_out_what_it_does_
     store.put_setting("definition/ops/torn:1.0.0".to_owned(), 0, Bytes::from_static(b"{")).await.unwrap();
     let known = pack(folder.path(), "known", "a");
     let other = Definitions::default();
-    load_packs(&store, &other, &[known]).await.unwrap();
+    load_packs(&store, (&other, &SharedInventory::default()), &[known]).await.unwrap();
     refresh(&store, &definitions, &mut skipped).await.unwrap();
     let ids: Vec<String> = definitions.all().iter().map(|definition| definition.id.to_string()).collect();
     assert_eq!(ids, ["ops/known:1.0.0"]);

@@ -53,6 +53,7 @@ async fn node() -> (Local, Arc<Slow>) {
         hosts,
         adapters: Adapters::new("a", slow.clone(), Arc::clone(&definitions), vec![], HostSpec::new("", "/")),
         definitions,
+        inventory: SharedInventory::default(),
         view: watch::channel(Arc::new(view)).1,
         peers: Peers::new("token").unwrap(),
         membership: Arc::new(MemoryMembership::new(system_clock())),

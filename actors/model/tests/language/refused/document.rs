@@ -89,7 +89,7 @@ fn ops_unknown() {
 do: [ { a: { wait: PT1S, metadata: { ops: { restartWhenInterupted: true }, other: 1 } } } ]
 ",
         "line 1, column 87: /document/metadata/ops: unknown key 'restartble' (expected one of restartable, archive, concurrency, retain, taskLimit, misfire, timezone, triggers); did you mean 'restartable'?
-line 2, column 45: /do/0/a/metadata/ops: unknown key 'restartWhenInterupted' (expected one of restartWhenInterrupted, startPoint, lookback, target); did you mean 'restartWhenInterrupted'?",
+line 2, column 45: /do/0/a/metadata/ops: unknown key 'restartWhenInterupted' (expected one of restartWhenInterrupted, startPoint, lookback, target, concurrency, onError); did you mean 'restartWhenInterrupted'?",
     );
 }
 
