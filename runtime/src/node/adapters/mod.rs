@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use impresario_actors::definitions::Definitions;
 use impresario_actors::hosts::{HostSpec, HostState, HostStatus, Hosts};
 use impresario_persistence::{Store, StoreError};
@@ -126,6 +127,11 @@ impl Adapters {
         Ok(())
     }
 
+    /// [`Adapters::follow`], for what it sets going itself.
+    fn follow_again(self) -> BoxFuture<'static, Result<(), StoreError>> {
+        Box::pin(async move { self.follow().await })
+    }
+
     async fn take_up(&self, hosts: &Hosts, name: &str, wanted: Wanted) {
         let spec = self.spec(name, &wanted);
         let there = hosts.status().iter().any(|host| host.name == name);
@@ -143,10 +149,15 @@ impl Adapters {
         let done = match (there, spec) {
             (true, None) => {
                 // What it has may take its time, and the others go on meanwhile.
-                let (hosts, name) = (hosts.clone(), name.to_owned());
+                let (hosts, name, node) = (hosts.clone(), name.to_owned(), self.clone());
                 tokio::spawn(async move {
                     if let Err(error) = hosts.remove(&name).await {
                         tracing::debug!(adapter = name, %error, "an adapter that is to go is not there");
+                        return;
+                    }
+                    // It may be wanted again by now.
+                    if let Err(error) = node.follow_again().await {
+                        tracing::warn!(%error, "what is wanted of adapters was not read; trying again with the next change");
                     }
                 });
                 return;
