@@ -18,7 +18,7 @@ async fn a_crash_costs_what_cannot_run_again_and_nothing_else() {
     assert_ne!(works(&node).await, before);
     let now = adapter(&node.api, "misfortune").await;
     assert_eq!((now.counters.disappearances, now.counters.lost), (2, 2), "{now:?}");
-    assert!(now.last_error.is_some_and(|error| error.contains("disappeared")));
+    assert!(now.last_error.is_some_and(|error| error.contains("exit status: 3")));
     // The built-in adapters have not noticed.
     assert_eq!(adapter(&node.api, "command").await.counters.disappearances, 0);
     node.stop().await;
@@ -63,6 +63,8 @@ async fn noise_of_every_kind_is_counted_and_changes_no_result() {
     .await;
     assert_eq!(now.counters.disappearances, 0);
     assert_eq!(works(&node).await, before);
+    // The end of the process tells what is missing.
+    node.stop().await;
     let log = place.log();
     let shown = log.lines().filter(|line| line.contains("so much to say")).count();
     assert!((1..5_000).contains(&shown), "{shown}");
@@ -72,7 +74,6 @@ async fn noise_of_every_kind_is_counted_and_changes_no_result() {
         assert!(line.contains(field), "{line}");
     }
     assert!(log.contains("were dropped"), "nothing tells of what is missing");
-    node.stop().await;
 }
 
 #[tokio::test]
