@@ -166,6 +166,7 @@ fn request(run: usize) -> RunRequest {
         adapter: "echo".into(),
         function: "echo".into(),
         arguments: json!({"number": run, "text": "some words of an ordinary length"}),
+        state: None,
         target: None,
         on: None,
     }

@@ -32,9 +32,32 @@ pub struct RunRequest {
     pub function: String,
     /// The function's arguments.
     pub arguments: Value,
+    /// What an earlier attempt saved.
+    pub state: Option<Value>,
     /// The name of the target that it is done on.
     pub target: Option<String>,
     /// The same target with its properties, once the node has looked it up: just before a host takes the attempt.
+    pub on: Option<impresario_adapter::Target>,
+}
+
+/// The question what became of an attempt that was cut off.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ProbeQuestion {
+    /// Whose it is.
+    pub address: ActivityAddress,
+    /// The attempt.
+    pub token: String,
+    /// The key that all attempts had.
+    pub key: String,
+    /// The adapter.
+    pub adapter: String,
+    /// Its function.
+    pub function: String,
+    /// The arguments.
+    pub arguments: Value,
+    /// The name of the target that it was done on.
+    pub target: Option<String>,
+    /// The same target with its properties, once the node has looked it up.
     pub on: Option<impresario_adapter::Target>,
 }
 
@@ -68,9 +91,25 @@ pub struct ActivityReport {
     pub outcome: Outcome,
 }
 
+/// What an attempt saved, for the next one to go on from.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ActivitySave {
+    /// Whose it is.
+    pub address: ActivityAddress,
+    /// The attempt.
+    pub token: String,
+    /// What it saved; it replaces what was saved before.
+    pub state: Value,
+}
+
 /// Takes reports, and makes them durable in the mailbox logs of their instances.
 pub trait ReportSink: Send + Sync + 'static {
     /// Resolves once the reports are durable. Until then their runs keep their places at the host, so a slow store
     /// slows the hosts down and loses nothing. Reports may come twice after a panic, and of several adapters at once.
     fn deliver(&self, reports: Vec<ActivityReport>) -> BoxFuture<'static, ()>;
+
+    /// Resolves once what attempts have saved is durable. A sink that keeps nothing has every attempt begin anew.
+    fn save(&self, _saves: Vec<ActivitySave>) -> BoxFuture<'static, ()> {
+        Box::pin(std::future::ready(()))
+    }
 }

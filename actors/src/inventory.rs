@@ -123,6 +123,7 @@ mod tests {
             adapter: "inventory".to_owned(),
             function: "select".to_owned(),
             arguments,
+            state: None,
             target: None,
             on: None,
         };

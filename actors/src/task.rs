@@ -11,6 +11,8 @@ pub enum TaskKind {
     LogWatch,
     /// Waits for a checkpoint and tells its shard; ends with the checkpoint.
     Checkpoint,
+    /// Asks an adapter what became of an attempt; ends with its answer, or when that takes too long.
+    Probe,
     /// Finds out whether a store that refused takes writes again; ends with the write.
     StoreProbe,
     /// Ticks the shards; aborted when the engine stops.

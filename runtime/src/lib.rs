@@ -12,6 +12,7 @@ pub mod inventory;
 mod listener;
 pub mod node;
 pub mod orchestrator;
+pub mod orders;
 pub mod pack;
 pub mod question;
 pub mod tcp;

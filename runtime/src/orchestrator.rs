@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::adapters::{AdapterOrder, AdapterSummary};
 use crate::inventory::{EntryKind, InventoryEntry};
+use crate::orders::{RerunRequest, ResolveReply, ResolveRequest};
 use crate::question::{Question, Reply};
 
 /// Why the engine refuses a request, by what the sender does about it.
@@ -95,7 +96,7 @@ pub struct Accepted {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct InstanceQuery {
-    /// One of pending, running, waiting, suspended, cancelled, faulted, completed, quarantined.
+    /// One of pending, running, waiting, uncertain, suspended, cancelled, faulted, completed, quarantined.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<String>,
     /// `namespace/name` or `namespace/name:version`.
@@ -158,12 +159,59 @@ pub struct InstanceDetail {
     /// Its error (RFC 9457 members), once it faulted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<Value>,
+    /// The instance that it runs again, if it is a rerun.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rerun_of: Option<String>,
+    /// The start point at which it began, if it is a rerun from one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub began_at: Option<String>,
+    /// The start points of its definition.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub start_points: Vec<StartPointDetail>,
     /// What it waits for now, in words, such as `activity 3 checkDisk (command/shell), attempt 1, since …`.
     pub waits_for: Vec<String>,
     /// Its activities, oldest first.
     pub activities: Vec<ActivityDetail>,
     /// How many older activities are no longer kept.
     pub activities_dropped: u64,
+}
+
+/// A start point of an instance's definition.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StartPointDetail {
+    /// Its id.
+    pub id: String,
+    /// Its title.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    /// The task's name.
+    pub task: String,
+    /// Whether the instance can run again from there: `kept`, `too large`, or `not reached`.
+    pub data: String,
+}
+
+/// How far an attempt says that it is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ProgressDetail {
+    /// In words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// In numbers, 0 to 100.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub percent: Option<f64>,
+}
+
+/// The operator's decision about an activity that counted last.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ResolvedDetail {
+    /// Its own id.
+    pub id: String,
+    /// `retry`, `accept`, `skip` or `fail`.
+    pub decision: String,
+    /// The number of the attempt that was in doubt.
+    pub attempt: u32,
+    /// RFC 3339, UTC.
+    pub at: String,
 }
 
 /// One activity of an instance.
@@ -180,7 +228,8 @@ pub struct ActivityDetail {
     /// The target that it is done on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<String>,
-    /// One of `requested`, `waiting` (for a place at its target), `running`, `completed`, `failed`, `interrupted`, `cancelled`.
+    /// One of `requested`, `waiting` (for a place at its target), `running`, `retrying`, `probing`, `uncertain`,
+    /// `completed`, `failed`, `skipped`, `cancelled`.
     pub status: String,
     /// The idempotency key of all its attempts.
     pub key: String,
@@ -190,10 +239,19 @@ pub struct ActivityDetail {
     pub restartable: bool,
     /// The arguments.
     pub input: Value,
+    /// How far the present attempt says that it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub progress: Option<ProgressDetail>,
+    /// Whether it has saved something that the next attempt would go on from.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub saved: bool,
+    /// What an operator decided about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resolved: Option<ResolvedDetail>,
     /// The output, once it completed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output: Option<Value>,
-    /// The error, once it failed.
+    /// The error, once it failed; why nobody knows, while it is uncertain.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<Value>,
     /// RFC 3339, UTC.
@@ -327,6 +385,10 @@ pub trait Orchestrator: Send + Sync + 'static {
     fn instance(&self, id: String) -> Answer<InstanceDetail>;
     /// Asks an instance to cancel; durable once answered.
     fn cancel(&self, id: String, reason: Option<String>) -> Answer<()>;
+    /// Decides about an activity of which nobody knows whether it was done; answered once the decision counts.
+    fn resolve(&self, id: String, activity: u64, request: ResolveRequest) -> Answer<ResolveReply>;
+    /// Runs an instance again, as a new one.
+    fn rerun(&self, id: String, request: RerunRequest) -> Answer<Started>;
     /// Lists the definitions.
     fn definitions(&self) -> Answer<Vec<DefinitionSummary>>;
     /// Lists the trigger monitors.

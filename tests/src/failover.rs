@@ -159,7 +159,7 @@ async fn start(api: &Api, round: usize, instances: usize) {
 /// Waits until as many instances have completed, in lists that miss nothing.
 async fn completed(api: &Api, count: usize) {
     eventually(LIMIT, "every instance has completed", async || {
-        for status in ["running", "waiting", "pending", "faulted"] {
+        for status in ["running", "waiting", "uncertain", "pending", "faulted"] {
             let page = api.page(&format!("status={status}&limit=1")).await.ok()?;
             if !page.items.is_empty() || !page.unheard.is_empty() {
                 return None;

@@ -315,6 +315,15 @@ impl Node {
         assert!(status.success(), "expected a friendly stop, found {status}:\n{}", self.process.said());
     }
 
+    /// Waits until an instance needs an operator, and shows it.
+    pub async fn uncertain(&self, id: &str) -> impresario::orchestrator::InstanceDetail {
+        eventually(Duration::from_secs(60), "an instance that is uncertain", async || {
+            let detail = self.api.instance(id).await.ok()?;
+            (detail.summary.status == "uncertain").then_some(detail)
+        })
+        .await
+    }
+
     /// Waits until an instance has ended, and shows it.
     pub async fn ended(&self, id: &str) -> impresario::orchestrator::InstanceDetail {
         eventually(Duration::from_secs(60), "an instance that has ended", async || {

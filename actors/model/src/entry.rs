@@ -4,9 +4,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::definition::DefinitionId;
+use crate::doubt::{ProbeAnswer, Resolution};
 use crate::event::CloudEvent;
 use crate::fault::Fault;
 use crate::ids::ActorId;
+use crate::rerun::{Rerun, RerunOrder};
 
 /// One entry of a mailbox log.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -72,6 +74,28 @@ pub enum ProcessEvent {
         /// How it ended.
         outcome: ActivityOutcome,
     },
+    /// An attempt saved what the next one can go on from.
+    Saved {
+        /// The activity.
+        activity: u64,
+        /// The attempt.
+        token: String,
+        /// What it saved; it replaces what was saved before.
+        state: Value,
+    },
+    /// The adapter was asked what became of an attempt that was cut off.
+    Probed {
+        /// The activity.
+        activity: u64,
+        /// The attempt.
+        token: String,
+        /// Its answer.
+        answer: ProbeAnswer,
+    },
+    /// An operator decided about an activity of which nobody knows whether it was done.
+    Resolve(Box<Resolution>),
+    /// An operator has it run again, as another instance.
+    Rerun(Box<RerunOrder>),
     /// The target of an attempt is limited: the activity needs a place there before the attempt begins.
     Limited {
         /// The activity.
@@ -116,6 +140,9 @@ pub struct StartEvent {
     pub key: Option<String>,
     /// The version of the program that accepted it, for `$runtime.version`.
     pub runtime: String,
+    /// Which instance it runs again, if it is a rerun.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rerun: Option<Box<Rerun>>,
 }
 
 /// How an attempt of an activity ended.

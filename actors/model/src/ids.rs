@@ -137,6 +137,11 @@ pub fn instance_of_key(definition_name: &str, key: &str) -> String {
     derive(&["key", definition_name, key])
 }
 
+/// The instance id that a rerun with an idempotency key always gets.
+pub fn instance_of_rerun(instance: &str, key: &str) -> String {
+    derive(&["rerun", instance, key])
+}
+
 /// The instance id that an event always starts through a trigger.
 pub fn instance_of_event(trigger: &str, source: &str, id: &str) -> String {
     derive(&["event", trigger, source, id])

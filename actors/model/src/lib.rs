@@ -3,6 +3,7 @@
 //! No async runtime, no clock, no randomness, no input or output: time and chance arrive inside entries.
 
 pub mod definition;
+pub mod doubt;
 pub mod encoding;
 pub mod entry;
 pub mod event;
@@ -13,5 +14,6 @@ pub mod instance;
 pub mod inventory;
 pub mod language;
 pub mod places;
+pub mod rerun;
 pub mod router;
 pub mod trigger;

@@ -228,6 +228,7 @@ impl Trigger {
             started_by: format!("trigger {}", self.name),
             key: None,
             runtime: self.runtime.clone(),
+            rerun: None,
         };
         Message { to: ActorId::process(instance), body: Body::Process(ProcessEvent::Start(Box::new(start))) }
     }

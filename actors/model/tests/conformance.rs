@@ -13,6 +13,8 @@ mod executor;
 mod kit;
 #[path = "conformance/limits.rs"]
 mod limits;
+#[path = "conformance/reruns.rs"]
+mod reruns;
 #[path = "conformance/scenarios.rs"]
 mod scenarios;
 mod support;

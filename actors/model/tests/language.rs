@@ -25,6 +25,7 @@ fn catalog() -> Catalog {
             adapter: "people".to_owned(),
             function: "approve".to_owned(),
             restartable: true,
+            probe: false,
             input: Some(serde_json::json!({
                 "type": "object",
                 "properties": { "title": { "type": "string" }, "choices": { "type": "array" } },

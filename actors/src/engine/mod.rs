@@ -3,6 +3,7 @@
 mod child;
 mod ends;
 mod flights;
+mod probes;
 mod reports;
 mod ticker;
 

@@ -13,7 +13,8 @@ use impresario_model::inventory::ADAPTER;
 use impresario_persistence::{Append, StoreError};
 
 use super::flights::Flights;
-use crate::activity::{ActivityReport, Outcome, ReportSink, RunRequest};
+use super::probes::Probes;
+use crate::activity::{ActivityReport, ActivitySave, Outcome, ProbeQuestion, ReportSink, RunRequest};
 use crate::gate::Gate;
 use crate::hosts::{Hosts, Refusal};
 use crate::inventory::SharedInventory;
@@ -21,7 +22,7 @@ use crate::post::{Post, PostError};
 use crate::shard::{NotRun, Runner};
 
 /// The largest report, in bytes: an output is kept in the log and in the state of its instance.
-const REPORT_BYTES_MAX: usize = 4 << 20;
+pub(super) const REPORT_BYTES_MAX: usize = 4 << 20;
 /// How many bytes of reports are appended at once.
 const CHUNK_BYTES: usize = 8 << 20;
 /// How long to wait before a report is offered again to a store that takes nothing at the moment.
@@ -113,6 +114,26 @@ impl ReportSink for LogSink {
             tokens.iter().for_each(|token| flights.land(token));
         })
     }
+
+    fn save(&self, saves: Vec<ActivitySave>) -> BoxFuture<'static, ()> {
+        let counts = saves.into_iter().filter(|save| !self.flights.is_disowned(&save.token));
+        let entries = counts.filter_map(|ActivitySave { address, token, state }| {
+            let event = ProcessEvent::Saved { activity: address.activity, token, state };
+            let to = ActorId::parse(&address.actor).ok()?;
+            self.post.address(&Entry { to, origin: None, body: Body::Process(event) }).ok()
+        });
+        let mut batch: Vec<Append> = entries.collect();
+        let post = self.post.clone();
+        Box::pin(async move {
+            while !batch.is_empty() {
+                let rest = batch.split_off(chunk(&batch));
+                if !post_until_taken(&post, batch).await {
+                    return;
+                }
+                batch = rest;
+            }
+        })
+    }
 }
 
 /// How many of the first appends go together: at least one, and no more than a store takes at once.
@@ -126,7 +147,7 @@ fn chunk(batch: &[Append]) -> usize {
 }
 
 /// Offers appends until the store takes them; false when it never will.
-async fn post_until_taken(post: &Post, batch: Vec<Append>) -> bool {
+pub(super) async fn post_until_taken(post: &Post, batch: Vec<Append>) -> bool {
     loop {
         match post.append(batch.clone()).await {
             Ok(_) => return true,
@@ -150,12 +171,15 @@ pub struct HostRunner {
     gate: Gate,
     stopping: Arc<AtomicBool>,
     inventory: SharedInventory,
+    probes: Probes,
 }
 
 impl HostRunner {
-    /// For the hosts of a node. Nothing starts while the gate is closed, nor once `stopping` is set.
-    pub fn new(hosts: Hosts, flights: Flights, gate: Gate, stopping: Arc<AtomicBool>) -> Self {
-        HostRunner { hosts, flights, gate, stopping, inventory: SharedInventory::default() }
+    /// For the hosts of a node; what they answer to probes goes through `post`. Nothing starts while the gate is closed,
+    /// nor once `stopping` is set.
+    pub fn new(hosts: Hosts, flights: Flights, gate: Gate, stopping: Arc<AtomicBool>, post: Post) -> Self {
+        let probes = Probes::new(hosts.clone(), post);
+        HostRunner { hosts, flights, gate, stopping, inventory: SharedInventory::default(), probes }
     }
 
     /// With the targets that attempts may be done on.
@@ -197,6 +221,12 @@ impl Runner for HostRunner {
 
     fn abandon(&self, adapter: &str, token: &str) {
         self.hosts.cancel(adapter, token);
+    }
+
+    fn probe(&self, question: ProbeQuestion) {
+        // Of a target that is gone the adapter is asked all the same: it may know.
+        let on = question.target.as_deref().and_then(|name| self.inventory.look_up(name).ok());
+        self.probes.ask(ProbeQuestion { on, ..question });
     }
 
     fn reserve(&self, adapter: &str, token: &str) -> bool {

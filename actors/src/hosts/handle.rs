@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use impresario_adapter::message::{Manifest, Probe, ProbeOutcome};
+use impresario_adapter::message::{Manifest, Probe, ProbeOutcome, Progress};
 use ractor::{Actor, ActorCell};
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet};
@@ -196,11 +196,23 @@ impl Hosts {
         }
     }
 
-    /// Asks a host what became of work that was cut off. [`ProbeOutcome::Unknown`] also if it does not answer within
-    /// `limit`, or ends first.
-    pub async fn probe(&self, adapter: &str, probe: Probe, limit: Duration) -> Result<ProbeOutcome, Refusal> {
+    /// Asks a host what became of work that was cut off. Nothing if it does not answer within `limit`, or ends first.
+    ///
+    /// # Errors
+    /// [`Refusal`]; it was not asked.
+    pub async fn probe(
+        &self,
+        adapter: &str,
+        probe: Probe,
+        limit: Duration,
+    ) -> Result<Option<ProbeOutcome>, Refusal> {
         let answer = self.lane(adapter).ok_or(Refusal::Unknown)?.probe(probe)?;
-        Ok(timeout(limit, answer).await.ok().and_then(Result::ok).unwrap_or(ProbeOutcome::Unknown))
+        Ok(timeout(limit, answer).await.ok().and_then(Result::ok))
+    }
+
+    /// What an attempt that is at work here last said of its progress.
+    pub fn progress(&self, adapter: &str, token: &str) -> Option<Progress> {
+        self.lane(adapter)?.progress(token)
     }
 
     /// What an adapter's host last said of itself; absent until it said hello for the first time.

@@ -1,24 +1,34 @@
 //! An adapter's ledger behind a lock, with the signals for those who wait: sessions for work, callers for room, the
 //! reporter for reports. The lock is held for steps of the ledger only, never across an await.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use impresario_adapter::Manifest;
-use impresario_adapter::message::{Answer, Probe, ProbeOutcome, RunAnswer};
+use impresario_adapter::message::{Answer, Probe, ProbeOutcome, Progress, RunAnswer, SavedState};
 use ractor::ActorRef;
 use tokio::sync::{Notify, oneshot, watch};
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until};
 
 use super::host::Order;
 use super::ledger::{Ledger, Refusal, Work};
 use super::probes::Probes;
+use super::saves::{STATE_BYTES_MAX, Saves};
 use super::spec::HostSpec;
 use super::status::{Counters, HostState, HostStatus};
-use crate::activity::{ActivityReport, Outcome, RunRequest};
+use crate::activity::{ActivityReport, ActivitySave, Outcome, RunRequest};
 use crate::gate::Gate;
 
 /// One batch to the sink: large enough to share one append, small enough not to hold slots for long.
 const REPORTS_MAX: usize = 256;
+/// So much of what an attempt says of its progress is kept, in characters.
+const PROGRESS_CHARS_MAX: usize = 500;
+
+/// What the sink is to make durable: first what attempts saved, then how some of them ended.
+pub(super) struct Outgoing {
+    pub(super) saves: Vec<ActivitySave>,
+    pub(super) reports: Vec<ActivityReport>,
+}
 
 pub(super) struct Lane {
     /// The adapter.
@@ -37,6 +47,9 @@ struct Inner {
     paused: bool,
     ledger: Ledger,
     probes: Probes,
+    saves: Saves,
+    /// The last word of each attempt at work.
+    progress: HashMap<String, Progress>,
     phase: Phase,
     host: Option<ActorRef<Order>>,
     /// The host was asked for a process and none is ready yet: asking again for each run would fill its mailbox.
@@ -65,6 +78,8 @@ impl Lane {
             spec: Arc::new(spec),
             paused: false,
             probes: Probes::default(),
+            saves: Saves::default(),
+            progress: HashMap::new(),
             phase: Phase::Up,
             host: None,
             woken: false,
@@ -241,6 +256,35 @@ impl Lane {
         self.lock().paused
     }
 
+    /// An attempt saves something. If it is not at work here, that is the late word of an old one.
+    pub(super) fn save(&self, generation: u64, saved: SavedState) {
+        let mut inner = self.lock();
+        let Inner { ledger, saves, .. } = &mut *inner;
+        let Some(address) = ledger.at_work(generation, &saved.token) else { return };
+        if let Err(bytes) = saves.note(&saved.token, address, saved.state, Instant::now()) {
+            tracing::warn!(
+                adapter = %self.name, token = saved.token, bytes,
+                "an attempt saved more than {STATE_BYTES_MAX} bytes: what it saved before stays"
+            );
+        }
+        self.outbox.notify_one();
+    }
+
+    /// An attempt says how far it is.
+    pub(super) fn note_progress(&self, generation: u64, progress: Progress) {
+        let mut inner = self.lock();
+        if inner.ledger.at_work(generation, &progress.token).is_some() {
+            let message = progress.message.map(|text| text.chars().take(PROGRESS_CHARS_MAX).collect());
+            let percent = progress.percent.map(|percent| percent.clamp(0.0, 100.0));
+            inner.progress.insert(progress.token.clone(), Progress { message, percent, ..progress });
+        }
+    }
+
+    /// What an attempt at work last said of its progress.
+    pub(super) fn progress(&self, token: &str) -> Option<Progress> {
+        self.lock().progress.get(token).cloned()
+    }
+
     /// A process has ended. What it had is lost; whatever waits is asked a new process for.
     pub(super) fn close(&self, generation: u64, reason: &str) {
         self.change(|inner| {
@@ -304,19 +348,33 @@ impl Lane {
         self.work.subscribe()
     }
 
-    /// Waits for reports to deliver.
-    pub(super) async fn reports(&self) -> Vec<ActivityReport> {
+    /// Waits for something to deliver.
+    pub(super) async fn outgoing(&self) -> Outgoing {
         loop {
-            let reports = self.lock().ledger.reports(REPORTS_MAX);
-            if !reports.is_empty() {
-                return reports;
+            let (outgoing, next) = {
+                let mut inner = self.lock();
+                let reports = inner.ledger.reports(REPORTS_MAX);
+                let saves = inner.saves.take(Instant::now(), &reports, REPORTS_MAX);
+                (Outgoing { saves, reports }, inner.saves.next())
+            };
+            if !outgoing.reports.is_empty() || !outgoing.saves.is_empty() {
+                return outgoing;
             }
-            self.outbox.notified().await;
+            match next {
+                None => self.outbox.notified().await,
+                Some(due) => tokio::select! {
+                    () = self.outbox.notified() => {}
+                    () = sleep_until(due) => {}
+                },
+            }
         }
     }
 
     pub(super) fn delivered(&self, tokens: &[String]) {
-        self.change(|inner| inner.ledger.delivered(tokens.iter().map(String::as_str)));
+        self.change(|inner| {
+            inner.ledger.delivered(tokens.iter().map(String::as_str));
+            tokens.iter().for_each(|token| drop(inner.progress.remove(token)));
+        });
     }
 
     /// Resolves when every report is durable.

@@ -264,6 +264,12 @@ impl Ledger {
         self.shut = None;
     }
 
+    /// Whose a token is that this generation works on.
+    pub(super) fn at_work(&self, number: u64, token: &str) -> Option<&ActivityAddress> {
+        let entry = self.entries.get(token).filter(|entry| entry.place == Place::Sent(number))?;
+        Some(&entry.address)
+    }
+
     /// Some reports to deliver.
     pub(super) fn reports(&mut self, max: usize) -> Vec<ActivityReport> {
         let count = max.min(self.outbox.len());

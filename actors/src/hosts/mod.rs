@@ -22,6 +22,7 @@ mod memory;
 mod probes;
 mod process;
 mod reporter;
+mod saves;
 mod session;
 mod spec;
 mod status;

@@ -300,9 +300,9 @@ impl Listener<'_> {
                 Ok(Some(HostMessage::Hello(_))) => {
                     self.forgive(&WireError::Malformed("a second hello".into()))?
                 }
-                Ok(Some(
-                    message @ (HostMessage::Progress(_) | HostMessage::State(_) | HostMessage::Event(_)),
-                )) => {
+                Ok(Some(HostMessage::Progress(progress))) => lane.note_progress(generation, progress),
+                Ok(Some(HostMessage::State(saved))) => lane.save(generation, saved),
+                Ok(Some(message @ HostMessage::Event(_))) => {
                     tracing::debug!(adapter = %lane.name, ?message, "not used yet");
                 }
                 Ok(None) => return Ok(()),
@@ -366,7 +366,6 @@ async fn overdue(mut deadline: watch::Receiver<Option<Instant>>) {
 }
 
 fn run_message(request: RunRequest) -> NodeMessage {
-    let RunRequest { token, attempt, key, function, arguments, on, address: _, adapter: _, target: _ } =
-        request;
-    NodeMessage::Run(Call { token, attempt, key, function, arguments, target: on, ..Call::default() })
+    let RunRequest { token, attempt, key, function, arguments, state, on, .. } = request;
+    NodeMessage::Run(Call { token, attempt, key, function, arguments, state, target: on, ..Call::default() })
 }

@@ -34,7 +34,7 @@ use tokio::sync::oneshot;
 
 pub use self::quarantine::{Order, Quarantined};
 pub use self::state::{ActorFacts, Shard, ShardMeta};
-use crate::activity::RunRequest;
+use crate::activity::{ProbeQuestion, RunRequest};
 use crate::behaviour::{Inspection, Kinds};
 use crate::clock::Clock;
 use crate::post::Post;
@@ -54,6 +54,10 @@ pub trait Runner: Send + Sync + 'static {
 
     /// Nobody waits for this attempt any more.
     fn abandon(&self, adapter: &str, token: &str);
+
+    /// Has an adapter asked what became of an attempt that was cut off. The answer comes as an entry, unless the node ends
+    /// first: then the next owner asks again. Asked twice, it does no harm.
+    fn probe(&self, _question: ProbeQuestion) {}
 
     /// Keeps a slot for an attempt that has to be marked before it begins; false when there is none. The slot is free
     /// again once the attempt is reported or abandoned.

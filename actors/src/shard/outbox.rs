@@ -6,13 +6,13 @@ use bytes::Bytes;
 use futures_util::future::{OptionFuture, join};
 use impresario_model::entry::{ActivityOutcome, Body, Entry, Origin, ProcessEvent, RouterEvent};
 use impresario_model::ids::{ActorId, event_shard};
-use impresario_model::instance::{Attempt, Effect};
+use impresario_model::instance::{Attempt, Effect, ProbeRequest};
 use impresario_persistence::{Append, Offset, ShardId, StoreError};
 
 use super::batch::Asked;
 use super::starts::Start;
 use super::state::Shard;
-use crate::activity::{ActivityAddress, RunRequest};
+use crate::activity::{ActivityAddress, ProbeQuestion, RunRequest};
 
 /// What the applied entries asked for and what is not done yet.
 #[derive(Default)]
@@ -24,6 +24,8 @@ pub(super) struct Outbox {
     pub own: Vec<Bytes>,
     /// Attempts to run once the above is durable.
     pub runs: Vec<RunRequest>,
+    /// What adapters are to be asked once the above is durable.
+    pub questions: Vec<ProbeQuestion>,
     /// Attempts that nobody waits for, with their adapters.
     pub abandoned: Vec<(String, String)>,
     /// Where the cursor goes once all is durable.
@@ -48,8 +50,13 @@ impl Shard {
                     self.post(&Entry { to, origin, body: Body::Router(RouterEvent::Event(event)) });
                 }
                 // A shard that has caught up settles everything that was under way by itself, see `recover`.
-                Effect::Run(_) | Effect::Mark { .. } | Effect::Abandon { .. } | Effect::Continue
+                Effect::Run(_)
+                | Effect::Mark { .. }
+                | Effect::Probe(_)
+                | Effect::Abandon { .. }
+                | Effect::Continue
                     if replayed => {}
+                Effect::Probe(request) => self.ask_adapter(&actor, request),
                 Effect::Continue => self.go_on(actor),
                 Effect::Mark { adapter, activity, token, unplaced } => {
                     if !self.needs_place(&actor, activity, &token, unplaced.as_deref()) {
@@ -124,6 +131,14 @@ impl Shard {
         self.post(&Entry { to: actor.clone(), origin: None, body });
     }
 
+    /// Has the adapter asked what became of an attempt that was cut off.
+    pub(super) fn ask_adapter(&mut self, actor: &ActorId, request: ProbeRequest) {
+        let ProbeRequest { activity, token, key, adapter, function, arguments, target } = request;
+        let address = ActivityAddress { shard: self.id(), actor: actor.to_string(), activity };
+        let question = ProbeQuestion { address, token, key, adapter, function, arguments, target, on: None };
+        self.outbox.questions.push(question);
+    }
+
     fn run_soon(&mut self, actor: &ActorId, attempt: Attempt) {
         // A marker of an older epoch belongs to a start that may have happened: `recover` settles it.
         if attempt.marker.is_some_and(|epoch| epoch != self.epoch.0) {
@@ -141,6 +156,7 @@ impl Shard {
             adapter: attempt.adapter,
             function: attempt.function,
             arguments: attempt.arguments,
+            state: attempt.state,
             target: attempt.target,
             on: None,
         });
@@ -177,6 +193,9 @@ impl Shard {
         }
         for request in std::mem::take(&mut self.outbox.runs) {
             self.ready.push(request);
+        }
+        for question in std::mem::take(&mut self.outbox.questions) {
+            self.with.runner.probe(question);
         }
         Ok(true)
     }

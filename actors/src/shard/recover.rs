@@ -184,6 +184,9 @@ impl Shard {
                 self.starts.push(flight.adapter, start);
             }
         }
+        for question in unsettled.questions {
+            self.ask_adapter(actor, question);
+        }
         if unsettled.continuing {
             self.go_on(actor.clone());
         }

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use impresario_actors::activity::RunRequest;
+use impresario_actors::activity::{ProbeQuestion, RunRequest};
 use impresario_actors::behaviour::{BuiltinKinds, Inspection, Kinds};
 use impresario_actors::clock::Clock;
 use impresario_actors::definitions::Definitions;
@@ -19,7 +19,7 @@ use impresario_actors::shard::{NotRun, Runner, ShardSettings};
 use impresario_model::definition::Definition;
 use impresario_model::entry::{ActivityOutcome, Body, Entry, Limit, ProcessEvent};
 use impresario_model::ids::ActorId;
-use impresario_model::instance::Instance;
+use impresario_model::instance::{Instance, Status};
 use impresario_model::router::Window;
 use impresario_persistence::lossy::{CrashPoint, LossyStore};
 use impresario_persistence::{Owner, Store, StoreError};
@@ -84,6 +84,7 @@ impl Runner for WorldRunner {
             attempt: request.attempt,
             subject: subject(&request.function, &request.arguments),
             arguments: request.arguments,
+            state: request.state,
         });
         let Some(outcome) = reply.outcome else { return Ok(()) };
         if let ActivityOutcome::Refused { reason } = outcome {
@@ -104,6 +105,17 @@ impl Runner for WorldRunner {
             deliver(&post, &entry).await;
         });
         Ok(())
+    }
+
+    fn probe(&self, question: ProbeQuestion) {
+        let subject = subject(&question.function, &question.arguments);
+        let answer = self.world.lock().unwrap().probe(&question.key, &subject);
+        let event =
+            ProcessEvent::Probed { activity: question.address.activity, token: question.token, answer };
+        let to = ActorId::parse(&question.address.actor).unwrap();
+        let entry = Entry { to, origin: None, body: Body::Process(event) };
+        let post = self.post.clone();
+        tokio::spawn(async move { deliver(&post, &entry).await });
     }
 
     /// A target `limited-N` takes N at a time.
@@ -327,21 +339,26 @@ impl Node {
         }
     }
 
-    /// Runs an instance to its end.
+    /// Runs an instance to its end, or until nothing will happen and an operator has to decide.
     pub async fn run_to_end(&mut self, id: &str) -> Instance {
         for _ in 0..STEPS_MAX {
             let instance = self.instance(id).await;
             let due = instance.as_ref().and_then(Instance::due);
+            let uncertain = instance.as_ref().is_some_and(|instance| instance.status == Status::Uncertain);
             if let Some(instance) = instance
                 && instance.status.ended()
                 && !instance.attention()
             {
                 return instance;
             }
-            self.advance(due).await;
+            if !self.advance(due).await && uncertain {
+                break;
+            }
         }
-        let instance = self.instance(id).await;
-        panic!("it does not end at {}:\n{instance:#?}", self.clock.now());
+        match self.instance(id).await {
+            Some(instance) if instance.status == Status::Uncertain => instance,
+            instance => panic!("it does not end at {}:\n{instance:#?}", self.clock.now()),
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
 use super::adapters::Adapters;
+use super::orders::{Rerun, Resolve};
 
 /// A process orchestrator for IT operations that stays up.
 #[derive(Debug, Parser)]
@@ -79,6 +80,8 @@ pub(super) enum Command {
         #[command(flatten)]
         folder: Folder,
     },
+    Resolve(Resolve),
+    Rerun(Rerun),
     /// Draw the live tree of actors.
     Tree(Folder),
     /// List the nodes of the cluster, or remove one that is gone.
@@ -128,6 +131,8 @@ impl Command {
             | Command::Ps(Ps { folder, .. })
             | Command::Show { folder, .. }
             | Command::Cancel { folder, .. }
+            | Command::Resolve(Resolve { folder, .. })
+            | Command::Rerun(Rerun { folder, .. })
             | Command::Config { folder, .. }
             | Command::Drain(Drain { folder, .. })
             | Command::Tree(folder)

@@ -15,6 +15,7 @@ mod inventory;
 mod lists;
 mod local;
 mod nodes;
+mod orders;
 mod page;
 mod send;
 mod show;
@@ -92,6 +93,8 @@ fn ask(global: &Global, command: Command) -> Result<ExitCode, CliError> {
             Command::Ps(ps) => instances::list(global, &client, ps).await,
             Command::Show { id, .. } => show::show(global, &client, &id).await,
             Command::Cancel { id, reason, .. } => instances::cancel(global, &client, &id, reason).await,
+            Command::Resolve(order) => orders::resolve(global, &client, order).await,
+            Command::Rerun(order) => orders::rerun(global, &client, order).await,
             Command::Tree(_) => tree::tree(global, &client).await,
             Command::Nodes(Nodes { command: None, .. }) => nodes::list(global, &client).await,
             Command::Nodes(Nodes { command: Some(NodesCommand::Remove { name, .. }), .. }) => {

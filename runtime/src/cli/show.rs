@@ -28,6 +28,10 @@ pub fn render_instance(detail: &InstanceDetail, now: SystemTime) -> String {
     let mut fact = |name: &str, value: String| lines.push(format!("  {FAINT}{name:<11}{FAINT:#} {value}"));
     fact("definition", summary.definition.clone());
     fact("started by", detail.started_by.clone());
+    if let Some(rerun_of) = &detail.rerun_of {
+        let from = detail.began_at.as_ref().map_or_else(String::new, |point| format!(", from '{point}'"));
+        fact("rerun of", format!("{rerun_of}{from}"));
+    }
     let age = page::age(&summary.started_at, now);
     fact("started", format!("{} ({age} ago)", summary.started_at));
     if let Some(ended) = &summary.ended_at {
@@ -43,6 +47,10 @@ pub fn render_instance(detail: &InstanceDetail, now: SystemTime) -> String {
     }
     for wait in &detail.waits_for {
         fact("waits for", wait.clone());
+    }
+    for point in &detail.start_points {
+        let title = point.title.as_ref().map_or_else(String::new, |title| format!(" '{title}'"));
+        fact("start point", format!("{}{title} at {} ({})", point.id, point.task, point.data));
     }
     lines.push(String::new());
     match detail.activities.len() {
@@ -74,6 +82,14 @@ fn push_activity(lines: &mut Vec<String>, activity: &ActivityDetail) {
     ));
     let mut value = |name: &str, text: String| lines.push(format!("      {FAINT}{name:<6}{FAINT:#} {text}"));
     value("input", page::shortened(&activity.input, VALUE_LIMIT));
+    if let Some(progress) = &activity.progress {
+        let percent = progress.percent.map(|percent| format!("{percent:.0} %"));
+        let parts: Vec<String> = percent.into_iter().chain(progress.message.clone()).collect();
+        value("so far", parts.join(" · "));
+    }
+    if let Some(resolved) = &activity.resolved {
+        value("order", format!("{} of attempt {}, at {}", resolved.decision, resolved.attempt, resolved.at));
+    }
     if let Some(output) = &activity.output {
         value("output", page::shortened(output, VALUE_LIMIT));
     }

@@ -21,9 +21,9 @@ pub const HINT: Style = AnsiColor::Green.on_default().bold();
 pub(super) fn of_status(status: &str) -> Style {
     match status {
         "completed" | "ready" | "alive" => GOOD,
-        "faulted" | "failed" | "quarantined" | "interrupted" | "gone" | "no answer" | "not ready" => BAD,
-        "running" | "waiting" | "pending" | "requested" => ACTIVE,
-        "cancelled" | "suspended" | "restarting" | "draining" | "catching up" => PAUSED,
+        "faulted" | "failed" | "quarantined" | "uncertain" | "gone" | "no answer" | "not ready" => BAD,
+        "running" | "waiting" | "pending" | "requested" | "retrying" | "probing" => ACTIVE,
+        "cancelled" | "skipped" | "suspended" | "restarting" | "draining" | "catching up" => PAUSED,
         _ => Style::new(),
     }
 }

@@ -16,20 +16,19 @@ use crate::orchestrator::{
     DefinitionSummary, InstanceDetail, InstancePage, InstanceQuery, StartRequest, Started, TreeNode,
     TriggerSummary,
 };
+use crate::orders::REASON_LIMIT;
 
 /// The header that makes a start safe to repeat.
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
 /// The longest idempotency key.
 const KEY_LIMIT: usize = 256;
-/// The longest reason of a cancel.
-const REASON_LIMIT: usize = 1024;
 /// The largest page of instances.
 const PAGE_LIMIT: usize = 1000;
 
 type Shares = State<Arc<Shared>>;
-type Id = Result<Path<String>, PathRejection>;
+pub(super) type Id = Result<Path<String>, PathRejection>;
 
-fn id(path: Id) -> Result<String, Problem> {
+pub(super) fn id(path: Id) -> Result<String, Problem> {
     match path {
         Ok(Path(id)) if id.len() <= 256 => Ok(id),
         Ok(_) => Err(Problem::invalid("expected an instance id, found more than 256 bytes")),
@@ -52,7 +51,7 @@ pub(super) async fn start(
 }
 
 /// The idempotency key of the header or the body.
-fn key(headers: &HeaderMap, in_body: Option<String>) -> Result<Option<String>, Problem> {
+pub(super) fn key(headers: &HeaderMap, in_body: Option<String>) -> Result<Option<String>, Problem> {
     let in_header = headers.get(IDEMPOTENCY_KEY).map(|value| value.to_str().map(str::to_owned));
     let in_header = in_header
         .transpose()

@@ -21,7 +21,7 @@ use tracing::error;
 
 use super::problem::Problem;
 use super::token::TokenKeeper;
-use super::{adapters, api, auth, events, health, inventory, nodes};
+use super::{adapters, api, auth, events, health, inventory, nodes, orders};
 use crate::orchestrator::{Answer, Orchestrator};
 use crate::question;
 
@@ -109,6 +109,8 @@ fn routes() -> Router<Arc<Shared>> {
         .route("/api/v1/instances", get(api::instances).post(api::start))
         .route("/api/v1/instances/{id}", get(api::instance))
         .route("/api/v1/instances/{id}/cancel", post(api::cancel))
+        .route("/api/v1/instances/{id}/rerun", post(orders::rerun))
+        .route("/api/v1/instances/{id}/activities/{activity}/resolve", post(orders::resolve))
         .route("/api/v1/definitions", get(api::definitions))
         .route("/api/v1/triggers", get(api::triggers))
         .route("/api/v1/tree", get(api::tree))

@@ -15,6 +15,7 @@ mod gate;
 mod health;
 mod inventory;
 mod nodes;
+mod orders;
 pub mod problem;
 pub mod token;
 mod token_file;

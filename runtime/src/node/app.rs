@@ -116,7 +116,7 @@ impl App {
             post: post.clone(),
             kinds: Arc::new(BuiltinKinds::new(Arc::clone(&definitions), window).refreshed_by(news.refresh())),
             runner: Arc::new(
-                HostRunner::new(hosts.clone(), flights.clone(), gate, Arc::clone(&stopping))
+                HostRunner::new(hosts.clone(), flights.clone(), gate, Arc::clone(&stopping), post.clone())
                     .on(inventory.clone()),
             ),
             // Timers go by the clock that stamps the entries, whatever the clock of this machine does.

@@ -69,6 +69,7 @@ pub fn builtin_catalog() -> Catalog {
             adapter: entry.adapter.to_owned(),
             function: entry.function.to_owned(),
             restartable: function.is_some_and(|function| function.restartable),
+            probe: function.is_some_and(|function| function.probe),
             input: function.and_then(|function| function.input.clone()),
         };
         catalog.adapter_functions.insert(format!("{}:{}", entry.name, entry.version), adapter_function);
@@ -93,6 +94,7 @@ fn select_function() -> AdapterFunction {
         adapter: ADAPTER.to_owned(),
         function: SELECT.to_owned(),
         restartable: true,
+        probe: false,
         input: Some(json!({
             "type": "object",
             "additionalProperties": false,

@@ -26,8 +26,17 @@ const PAGE: (usize, usize) = (50, 1000);
 /// How many instances are looked into at once.
 const LOOKED_AT_ONCE: usize = 32;
 /// What lists can be asked for.
-const STATUSES: [&str; 8] =
-    ["pending", "running", "waiting", "suspended", "cancelled", "faulted", "completed", "quarantined"];
+const STATUSES: [&str; 9] = [
+    "pending",
+    "running",
+    "waiting",
+    "uncertain",
+    "suspended",
+    "cancelled",
+    "faulted",
+    "completed",
+    "quarantined",
+];
 /// The shortest prefix of an instance id that is looked for.
 const PREFIX_MIN: usize = 8;
 /// The ids of instances are UUIDs.
@@ -112,6 +121,7 @@ impl Local {
             started_by: "api".to_owned(),
             key: request.key.clone(),
             runtime: env!("CARGO_PKG_VERSION").to_owned(),
+            rerun: None,
         };
         let entry = Entry {
             to: ActorId::process(&id),

@@ -31,6 +31,7 @@ use crate::orchestrator::{
     Accepted, Answer, DefinitionSummary, Health, InstanceDetail, InstancePage, InstanceQuery, NodeSummary,
     Orchestrator, Refusal, StartRequest, Started, TreeNode, TriggerSummary,
 };
+use crate::orders::{RerunRequest, ResolveReply, ResolveRequest};
 use crate::question::{Question, Reply};
 
 /// How long a door waits for the store to confirm a write.
@@ -237,6 +238,16 @@ impl Orchestrator for Local {
     fn cancel(&self, id: String, reason: Option<String>) -> Answer<()> {
         let node = self.clone();
         Box::pin(async move { node.cancel_instance(id, reason).await })
+    }
+
+    fn resolve(&self, id: String, activity: u64, request: ResolveRequest) -> Answer<ResolveReply> {
+        let node = self.clone();
+        Box::pin(async move { node.resolve_activity(&id, activity, request).await })
+    }
+
+    fn rerun(&self, id: String, request: RerunRequest) -> Answer<Started> {
+        let node = self.clone();
+        Box::pin(async move { node.rerun_instance(&id, request).await })
     }
 
     fn definitions(&self) -> Answer<Vec<DefinitionSummary>> {

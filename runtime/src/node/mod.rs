@@ -9,6 +9,7 @@ mod inventory;
 mod local;
 mod mask;
 mod members;
+mod orders;
 mod peers;
 mod reach;
 mod refusal;

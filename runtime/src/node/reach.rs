@@ -139,7 +139,11 @@ impl Local {
                 let actor = ActorId::process(id);
                 self.catch_up(actor.shard(self.shards()), Offset(*after)).await;
                 let instance = match self.inspect_here(&actor).await? {
-                    Inspection::Process(instance) => Some(views::detail(&instance, &self.definitions)),
+                    Inspection::Process(instance) => {
+                        let mut detail = views::detail(&instance, &self.definitions);
+                        views::add_progress(&mut detail, &instance, &self.hosts);
+                        Some(detail)
+                    }
                     _ => None,
                 };
                 Ok(Reply::Instance(instance.map(Box::new)))

@@ -1,6 +1,7 @@
 //! How instances and triggers look to people.
 
 use impresario_actors::definitions::Definitions;
+use impresario_actors::hosts::Hosts;
 use impresario_model::definition::{Definition, TaskKind};
 use impresario_model::instance::{
     Activity, ActivityState, Instance, Place, TaskRun, TaskState, TryPhase, rfc3339,
@@ -9,7 +10,10 @@ use impresario_model::trigger::Trigger;
 use impresario_persistence::RowIndex;
 use serde_json::{Value, json};
 
-use crate::orchestrator::{ActivityDetail, InstanceDetail, InstanceSummary, TriggerSummary};
+use crate::orchestrator::{
+    ActivityDetail, InstanceDetail, InstanceSummary, ProgressDetail, ResolvedDetail, StartPointDetail,
+    TriggerSummary,
+};
 
 /// One line of a list.
 pub fn summary(actor: &str, index: &RowIndex, aside: bool) -> InstanceSummary {
@@ -45,6 +49,9 @@ pub fn detail(instance: &Instance, definitions: &Definitions) -> InstanceDetail 
         input: instance.input.clone(),
         output: instance.output.clone(),
         error: instance.fault.as_ref().map(|fault| fault.to_value()),
+        rerun_of: instance.rerun_of.clone(),
+        began_at: instance.began_at.clone(),
+        start_points: definition.map(|definition| start_points(instance, definition)).unwrap_or_default(),
         waits_for,
         activities: instance
             .activities
@@ -56,6 +63,32 @@ pub fn detail(instance: &Instance, definitions: &Definitions) -> InstanceDetail 
     }
 }
 
+/// Adds what the attempts at this node's hosts last said of their progress.
+pub fn add_progress(detail: &mut InstanceDetail, instance: &Instance, hosts: &Hosts) {
+    for (shown, activity) in detail.activities.iter_mut().zip(&instance.activities.kept) {
+        if activity.state == ActivityState::Running {
+            let progress = hosts.progress(&activity.adapter, &activity.token(&instance.id));
+            shown.progress = progress
+                .map(|progress| ProgressDetail { message: progress.message, percent: progress.percent });
+        }
+    }
+}
+
+fn start_points(instance: &Instance, definition: &Definition) -> Vec<StartPointDetail> {
+    let points = definition.start_points.iter().map(|point| StartPointDetail {
+        id: point.id.clone(),
+        title: point.title.clone(),
+        task: definition.task(point.task).name.clone(),
+        data: match instance.start_points.points.get(&point.id) {
+            None => "not reached",
+            Some(None) => "too large",
+            Some(Some(_)) => "kept",
+        }
+        .to_owned(),
+    });
+    points.collect()
+}
+
 fn activity_detail(
     instance: &Instance,
     activity: &Activity,
@@ -65,10 +98,12 @@ fn activity_detail(
     let (output, error) = match &activity.state {
         ActivityState::Completed(output) => (Some(output.clone()), None),
         ActivityState::Failed(fault) => (None, Some(fault.to_value())),
-        ActivityState::Interrupted(reason) => {
-            (None, Some(json!({ "title": "interrupted", "detail": reason })))
-        }
-        ActivityState::Running | ActivityState::Retrying(_) | ActivityState::Cancelled => (None, None),
+        ActivityState::Uncertain(reason) => (None, Some(json!({ "title": "uncertain", "detail": reason }))),
+        ActivityState::Running
+        | ActivityState::Retrying(_)
+        | ActivityState::Probing(_)
+        | ActivityState::Skipped
+        | ActivityState::Cancelled => (None, None),
     };
     ActivityDetail {
         number: activity.number,
@@ -81,6 +116,15 @@ fn activity_detail(
         attempts: activity.attempt,
         restartable: activity.restartable,
         input: super::mask::masked(&activity.arguments),
+        // Only its host knows, see `add_progress`.
+        progress: None,
+        saved: activity.saved.is_some(),
+        resolved: activity.resolved.as_ref().map(|resolved| ResolvedDetail {
+            id: resolved.id.clone(),
+            decision: resolved.decision.clone(),
+            attempt: resolved.attempt,
+            at: rfc3339(resolved.at),
+        }),
         output,
         error,
         started_at: rfc3339(activity.started),
@@ -135,7 +179,21 @@ fn activity_wait(activity: &Activity, name: &str) -> String {
             format!("{what}, waits for a place since {}", rfc3339(activity.started))
         }
         ActivityState::Retrying(at) => format!("{what}, lost, tried again at {}", rfc3339(*at)),
-        _ => format!("{what}, attempt {}, since {}", activity.attempt, rfc3339(activity.started)),
+        ActivityState::Probing(reason) => {
+            format!("{what}, whose adapter is asked what became of attempt {} ({reason})", activity.attempt)
+        }
+        ActivityState::Uncertain(reason) => format!(
+            "an operator: nobody knows whether {what}, attempt {}, was done ({reason}); decide with `impresario \
+             resolve`",
+            activity.attempt
+        ),
+        ActivityState::Running
+        | ActivityState::Completed(_)
+        | ActivityState::Failed(_)
+        | ActivityState::Skipped
+        | ActivityState::Cancelled => {
+            format!("{what}, attempt {}, since {}", activity.attempt, rfc3339(activity.started))
+        }
     }
 }
 

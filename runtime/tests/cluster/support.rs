@@ -116,9 +116,9 @@ impl Cluster {
         let arguments = EngineArguments {
             owner: Owner { node: name.to_owned(), incarnation: incarnation(name) },
             scope: Scope::OnDemand,
-            post,
+            post: post.clone(),
             kinds: Arc::new(BuiltinKinds::new(Arc::clone(&definitions), window)),
-            runner: Arc::new(HostRunner::new(hosts.clone(), flights, gate, stopping)),
+            runner: Arc::new(HostRunner::new(hosts.clone(), flights, gate, stopping, post)),
             clock: Clock::system(),
             settings: ShardSettings {
                 checkpoint_interval: Duration::from_secs(3600),

@@ -98,6 +98,31 @@ async fn start_show_ps_and_cancel() {
 }
 
 #[tokio::test]
+async fn resolve_and_rerun() {
+    let door = TestDoor::open(|_| ()).await;
+    let ran = run(&door, &["resolve", "01900000", "1", "accept", "--output", r#"{"n":1}"#], "").await;
+    assert_eq!(ran.out, format!("decided activity 1 of {} (durable: memory)\n", summary().id));
+    let ran = run(&door, &["resolve", "01900000", "1", "fail", "--reason", "gone", "--json"], "").await;
+    assert_eq!(serde_json::from_str::<Value>(&ran.out).unwrap()["decision"], "fail");
+    let ran = run(&door, &["resolve", "01900000", "retry"], "").await;
+    assert!(ran.code == 2 && ran.err.contains("found none: it is faulted"), "{ran:?}");
+    let ran = run(&door, &["resolve", "01900000", "1", "skip", "--reason", "why"], "").await;
+    assert!(ran.code == 2 && ran.err.contains("a reason with 'fail' only"), "{ran:?}");
+    let ran = run(&door, &["resolve", "01900000", "1", "accept"], "").await;
+    assert!(ran.code == 64 && ran.err.contains("--output"), "{ran:?}");
+    let ran = run(&door, &["rerun", "01900000", "--from", "here", "--input", "null", "--key", "k"], "").await;
+    assert_eq!(ran.out, "started new of ops/clean:1.0.0 (durable: memory)\n");
+    let id = summary().id;
+    let expected = [
+        // The attempt that was seen is the one that is meant.
+        format!(r#"{id} 1 2 Accept(Object {{"n": Number(1)}})"#),
+        format!(r#"{id} 1 2 Fail {{ reason: Some("gone") }}"#),
+        r#"01900000 Some("here") Some(Null) Some("k")"#.to_owned(),
+    ];
+    assert_eq!(*door.mock.decisions.lock().unwrap(), expected);
+}
+
+#[tokio::test]
 async fn nodes_drain_and_remove() {
     let door = TestDoor::open(|_| ()).await;
     let node = |name: &str, me| NodeSummary {

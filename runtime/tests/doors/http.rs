@@ -153,6 +153,35 @@ async fn instances_are_listed_shown_and_cancelled() {
 }
 
 #[tokio::test]
+async fn decisions_and_reruns_are_ordered() {
+    let door = TestDoor::open(|_| ()).await;
+    let resolve = |path: &str, body: Value| {
+        door.request("POST", &format!("/api/v1/instances/a/activities/{path}/resolve")).json(&body)
+    };
+    let answer = resolve("3", json!({"decision": "accept", "output": null})).send().await.unwrap();
+    assert_eq!(answer.json::<Value>().await.unwrap()["activity"], 3);
+    let wrong = [
+        ("3", json!({"decision": "accept"}), "found none: give null"),
+        ("3", json!({"decision": "retry", "output": 1}), "an output with 'accept' only"),
+        ("3", json!({"decision": "skip", "reason": "x"}), "a reason with 'fail' only"),
+        ("3", json!({"decision": "fail", "reason": "x".repeat(2000)}), "at most 1024 bytes, found 2000"),
+        ("3", json!({"decision": "forget"}), "unknown variant `forget`"),
+        ("x", json!({"decision": "skip"}), "the number of an activity"),
+    ];
+    for (path, body, words) in wrong {
+        problem(resolve(path, body), 400, "invalid", words).await;
+    }
+    let rerun = || door.request("POST", "/api/v1/instances/a/rerun");
+    assert_eq!(rerun().send().await.unwrap().status(), 201);
+    let keyed = rerun().header("idempotency-key", "k").json(&json!({"from": "here"}));
+    assert_eq!(keyed.send().await.unwrap().status(), 201);
+    problem(rerun().json(&json!({"to": "x"})), 400, "invalid", "unknown field `to`").await;
+    let expected =
+        ["a 3 1 Accept(Null)", "a None None None", r#"a Some("here") None Some("k")"#].map(str::to_owned);
+    assert_eq!(*door.mock.decisions.lock().unwrap(), expected);
+}
+
+#[tokio::test]
 async fn everything_but_health_asks_for_the_token() {
     let door = TestDoor::open(|_| ()).await;
     let without = |path: &str| door.client.get(format!("{}{path}", door.url));
@@ -326,6 +355,34 @@ async fn nodes_are_listed_drained_and_removed() {
     problem(door.request("DELETE", &long), 400, "invalid", "more than 256 bytes").await;
     *door.mock.refusal.lock().unwrap() = Some(Refusal::Conflict("it is alive".to_owned()));
     problem(door.request("DELETE", "/api/v1/nodes/b"), 409, "conflict", "it is alive").await;
+}
+
+#[tokio::test]
+async fn targets_are_listed_shown_put_and_removed() {
+    let door = TestDoor::open(|_| ()).await;
+    for plural in ["targets", "target-types", "groups"] {
+        let path = format!("/api/v1/{plural}");
+        let listed: Value = door.request("GET", &path).send().await.unwrap().json().await.unwrap();
+        assert_eq!(listed[0]["name"], "web1", "{plural}");
+        let one = format!("{path}/a%2Fb");
+        let shown: Value = door.request("GET", &one).send().await.unwrap().json().await.unwrap();
+        assert_eq!(
+            (&shown["name"], &shown["limit"], &shown["by"]),
+            (&json!("a/b"), &json!(2), &json!("operator"))
+        );
+        assert_eq!(door.request("PUT", &one).json(&json!({ "x": 1 })).send().await.unwrap().status(), 200);
+        assert_eq!(door.request("DELETE", &one).send().await.unwrap().status(), 204);
+    }
+    let expected = ["target", "target type", "group"]
+        .map(|kind| [format!("put {kind} a/b {{\"x\":1}}"), format!("remove {kind} a/b")])
+        .concat();
+    assert_eq!(*door.mock.orders.lock().unwrap(), expected);
+    let body = door.request("PUT", "/api/v1/targets/a").header("content-type", "text/plain").body("{}");
+    problem(body, 415, "unsupported-media-type", "application/json").await;
+    let long = format!("/api/v1/groups/{}", "n".repeat(257));
+    problem(door.request("GET", &long), 400, "invalid", "more than 256 bytes").await;
+    *door.mock.refusal.lock().unwrap() = Some(Refusal::NotFound("none of that name".to_owned()));
+    problem(door.request("GET", "/api/v1/targets/a"), 404, "not-found", "none of that name").await;
 }
 
 #[tokio::test]

@@ -12,6 +12,7 @@ use impresario::orchestrator::{
     Accepted, ActivityDetail, Answer, DefinitionSummary, Health, InstanceDetail, InstancePage, InstanceQuery,
     InstanceSummary, NodeSummary, Orchestrator, Refusal, StartRequest, Started, TreeNode, TriggerSummary,
 };
+use impresario::orders::{RerunRequest, ResolveReply, ResolveRequest};
 use impresario::question::{Question, Reply};
 use impresario_config::{ByteSize, Http, Sources};
 use impresario_model::event::CloudEvent;
@@ -35,6 +36,8 @@ pub struct Mock {
     pub cancels: Mutex<Vec<(String, Option<String>)>>,
     /// What it was told to do with adapters.
     pub adapter_orders: Mutex<Vec<(String, AdapterOrder)>>,
+    /// The decisions and reruns that it was asked for, in words.
+    pub decisions: Mutex<Vec<String>>,
     /// The nodes that it knows.
     pub nodes: Mutex<Vec<NodeSummary>>,
     /// What it was told to do with nodes, and asked by nodes, in words.
@@ -79,6 +82,9 @@ pub fn detail() -> InstanceDetail {
         output: None,
         error: Some(json!({"type": "x/communication", "status": 503, "title": "no answer"})),
         waits_for: vec![],
+        rerun_of: None,
+        began_at: None,
+        start_points: vec![],
         activities: vec![ActivityDetail {
             number: 1,
             task: "checkDisk".to_owned(),
@@ -90,6 +96,9 @@ pub fn detail() -> InstanceDetail {
             attempts: 2,
             restartable: true,
             input: json!({"command": "df"}),
+            progress: None,
+            saved: false,
+            resolved: None,
             output: None,
             error: Some(json!({"title": "no answer"})),
             started_at: "2026-01-31T08:30:00Z".to_owned(),
@@ -145,6 +154,29 @@ impl Orchestrator for Handle {
     fn cancel(&self, id: String, reason: Option<String>) -> Answer<()> {
         self.0.cancels.lock().unwrap().push((id, reason));
         self.0.answer(())
+    }
+
+    fn resolve(&self, id: String, activity: u64, request: ResolveRequest) -> Answer<ResolveReply> {
+        let decision = request.decision;
+        let attempt = request.attempt.unwrap_or(1);
+        let words = match request.into_decision() {
+            Ok(decision) => format!("{id} {activity} {attempt} {decision:?}"),
+            Err(refusal) => return std::future::ready(Err(refusal)).boxed(),
+        };
+        self.0.decisions.lock().unwrap().push(words);
+        self.0.answer(ResolveReply { id, activity, attempt, decision, durability: "memory".to_owned() })
+    }
+
+    fn rerun(&self, id: String, request: RerunRequest) -> Answer<Started> {
+        let words = format!("{id} {:?} {:?} {:?}", request.from, request.input, request.key);
+        self.0.decisions.lock().unwrap().push(words);
+        let definition = summary().definition;
+        self.0.answer(Started {
+            id: "new".to_owned(),
+            definition,
+            created: true,
+            durability: "memory".to_owned(),
+        })
     }
 
     fn definitions(&self) -> Answer<Vec<DefinitionSummary>> {

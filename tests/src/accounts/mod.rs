@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use impresario::orchestrator::{InstanceDetail, TreeNode};
+use impresario::orchestrator::{InstanceDetail, InstanceSummary, TreeNode};
 
 pub use self::clients::{Clients, place, probe_name};
 pub use self::ledger::{Ledger, read};
@@ -88,11 +88,12 @@ impl Books {
     }
 }
 
-/// Waits until as many instances as were ordered have ended, and shows them all.
+/// Waits until as many instances as were ordered have ended, or wait for an operator, and shows them all.
 pub async fn all_ended(api: &Api, total: usize) -> Vec<InstanceDetail> {
-    let summaries = eventually(END_LIMIT, "every instance has ended", async || {
+    let settled = |one: &InstanceSummary| one.ended_at.is_some() || one.status == "uncertain";
+    let summaries = eventually(END_LIMIT, "every instance has ended, or waits for an operator", async || {
         let all = api.instances(&format!("definition={}", pack::NAME)).await.ok()?;
-        (all.len() >= total && all.iter().all(|one| one.ended_at.is_some())).then_some(all)
+        (all.len() >= total && all.iter().all(settled)).then_some(all)
     })
     .await;
     let mut details = Vec::with_capacity(summaries.len());

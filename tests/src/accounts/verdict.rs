@@ -13,7 +13,7 @@ use super::{Harm, Placed, Placements, pack};
 pub struct Account {
     /// Instances that completed.
     pub completed: usize,
-    /// Instances that faulted because an activity was interrupted, and say so.
+    /// Instances that wait for an operator because an activity was interrupted, and say so.
     pub interrupted: usize,
     /// Activities in the ledger.
     pub activities: usize,
@@ -110,7 +110,7 @@ fn one_instance_each<'a>(
 
 /// An instance completes with all its activities, or says which of them was interrupted.
 fn ending(instance: &InstanceDetail, account: &mut Account, findings: &mut Vec<String>) {
-    let interrupted = instance.activities.iter().filter(|activity| activity.status == "interrupted").count();
+    let interrupted = instance.activities.iter().filter(|activity| activity.status == "uncertain").count();
     match instance.summary.status.as_str() {
         "completed" => {
             account.completed += 1;
@@ -120,12 +120,12 @@ fn ending(instance: &InstanceDetail, account: &mut Account, findings: &mut Vec<S
                 findings.push(format!("completed with these activities: {:?}", instance.activities));
             }
         }
-        "faulted" => {
+        "uncertain" => {
             account.interrupted += 1;
-            let title = instance.error.as_ref().map(|error| error["title"].clone()).unwrap_or_default();
             let last = instance.activities.last().map(|activity| activity.status.as_str());
-            if title != "interrupted" || interrupted != 1 || last != Some("interrupted") {
-                findings.push(format!("faulted, and not by an interruption: {:?}", instance.error));
+            if interrupted != 1 || last != Some("uncertain") {
+                findings
+                    .push(format!("uncertain, and not about its last activity: {:?}", instance.activities));
             }
         }
         other => findings.push(format!("ended as {other}")),
@@ -164,8 +164,8 @@ fn judge_activity(
     }
     match activity.status.as_str() {
         "completed" if work.ended.is_empty() => finding("completed and did not run to its end"),
-        "interrupted" if restartable => finding("is restartable and was given up"),
-        "completed" | "interrupted" => {}
+        "uncertain" if restartable => finding("is restartable and was given up"),
+        "completed" | "uncertain" => {}
         _ => finding("is left in between"),
     }
 }
@@ -270,10 +270,10 @@ mod tests {
     #[test]
     fn nothing_is_interrupted_or_repeated_unless_something_was_broken() {
         let (placed, mut instances, mut ledger) = in_good_order();
-        instances[0]["status"] = "faulted".into();
-        instances[0]["error"] = json!({ "title": "interrupted" });
+        instances[0]["status"] = "uncertain".into();
+        instances[0].as_object_mut().expect("a map").remove("ended_at");
         instances[0]["activities"].as_array_mut().expect("a list").truncate(4);
-        instances[0]["activities"][3]["status"] = "interrupted".into();
+        instances[0]["activities"][3]["status"] = "uncertain".into();
         ledger.remove(&(ORDER.to_owned(), "report".to_owned()));
         let broken = judged(Harm::InDoubt(1), &placed, &instances, &ledger);
         assert_eq!((broken.interrupted, broken.wrong.len()), (1, 0), "{broken:?}");
@@ -287,7 +287,7 @@ mod tests {
     #[test]
     fn what_the_accounts_tell_differently_is_found() {
         type Change = fn(&mut Vec<Value>, &mut Ledger);
-        let findings: [(&str, Change); 6] = [
+        let findings: [(&str, Change); 7] = [
             ("ordered by nobody", |instances, _| instances[0]["input"]["order"] = "start-2".into()),
             ("ended as running", |instances, _| instances[0]["status"] = "running".into()),
             ("did not run to its end", |_, ledger| work(ledger, "ship").ended.clear()),
@@ -295,7 +295,8 @@ mod tests {
             ("knows nothing of it", |instances, _| {
                 instances[0]["activities"].as_array_mut().expect("a list").truncate(4);
             }),
-            ("not by an interruption", |instances, _| instances[0]["status"] = "faulted".into()),
+            ("not about its last activity", |instances, _| instances[0]["status"] = "uncertain".into()),
+            ("ended as faulted", |instances, _| instances[0]["status"] = "faulted".into()),
         ];
         for (words, change) in findings {
             let account = after(|_, instances, ledger| change(instances, ledger));

@@ -88,7 +88,7 @@ fn definition() -> Definition {
     let mut catalog = Catalog::default();
     for (name, restartable) in [("work", true), ("once", false)] {
         let (adapter, function) = ("test".to_owned(), name.to_owned());
-        let function = AdapterFunction { adapter, function, restartable, input: None };
+        let function = AdapterFunction { adapter, function, restartable, probe: false, input: None };
         catalog.adapter_functions.insert(format!("{name}:1.0.0"), function);
     }
     let document = json!({
@@ -115,6 +115,7 @@ fn entry_of(order: u64, definition: &Definition, shards: u16) -> Entry {
             started_by: "api".to_owned(),
             key: Some(key),
             runtime: "0".to_owned(),
+            rerun: None,
         };
         (ActorId::process(&id), Body::Process(ProcessEvent::Start(Box::new(start))))
     } else {
@@ -342,7 +343,7 @@ impl Cluster {
         }
     }
 
-    /// Waits until every order has ended.
+    /// Waits until every order has ended, or waits for an operator.
     async fn settle(&mut self, acknowledged: &BTreeSet<u64>) -> Result<(), String> {
         let until = Instant::now() + SETTLED_WITHIN;
         loop {
@@ -354,7 +355,10 @@ impl Cluster {
                 }
             }
             let rows = self.rows().await;
-            let open = rows.iter().filter(|row| row.index.ended.is_none()).count();
+            let open = rows
+                .iter()
+                .filter(|row| row.index.ended.is_none() && row.index.status != "uncertain")
+                .count();
             if open == 0 && rows.len() >= acknowledged.len() {
                 return Ok(());
             }

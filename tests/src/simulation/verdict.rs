@@ -89,7 +89,7 @@ fn activities(
     let states: Vec<&str> = instance.activities.kept.iter().map(|activity| activity.status()).collect();
     match status {
         "completed" if states == ["completed"; TASKS.len()] => verdict.completed += 1,
-        "faulted" if states.last() == Some(&"interrupted") => verdict.interrupted += 1,
+        "uncertain" if states.last() == Some(&"uncertain") => verdict.interrupted += 1,
         _ => verdict.wrong.push(format!("order {order} is {status} with {states:?}")),
     }
     for (activity, (task, restartable)) in instance.activities.kept.iter().zip(TASKS) {
@@ -105,7 +105,7 @@ fn activities(
         }
         match activity.status() {
             "completed" if work.ended.is_empty() => wrong("completed and was not done"),
-            "interrupted" if restartable => wrong("was given up and may be done again"),
+            "uncertain" if restartable => wrong("was given up and may be done again"),
             _ => {}
         }
         known.insert(key);

@@ -7,6 +7,7 @@ mod delay;
 mod error_kind;
 mod filter;
 mod schema;
+mod start_point;
 mod template;
 
 use std::fmt;
@@ -19,6 +20,8 @@ pub use self::delay::Delay;
 pub use self::error_kind::standard_error_kind;
 pub use self::filter::{AttributeMatch, EventFilter};
 pub use self::schema::Schema;
+pub use self::start_point::StartPoint;
+pub(crate) use self::start_point::{body_of, way_to};
 pub use self::template::{Template, UriPart, UriTemplate};
 use crate::expression::Expression;
 
@@ -100,6 +103,8 @@ pub struct Definition {
     pub timeout: Option<Delay>,
     /// `schedule`: each makes one trigger monitor.
     pub triggers: Vec<TriggerSpec>,
+    /// The tasks from which it may run again.
+    pub start_points: Vec<StartPoint>,
     /// `document.metadata.ops`.
     pub ops: Ops,
 }
@@ -372,6 +377,8 @@ pub struct ActivitySpec {
     pub arguments: Template,
     /// Whether it runs again after an interruption whose outcome nobody knows.
     pub restartable: bool,
+    /// Whether the adapter can find out what became of an attempt that was cut off.
+    pub probe: bool,
     /// Complete at once with the transformed input, and leave the activity to itself (`await: false`).
     pub detached: bool,
     /// On what it is done, if that is said.

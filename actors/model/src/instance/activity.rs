@@ -4,8 +4,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::Status;
-use super::turn::{Attempt, Effect};
+use super::turn::{Attempt, Effect, ProbeRequest};
 use crate::definition::TaskId;
+use crate::doubt::Resolved;
 use crate::fault::Fault;
 use crate::places::leave;
 
@@ -40,6 +41,9 @@ pub struct Activity {
     pub place: Option<Place>,
     /// Whether it runs again when nobody knows how an attempt ended.
     pub restartable: bool,
+    /// Whether its adapter can find out what became of an attempt that was cut off.
+    #[serde(default)]
+    pub probe: bool,
     /// The number of the attempt, from 1.
     pub attempt: u32,
     /// How many attempts were lost.
@@ -48,6 +52,12 @@ pub struct Activity {
     /// The epoch of the start marker of this attempt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub marker: Option<u64>,
+    /// What the last attempt that saved anything saved; gone once it has ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub saved: Option<Value>,
+    /// The operator's decision about it that counted last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resolved: Option<Resolved>,
     /// When it was asked for, in milliseconds since the Unix epoch.
     pub started: u64,
     /// When it ended.
@@ -80,16 +90,27 @@ pub enum ActivityState {
     Completed(Value),
     /// Ended with an error.
     Failed(Fault),
-    /// Lost, and not restartable: only an operator can tell what happened.
-    Interrupted(String),
+    /// Lost for this reason, and its adapter is asked what became of it.
+    Probing(String),
+    /// Lost for this reason, and nobody knows whether it was done: an operator decides. An earlier version ended the
+    /// instance here.
+    #[serde(alias = "Interrupted")]
+    Uncertain(String),
+    /// Passed over by an operator.
+    Skipped,
     /// Nobody waits for it any more.
     Cancelled,
+}
+
+/// The token of an attempt.
+pub fn token_of(instance: &str, activity: u64, attempt: u32) -> String {
+    format!("{instance}.{activity}.{attempt}")
 }
 
 impl Activity {
     /// The token of the present attempt: unique within the instance, never used again.
     pub fn token(&self, instance: &str) -> String {
-        format!("{instance}.{}.{}", self.number, self.attempt)
+        token_of(instance, self.number, self.attempt)
     }
 
     /// The idempotency key, the same for all attempts.
@@ -97,9 +118,32 @@ impl Activity {
         format!("{instance}.{}", self.number)
     }
 
-    /// Whether an attempt is under way or will be.
+    /// Whether an attempt is under way or will be, or a question about one.
     pub fn in_flight(&self) -> bool {
-        matches!(self.state, ActivityState::Running | ActivityState::Retrying(_))
+        matches!(self.state, ActivityState::Running | ActivityState::Retrying(_) | ActivityState::Probing(_))
+    }
+
+    /// Whether an operator has to decide what became of it.
+    pub fn is_uncertain(&self) -> bool {
+        matches!(self.state, ActivityState::Uncertain(_))
+    }
+
+    /// Whether it has not ended.
+    pub fn is_open(&self) -> bool {
+        self.in_flight() || self.is_uncertain()
+    }
+
+    /// What asks the adapter about the present attempt; none unless that is what it waits for.
+    pub(super) fn question(&self, instance: &str) -> Option<ProbeRequest> {
+        matches!(self.state, ActivityState::Probing(_)).then(|| ProbeRequest {
+            activity: self.number,
+            token: self.token(instance),
+            key: self.key(instance),
+            adapter: self.adapter.clone(),
+            function: self.function.clone(),
+            arguments: self.arguments.clone(),
+            target: self.target.clone(),
+        })
     }
 
     /// Whether an attempt is under way or will be, and does not wait for a place.
@@ -133,6 +177,7 @@ impl Activity {
             target: self.target.clone(),
             unplaced: self.unplaced(),
             marker: self.marker,
+            state: self.saved.clone(),
         })
     }
 
@@ -145,7 +190,9 @@ impl Activity {
             ActivityState::Retrying(_) => "retrying",
             ActivityState::Completed(_) => "completed",
             ActivityState::Failed(_) => "failed",
-            ActivityState::Interrupted(_) => "interrupted",
+            ActivityState::Probing(_) => "probing",
+            ActivityState::Uncertain(_) => "uncertain",
+            ActivityState::Skipped => "skipped",
             ActivityState::Cancelled => "cancelled",
         }
     }
@@ -186,7 +233,8 @@ impl Activities {
 
     /// Lets an activity that has ended, and whose output nobody needs any more, be history: large values go.
     pub(super) fn archive(&mut self, number: u64) {
-        let Some(activity) = self.get_mut(number).filter(|activity| !activity.in_flight()) else { return };
+        let Some(activity) = self.get_mut(number).filter(|activity| !activity.is_open()) else { return };
+        activity.saved = None;
         activity.arguments = for_history(&activity.arguments);
         let mut bytes = approximate_bytes(&activity.arguments);
         if let ActivityState::Completed(output) = &activity.state {
@@ -202,7 +250,7 @@ impl Activities {
     pub(super) fn trim(&mut self) {
         let mut bytes: usize = self.kept.iter().map(|activity| activity.kept_bytes).sum();
         while self.kept.len() > HISTORY_LIMIT || bytes > HISTORY_BYTES {
-            let Some(at) = self.kept.iter().position(|activity| !activity.in_flight()) else { return };
+            let Some(at) = self.kept.iter().position(|activity| !activity.is_open()) else { return };
             bytes -= self.kept.remove(at).kept_bytes;
             self.dropped += 1;
         }
@@ -235,7 +283,11 @@ impl Activities {
 
     /// The status of an instance that has not ended and is not about to go on by itself.
     pub(super) fn status(&self) -> Status {
-        if self.kept.iter().any(Activity::is_busy) { Status::Running } else { Status::Waiting }
+        match self.kept.iter().any(Activity::is_uncertain) {
+            true => Status::Uncertain,
+            false if self.kept.iter().any(Activity::is_busy) => Status::Running,
+            false => Status::Waiting,
+        }
     }
 
     /// The earliest time at which a lost activity is tried again.
@@ -247,6 +299,11 @@ impl Activities {
                 _ => None,
             })
             .min()
+    }
+
+    /// Those that have not ended.
+    pub fn open(&self) -> impl Iterator<Item = &Activity> {
+        self.kept.iter().filter(|activity| activity.is_open())
     }
 
     /// Those in flight.

@@ -1,10 +1,12 @@
-//! What becomes of the attempts of activities: start markers, reports and losses, also after the end of their
-//! instance, and what a new owner of it has to settle.
+//! Attempts of activities: their start markers, what they save, what becomes of them after the end of their instance,
+//! and what a new owner of it has to settle.
 
-use super::activity::{Activity, ActivityState, MAX_LOST, Place};
+use serde_json::Value;
+
+use super::activity::{ActivityState, Place};
 use super::turn::Effect;
-use super::{Applied, Instance, Moment};
-use crate::entry::{ActivityOutcome, Body, Limit, Message, ProcessEvent, TargetEvent};
+use super::{Applied, Instance, Moment, ProbeRequest};
+use crate::entry::{Body, Limit, Message, ProcessEvent, TargetEvent};
 use crate::fault::{Fault, FaultKind};
 use crate::ids::ActorId;
 use crate::places::leave;
@@ -27,10 +29,12 @@ pub struct InFlight {
 }
 
 /// What a new owner of an instance has to settle.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Unsettled {
     /// Its activities in flight.
     pub in_flight: Vec<InFlight>,
+    /// Attempts that were cut off, and of which the adapter may not have been asked yet.
+    pub questions: Vec<ProbeRequest>,
     /// Whether a turn used up its budget, and nobody may have told it yet to go on.
     pub continuing: bool,
 }
@@ -50,7 +54,12 @@ impl Instance {
             restartable: activity.restartable,
             unplaced: activity.unplaced(),
         });
-        Unsettled { in_flight: in_flight.collect(), continuing: self.continuing }
+        let questions = self.activities.in_flight().filter_map(|activity| activity.question(&self.id));
+        Unsettled {
+            in_flight: in_flight.collect(),
+            questions: questions.collect(),
+            continuing: self.continuing,
+        }
     }
 
     /// A start marker came back durable: the attempt may run.
@@ -67,42 +76,15 @@ impl Instance {
         Applied { effects: vec![activity.launch(id)], started: Vec::new() }
     }
 
-    /// Takes over how an attempt ended; whether it was one that counts.
-    pub(super) fn report(
-        &mut self,
-        number: u64,
-        token: &str,
-        outcome: &ActivityOutcome,
-        moment: Moment,
-    ) -> bool {
+    /// Takes over what an attempt saved, if it is the present one.
+    pub(super) fn save(&mut self, number: u64, token: &str, state: &Value) {
         let id = &self.id;
-        let Some(activity) = self.activities.get_mut(number) else { return false };
-        if activity.state != ActivityState::Running || activity.token(id) != token {
-            return false;
+        if let Some(activity) = self.activities.get_mut(number)
+            && activity.state == ActivityState::Running
+            && activity.token(id) == token
+        {
+            activity.saved = Some(state.clone());
         }
-        activity.state = match outcome {
-            ActivityOutcome::Completed(output) => ActivityState::Completed(output.clone()),
-            ActivityOutcome::Failed(fault) => ActivityState::Failed(fault.clone()),
-            ActivityOutcome::Refused { reason } => ActivityState::Failed(Fault {
-                status: 503,
-                ..Fault::new(
-                    FaultKind::Runtime,
-                    "Adapter not available",
-                    format!("adapter '{}': {reason}", activity.adapter),
-                    "",
-                )
-            }),
-            ActivityOutcome::Lost { reason } => lost(activity, reason, moment),
-            ActivityOutcome::NotStarted => {
-                activity.attempt += 1;
-                activity.marker = None;
-                ActivityState::Retrying(moment.now)
-            }
-        };
-        if !activity.in_flight() {
-            activity.ended = Some(moment.now);
-        }
-        true
     }
 
     /// Asks for a place at the target of an attempt, unless it has asked.
@@ -181,18 +163,25 @@ impl Instance {
                 self.refuse_place(*activity, *waiting, moment);
                 Applied::default()
             }
-            ProcessEvent::Report { activity, token, outcome } => {
-                if self.report(*activity, token, outcome, moment) {
-                    self.activities.archive(*activity);
+            ProcessEvent::Report { .. } | ProcessEvent::Probed { .. } | ProcessEvent::Resolve(_) => {
+                let mut effects = Vec::new();
+                if let Some((activity, asked)) = self.settle_activity(event, moment) {
+                    effects = asked;
+                    self.activities.archive(activity);
                 }
-                let effects = self.activities.relaunch(&self.id, moment.now);
+                effects.extend(self.activities.relaunch(&self.id, moment.now));
                 Applied { effects, started: Vec::new() }
+            }
+            ProcessEvent::Saved { activity, token, state } => {
+                self.save(*activity, token, state);
+                Applied::default()
             }
             ProcessEvent::Limited { activity, token, limit } => self.ask_for_place(*activity, token, *limit),
             ProcessEvent::Timer => {
                 let effects = self.activities.relaunch(&self.id, moment.now);
                 Applied { effects, started: Vec::new() }
             }
+            ProcessEvent::Rerun(order) => self.rerun(order),
             ProcessEvent::Start(_) | ProcessEvent::Continue | ProcessEvent::Cancel { .. } => {
                 Applied::default()
             }
@@ -200,19 +189,4 @@ impl Instance {
         applied.effects.extend(self.activities.leave_places(&self.id));
         applied
     }
-}
-
-/// What becomes of an activity whose attempt was lost.
-fn lost(activity: &mut Activity, reason: &str, moment: Moment) -> ActivityState {
-    activity.lost += 1;
-    if !activity.restartable {
-        return ActivityState::Interrupted(reason.to_owned());
-    }
-    if activity.lost >= MAX_LOST {
-        return ActivityState::Interrupted(format!("lost {} times, the last time: {reason}", activity.lost));
-    }
-    activity.attempt += 1;
-    // The first loss is mostly a restart of the node; an activity that kills its host gets slower and slower.
-    let wait = if activity.lost == 1 { 0 } else { 100_u64 << activity.lost.min(10) };
-    ActivityState::Retrying(moment.now + wait)
 }

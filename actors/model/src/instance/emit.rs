@@ -77,6 +77,7 @@ mod tests {
             started_by: "api".to_owned(),
             key: None,
             runtime: "0".to_owned(),
+            rerun: None,
         };
         let (instance, applied) =
             Instance::start("i", start, definition, Moment { offset: 7, now: 1_700_000_000_000 });

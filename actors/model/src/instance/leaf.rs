@@ -107,6 +107,7 @@ pub(super) fn begin(
                 arguments: turn.evaluate(selection, input, at, "select")?,
                 target: None,
                 restartable: true,
+                probe: false,
             };
             return Ok(TaskState::Selecting(push(turn, task, wanted)));
         }
@@ -167,6 +168,7 @@ fn request(
         arguments: turn.evaluate(&spec.arguments, input, at, "with")?,
         target,
         restartable: spec.restartable,
+        probe: spec.probe,
     };
     Ok(push(turn, task, wanted))
 }
@@ -178,6 +180,7 @@ struct Wanted<'a> {
     arguments: Value,
     target: Option<String>,
     restartable: bool,
+    probe: bool,
 }
 
 fn push(turn: &mut Turn<'_>, task: TaskId, wanted: Wanted<'_>) -> u64 {
@@ -191,9 +194,12 @@ fn push(turn: &mut Turn<'_>, task: TaskId, wanted: Wanted<'_>) -> u64 {
         target: wanted.target,
         place: None,
         restartable: wanted.restartable,
+        probe: wanted.probe,
         attempt: 1,
         lost: 0,
         marker: None,
+        saved: None,
+        resolved: None,
         started: turn.now,
         ended: None,
         state: ActivityState::Running,
@@ -225,23 +231,16 @@ fn outcome_of(turn: &Turn<'_>, task: &Task, number: u64) -> Flow {
         ));
     };
     match &activity.state {
-        ActivityState::Running | ActivityState::Retrying(_) => Flow::Pending,
+        ActivityState::Running
+        | ActivityState::Retrying(_)
+        | ActivityState::Probing(_)
+        | ActivityState::Uncertain(_) => Flow::Pending,
         ActivityState::Completed(output) => Flow::Done(output.clone()),
         ActivityState::Failed(fault) => {
             Flow::Fault(Fault { instance: Some(task.pointer.clone()), ..fault.clone() })
         }
-        ActivityState::Interrupted(reason) => Flow::Fault(Fault {
-            uncatchable: true,
-            ..Fault::new(
-                FaultKind::Runtime,
-                "interrupted",
-                format!(
-                    "activity {number} '{}' was interrupted, and it may have had its effect: {reason}",
-                    task.name
-                ),
-                &task.pointer,
-            )
-        }),
+        // The list goes on before it comes to this, see `poll::task`.
+        ActivityState::Skipped => Flow::Done(Value::Null),
         ActivityState::Cancelled => Flow::Fault(Fault::new(
             FaultKind::Runtime,
             "Cancelled",
@@ -249,6 +248,11 @@ fn outcome_of(turn: &Turn<'_>, task: &Task, number: u64) -> Flow {
             &task.pointer,
         )),
     }
+}
+
+/// Whether an operator had the activity of a task passed over.
+pub(super) fn is_skipped(turn: &Turn<'_>, number: u64) -> bool {
+    turn.activities.get(number).is_some_and(|activity| activity.state == ActivityState::Skipped)
 }
 
 /// Gives up everything in flight at and below a task.
@@ -267,7 +271,7 @@ pub(super) fn abandon(turn: &mut Turn<'_>, run: &TaskRun) {
 /// Gives up one activity.
 pub(super) fn abandon_activity(turn: &mut Turn<'_>, number: u64) {
     let now = turn.now;
-    if let Some(activity) = turn.activities.get_mut(number).filter(|activity| activity.in_flight()) {
+    if let Some(activity) = turn.activities.get_mut(number).filter(|activity| activity.is_open()) {
         activity.state = ActivityState::Cancelled;
         activity.ended = Some(now);
         let (adapter, token) = (activity.adapter.clone(), activity.token(turn.facts.id));

@@ -6,6 +6,7 @@
 mod activity;
 mod attempts;
 mod composite;
+mod doubt;
 mod emit;
 mod fan_out;
 mod leaf;
@@ -13,24 +14,27 @@ mod poll;
 mod retry;
 mod run;
 mod size;
+mod start_points;
 mod turn;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-pub use self::activity::{Activities, Activity, ActivityState, HISTORY_LIMIT, MAX_LOST, Place};
+pub use self::activity::{Activities, Activity, ActivityState, HISTORY_LIMIT, MAX_LOST, Place, token_of};
 pub use self::attempts::{InFlight, Unsettled};
 pub use self::fan_out::{Ended, FanOutRun, Iteration};
 use self::poll::Flow;
 pub use self::run::{
     Branch, BranchState, ForRun, FunctionRun, ListRun, TaskRun, TaskState, TryPhase, TryRun,
 };
+pub use self::start_points::StartPoints;
 use self::turn::{At, Facts, Turn};
-pub use self::turn::{Attempt, Effect, FUEL_PER_TURN, TASKS_PER_TURN, rfc3339};
+pub use self::turn::{Attempt, Effect, FUEL_PER_TURN, ProbeRequest, TASKS_PER_TURN, rfc3339};
 use crate::definition::{Definition, DefinitionId, TaskId};
 use crate::entry::{Body, Message, ProcessEvent, StartEvent, TriggerEvent};
 use crate::fault::{Fault, FaultKind};
 use crate::ids::ActorId;
+use crate::rerun::Resume;
 
 /// How many tasks an instance may run if nothing else is said.
 pub const DEFAULT_TASK_LIMIT: u64 = 100_000;
@@ -43,6 +47,8 @@ pub enum Status {
     Running,
     /// It waits for a time.
     Waiting,
+    /// Nobody knows whether one of its activities was done: an operator decides.
+    Uncertain,
     /// Somebody cancelled it.
     Cancelled,
     /// It failed.
@@ -57,6 +63,7 @@ impl Status {
         match self {
             Status::Running => "running",
             Status::Waiting => "waiting",
+            Status::Uncertain => "uncertain",
             Status::Cancelled => "cancelled",
             Status::Faulted => "faulted",
             Status::Completed => "completed",
@@ -122,6 +129,15 @@ pub struct Instance {
     /// Why it faulted or was cancelled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fault: Option<Fault>,
+    /// What it keeps for reruns of it.
+    #[serde(default, skip_serializing_if = "StartPoints::is_empty")]
+    pub start_points: StartPoints,
+    /// Which instance it runs again, if it is a rerun.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rerun_of: Option<String>,
+    /// The start point at which it began, if it is a rerun from one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub began_at: Option<String>,
     /// The offset of the newest entry it applied; older ones change nothing.
     pub applied: u64,
 }
@@ -143,6 +159,8 @@ pub struct Applied {
 impl Instance {
     /// Begins an instance.
     pub fn start(id: &str, start: StartEvent, definition: &Definition, moment: Moment) -> (Self, Applied) {
+        let (rerun_of, resume) = start.rerun.map(|rerun| (rerun.of, rerun.resume)).unzip();
+        let resume = resume.flatten();
         let mut instance = Instance {
             id: id.to_owned(),
             definition: start.definition,
@@ -161,9 +179,13 @@ impl Instance {
             continuing: false,
             output: None,
             fault: None,
+            start_points: StartPoints::default(),
+            rerun_of,
+            began_at: resume.as_ref().map(|resume| resume.start_point.clone()),
             applied: moment.offset,
         };
-        let applied = instance.turn(definition, moment, Self::enter);
+        let applied =
+            instance.turn(definition, moment, |turn, progress| Self::enter(turn, progress, resume.as_ref()));
         (instance, applied)
     }
 
@@ -184,16 +206,22 @@ impl Instance {
             }
             ProcessEvent::Timer => self.turn(definition, moment, Self::go_on),
             ProcessEvent::Marker { activity, token, epoch } => self.mark(*activity, token, *epoch),
-            ProcessEvent::Report { activity, token, outcome } => {
-                if !self.report(*activity, token, outcome, moment) {
+            ProcessEvent::Report { .. } | ProcessEvent::Probed { .. } | ProcessEvent::Resolve(_) => {
+                let Some((activity, asked)) = self.settle_activity(event, moment) else {
                     return Applied::default();
-                }
-                let applied = self.turn(definition, moment, Self::go_on);
+                };
+                let mut applied = self.turn(definition, moment, Self::go_on);
+                applied.effects.splice(0..0, asked);
                 // Its task has seen how it ended.
-                self.activities.archive(*activity);
+                self.activities.archive(activity);
                 self.activities.trim();
                 applied
             }
+            ProcessEvent::Saved { activity, token, state } => {
+                self.save(*activity, token, state);
+                Applied::default()
+            }
+            ProcessEvent::Rerun(order) => self.rerun(order),
             ProcessEvent::Limited { activity, token, limit } => self.ask_for_place(*activity, token, *limit),
             ProcessEvent::Placed { activity, target } => self.take_place(*activity, target),
             ProcessEvent::Crowded { activity, waiting } => {
@@ -247,6 +275,7 @@ impl Instance {
             seed: moment.offset,
             context: self.context.take(),
             activities: &mut self.activities,
+            start_points: &mut self.start_points,
             tasks_run: &mut self.tasks_run,
             effects: Vec::new(),
             started_tasks: Vec::new(),
@@ -291,7 +320,7 @@ impl Instance {
     fn settle(&mut self, flow: Flow, moment: Moment, cancelled: bool) {
         self.status = match flow {
             Flow::Pending => {
-                if self.continuing {
+                if self.continuing && !self.activities.open().any(Activity::is_uncertain) {
                     Status::Running
                 } else {
                     self.activities.status()
@@ -325,7 +354,7 @@ impl Instance {
         }
     }
 
-    fn enter(turn: &mut Turn<'_>, progress: &mut Progress) -> Flow {
+    fn enter(turn: &mut Turn<'_>, progress: &mut Progress, resume: Option<&Resume>) -> Flow {
         let definition = turn.definition;
         let raw = turn.facts.input;
         let at = At { task: None, started: turn.now, input: None, output: None, scope: None };
@@ -339,7 +368,13 @@ impl Instance {
                 Err(fault) => return Flow::Fault(fault),
             }
         }
-        progress.root = Some(ListRun::new(input));
+        progress.root = Some(match resume {
+            None => ListRun::new(input),
+            Some(resume) => match start_points::resume(turn, resume) {
+                Ok(root) => root,
+                Err(fault) => return Flow::Fault(fault),
+            },
+        });
         Self::go_on(turn, progress)
     }
 

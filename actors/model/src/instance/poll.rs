@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::run::{ListRun, TaskRun, TaskState};
 use super::turn::{At, Scope, Turn};
-use super::{composite, fan_out, leaf, retry};
+use super::{composite, fan_out, leaf, retry, start_points};
 use crate::definition::{DataIn, DataOut, Task, TaskId, TaskKind, Then};
 use crate::fault::{Fault, FaultKind};
 
@@ -116,8 +116,10 @@ fn try_begin(
         return Ok(left(raw, task.then));
     }
     turn.started_tasks.push(id);
+    start_points::note_point(turn, id, &raw);
     let input = transform_input(turn, &task.input, &raw, at)?;
     turn.charge(&input);
+    start_points::note_around(turn, id, &input);
     let at = At { input: Some(&input), ..at };
     let deadline = match &task.timeout {
         None => None,
@@ -185,6 +187,11 @@ pub(super) fn task(turn: &mut Turn<'_>, run: &mut TaskRun, scope: Option<&Scope<
             format!("task '{}' did not end in time", task.name),
             &task.pointer,
         ));
+    }
+    if let TaskState::Activity(number) | TaskState::Selecting(number) = run.state
+        && leaf::is_skipped(turn, number)
+    {
+        return left(run.input.clone(), task.then);
     }
     let at = At { task: Some(task), started: run.started, input: Some(&run.input), output: None, scope };
     let mut then = task.then;

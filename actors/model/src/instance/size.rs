@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use super::activity::{Activities, approximate_bytes};
+use super::activity::{Activities, Activity, approximate_bytes};
 use super::run::{BranchState, ListRun, TaskRun, TaskState, TryPhase};
 use super::turn::Turn;
 use crate::fault::{Fault, FaultKind};
@@ -42,8 +42,10 @@ pub(super) fn check_state(
     context: &Value,
     activities: &Activities,
 ) -> Result<(), Fault> {
-    let arguments: usize =
-        activities.in_flight().map(|activity| approximate_bytes(&activity.arguments)).sum();
+    let of = |activity: &Activity| {
+        approximate_bytes(&activity.arguments) + activity.saved.as_ref().map_or(0, approximate_bytes)
+    };
+    let arguments: usize = activities.open().map(of).sum();
     let bytes = root.map_or(0, list_bytes) + approximate_bytes(context) + arguments;
     if bytes <= STATE_BYTES_MAX {
         return Ok(());

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use serde_json::{Value, json};
 
 use super::activity::Activities;
+use super::start_points::StartPoints;
 use crate::definition::{Definition, Task, TaskId};
 use crate::expression::{EvaluationError, Expression, Fuel, Variables};
 use crate::fault::{Fault, FaultKind};
@@ -31,6 +32,8 @@ pub enum Effect {
         /// The target at which the activity needs a place first, if it is limited.
         unplaced: Option<String>,
     },
+    /// Ask the adapter what became of an attempt that was cut off. The question does no harm if it is asked twice.
+    Probe(ProbeRequest),
     /// Nobody waits for this attempt any more.
     Abandon {
         /// The adapter.
@@ -69,6 +72,27 @@ pub struct Attempt {
     pub unplaced: Option<String>,
     /// The epoch of the start marker; none for a restartable activity.
     pub marker: Option<u64>,
+    /// What an earlier attempt saved.
+    pub state: Option<Value>,
+}
+
+/// A question to an adapter: what became of an attempt that was cut off?
+#[derive(Clone, Debug, PartialEq)]
+pub struct ProbeRequest {
+    /// The activity.
+    pub activity: u64,
+    /// The attempt.
+    pub token: String,
+    /// The key that all attempts had.
+    pub key: String,
+    /// The adapter.
+    pub adapter: String,
+    /// Its function.
+    pub function: String,
+    /// The arguments.
+    pub arguments: Value,
+    /// The name of the target.
+    pub target: Option<String>,
 }
 
 /// What does not change during the life of an instance.
@@ -90,6 +114,7 @@ pub(super) struct Turn<'a> {
     pub seed: u64,
     pub context: Value,
     pub activities: &'a mut Activities,
+    pub start_points: &'a mut StartPoints,
     pub tasks_run: &'a mut u64,
     pub effects: Vec<Effect>,
     pub started_tasks: Vec<TaskId>,

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use super::Catalog;
 use super::diagnostic::Report;
 use super::node::At;
+use super::start_point::WrittenStartPoint;
 use super::uses::Uses;
 use crate::definition::{Task, TaskId};
 use crate::expression::{Expression, ExpressionError};
@@ -41,6 +42,8 @@ pub(super) struct Compiler<'n> {
 pub(super) struct Product {
     /// The compiled tasks.
     pub(super) tasks: Vec<Task>,
+    /// The start points among them.
+    pub(super) start_points: Vec<(TaskId, WrittenStartPoint)>,
     /// Tasks begun, which `tasks` only holds once they are finished.
     pub(super) task_count: usize,
     expressions: HashMap<(String, Vec<String>), Result<Expression, ExpressionError>>,

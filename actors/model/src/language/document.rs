@@ -34,6 +34,7 @@ impl<'n> Compiler<'n> {
         let timeout = root.get("timeout").and_then(|at| self.timeout(&at, &scope));
         let triggers = self.schedule(root.get("schedule"), id.as_ref());
         let tasks = self.report.required(&root, "do").map(|tasks| self.tasks(&tasks, &scope));
+        let start_points = self.start_points(tasks.as_deref().unwrap_or_default());
         Some(Definition {
             id: id?,
             title,
@@ -45,6 +46,7 @@ impl<'n> Compiler<'n> {
             output,
             timeout,
             triggers,
+            start_points,
             ops,
         })
     }

@@ -91,6 +91,7 @@ impl Compiler<'_> {
             function: adapter.function.clone(),
             arguments,
             restartable: ops.restart.unwrap_or(adapter.restartable),
+            probe: adapter.probe,
             detached: false,
             on,
         })))

@@ -49,6 +49,7 @@ impl Compiler<'_> {
             function: "request".to_owned(),
             arguments: map(arguments),
             restartable: ops.restart.unwrap_or(repeatable),
+            probe: false,
             detached: false,
             on: ops.on,
         })))

@@ -26,6 +26,7 @@ mod schedule;
 mod schema;
 mod selection;
 mod shape;
+mod start_point;
 mod task;
 mod uses;
 
@@ -56,6 +57,8 @@ pub struct AdapterFunction {
     pub function: String,
     /// Whether it runs again after an interruption, unless the task says otherwise.
     pub restartable: bool,
+    /// Whether the adapter can find out what became of a run that was cut off.
+    pub probe: bool,
     /// JSON Schema of its arguments.
     pub input: Option<serde_json::Value>,
 }

@@ -6,6 +6,7 @@
 use super::call::PROTOCOLS;
 use super::compiler::{Compiler, Scope};
 use super::node::{At, Content};
+use super::start_point::WrittenStartPoint;
 use crate::definition::{Misfire, On, Ops, Parallel};
 
 const DOCUMENT_KEYS: [&str; 8] =
@@ -22,6 +23,8 @@ const CONCURRENCY_MAX: u64 = 256;
 pub(super) struct TaskOps {
     /// `restartWhenInterrupted`.
     pub(super) restart: Option<bool>,
+    /// `startPoint`.
+    pub(super) start_point: Option<WrittenStartPoint>,
     /// `target`.
     pub(super) on: Option<On>,
     /// `concurrency` and `onError`.
@@ -104,21 +107,12 @@ impl Compiler<'_> {
     /// `metadata` of a task, whose kind is `word`.
     pub(super) fn task_ops(&mut self, task: &At<'_>, word: &str, scope: &Scope) -> TaskOps {
         let Some(map) = self.ops(task.get("metadata"), &TASK_KEYS) else { return TaskOps::default() };
-        if let Some(start) = map.get("startPoint")
-            && let Some(start) = self.report.map(&start, "a map", &["id", "title"])
-        {
-            if let Some(id) = self.report.required(&start, "id") {
-                self.report.name(&id);
-            }
-            if let Some(title) = start.get("title") {
-                self.report.text(&title);
-            }
-        }
         if let Some(lookback) = map.get("lookback") {
             self.interval(&lookback);
         }
         TaskOps {
             restart: map.get("restartWhenInterrupted").and_then(|at| self.report.boolean(&at)),
+            start_point: map.get("startPoint").and_then(|at| self.start_point(&at)),
             on: map.get("target").and_then(|at| self.ops_target(task, word, &at, scope)),
             parallel: self.parallel(word, &map),
         }

@@ -43,6 +43,7 @@ impl Compiler<'_> {
             arguments: self.shell(&process, give.unwrap_or("stdout"), scope)?,
             // A command can do anything, so nothing is assumed about doing it twice.
             restartable: ops.restart.unwrap_or(false),
+            probe: false,
             detached: !wait,
             on: ops.on,
         })))

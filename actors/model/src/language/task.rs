@@ -106,6 +106,7 @@ impl Compiler<'_> {
         let map = self.report.open_map(at, "a task")?;
         let word = self.discriminator(&map)?;
         let ops = self.task_ops(&map, word, scope);
+        let start_point = ops.start_point.clone();
         let inner = Scope { nesting: scope.nesting + 1, ..scope.clone() };
         let condition = map.get("if").and_then(|at| self.expression(&at, scope));
         let input = self.data_in(map.get("input"), scope);
@@ -115,7 +116,7 @@ impl Compiler<'_> {
         let then = map.get("then").and_then(|at| self.then(&at, beside)).unwrap_or_default();
         let kind = self.kind(word, &map, &inner, beside, ops)?;
         let kind = self.uses.extended(word).map_or(kind, TaskKind::Unsupported);
-        Some(self.add(Task {
+        let id = self.add(Task {
             name: name.to_owned(),
             pointer: scope.pointer(at),
             definition: at.node.to_json(),
@@ -126,7 +127,9 @@ impl Compiler<'_> {
             timeout,
             then,
             kind,
-        }))
+        });
+        self.product.start_points.extend(start_point.map(|written| (id, written)));
+        Some(id)
     }
 
     fn kind(
@@ -215,10 +218,12 @@ impl Compiler<'_> {
     /// are not followed: they are checked once themselves, and following all from each would multiply them.
     pub(super) fn check_only(&mut self, check: impl FnOnce(&mut Self)) {
         let (kept, begun) = (self.product.tasks.len(), self.product.task_count);
+        let points = self.product.start_points.len();
         let outer = std::mem::replace(&mut self.checking, true);
         check(self);
         self.checking = outer;
         self.product.tasks.truncate(kept);
+        self.product.start_points.truncate(points);
         self.product.task_count = begun;
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! * what a checkpoint would store comes back the same;
 //! * an entry that comes twice changes nothing;
-//! * an instance that has not ended has something that will wake it, and is never woken in vain for ever;
+//! * an instance that has not ended has something that will wake it, or waits for an operator, and is never
+//!   woken in vain for ever;
 //! * a replay from the beginning asks for the same effects and ends in the same state.
 
 use std::collections::BTreeMap;
@@ -10,7 +11,7 @@ use std::collections::BTreeMap;
 use impresario_model::definition::Definition;
 use impresario_model::encoding;
 use impresario_model::entry::{ProcessEvent, StartEvent};
-use impresario_model::instance::{Applied, Attempt, Effect, Instance, Moment};
+use impresario_model::instance::{Applied, Attempt, Effect, Instance, Moment, Status};
 
 use crate::support::outside::{ID, START_MS, event_of, start_event};
 use crate::support::scenario::Scenario;
@@ -45,9 +46,14 @@ struct Executor<'d> {
 
 /// Runs a scenario to its end, or until nothing will wake it any more.
 pub fn run(scenario: &Scenario, definition: &Definition) -> Run {
+    run_from(scenario, definition, start_event(definition, scenario.input.clone()))
+}
+
+/// The same, with another start.
+pub fn run_from(scenario: &Scenario, definition: &Definition, start: StartEvent) -> Run {
     let mut executor = Executor {
         definition,
-        world: World::new(&scenario.answers),
+        world: World::new(&scenario.answers).probing(&scenario.probes),
         coming: BTreeMap::new(),
         sent: 0,
         now: START_MS,
@@ -58,7 +64,7 @@ pub fn run(scenario: &Scenario, definition: &Definition) -> Run {
         let event = event_of(happening, definition);
         executor.send(happening.at, event);
     }
-    executor.run(start_event(definition, scenario.input.clone()))
+    executor.run(start)
 }
 
 impl Executor<'_> {
@@ -121,6 +127,12 @@ impl Executor<'_> {
                     let marker = ProcessEvent::Marker { activity: *activity, token: token.clone(), epoch: 1 };
                     self.send(0, marker);
                 }
+                Effect::Probe(request) => {
+                    let subject = subject(&request.function, &request.arguments);
+                    let answer = self.world.probe(&request.key, &subject);
+                    let (activity, token) = (request.activity, request.token.clone());
+                    self.send(0, ProcessEvent::Probed { activity, token, answer });
+                }
                 Effect::Abandon { token, .. } => self.world.abandoned.push(token.clone()),
                 Effect::Continue => self.send(0, ProcessEvent::Continue),
                 // Nobody listens; the output of the task shows the event.
@@ -138,6 +150,7 @@ impl Executor<'_> {
             attempt: attempt.attempt,
             subject: subject(&attempt.function, &attempt.arguments),
             arguments: attempt.arguments.clone(),
+            state: attempt.state.clone(),
         });
         if let Some(outcome) = reply.outcome {
             let (activity, token) = (attempt.activity, attempt.token.clone());
@@ -158,7 +171,8 @@ impl Executor<'_> {
         assert_eq!(again.apply(event, self.definition, *moment), Applied::default(), "applied twice");
         assert!(again == *instance, "an entry that comes twice changes the instance");
         if !instance.status.ended() {
-            let awake = instance.due().is_some() || instance.attention();
+            let decided = instance.status == Status::Uncertain;
+            let awake = instance.due().is_some() || instance.attention() || decided;
             assert!(awake, "nothing will wake it:\n{instance:#?}");
         }
     }

@@ -57,6 +57,8 @@ fn check(scenario: &Scenario) -> Result<(), String> {
     compare("activities", json!(activities), wanted, false);
     let events: Vec<&String> = run.world.events.iter().map(|event| &event.kind).collect();
     compare("events", json!(events), expected.events.as_ref().map(|events| json!(events)), true);
+    let states: Vec<&Option<Value>> = run.world.arrivals.iter().map(|arrival| &arrival.state).collect();
+    compare("states", json!(states), expected.states.as_ref().map(|states| json!(states)), true);
     times(&run, scenario, &mut problems);
     attempts(&run, &mut problems);
     if problems.is_empty() { Ok(()) } else { Err(problems.join("\n  ")) }

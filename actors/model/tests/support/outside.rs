@@ -1,11 +1,12 @@
 //! An instance from outside: how it is started, what happens to it, and what is seen of it.
 
 use impresario_model::definition::Definition;
+use impresario_model::doubt::{Decision, Resolution};
 use impresario_model::entry::{ActivityOutcome, ProcessEvent, StartEvent};
 use impresario_model::instance::{Activity, ActivityState, Instance};
 use serde_json::{Value, json};
 
-use super::scenario::Happening;
+use super::scenario::{Happening, Order};
 
 /// When every run begins, in milliseconds since the Unix epoch: 2026-01-05T10:00:00Z, a Monday.
 pub const START_MS: u64 = 1_767_607_200_000;
@@ -19,6 +20,7 @@ pub fn start_event(definition: &Definition, input: Value) -> StartEvent {
         started_by: "api".to_owned(),
         key: None,
         runtime: "0.0.0-test".to_owned(),
+        rerun: None,
     }
 }
 
@@ -30,11 +32,33 @@ pub fn event_of(happening: &Happening, definition: &Definition) -> ProcessEvent 
     if let Some(input) = &happening.start {
         return ProcessEvent::Start(Box::new(start_event(definition, input.clone())));
     }
+    let token = |activity: u64, attempt: u32| format!("{ID}.{activity}.{attempt}");
+    if let Some(save) = &happening.save {
+        let token = token(save.activity, save.attempt);
+        return ProcessEvent::Saved { activity: save.activity, token, state: save.state.clone() };
+    }
+    if let Some(order) = &happening.resolve {
+        return ProcessEvent::Resolve(Box::new(Resolution {
+            id: format!("order-{}", happening.at),
+            activity: order.activity,
+            token: token(order.activity, order.attempt),
+            decision: decision_of(order),
+        }));
+    }
     let report = happening.report.as_ref().expect("something happens");
     ProcessEvent::Report {
         activity: report.activity,
-        token: format!("{ID}.{}.{}", report.activity, report.attempt),
+        token: token(report.activity, report.attempt),
         outcome: ActivityOutcome::Completed(report.output.clone()),
+    }
+}
+
+fn decision_of(order: &Order) -> Decision {
+    match order {
+        Order { retry: true, .. } => Decision::Retry,
+        Order { skip: true, .. } => Decision::Skip,
+        Order { accept: Some(output), .. } => Decision::Accept(output.clone()),
+        Order { fail, .. } => Decision::Fail { reason: fail.clone() },
     }
 }
 
@@ -57,6 +81,7 @@ pub fn activity_view(instance: &Instance, definition: &Definition) -> Vec<Value>
             "status": activity.status(),
             "output": output,
             "error": error,
+            "resolved": activity.resolved.as_ref().map(|resolved| resolved.decision.clone()),
         })
     };
     instance.activities.kept.iter().map(view).collect()

@@ -7,6 +7,8 @@
 //!   input: …
 //!   answers:               # what activities answer, by what they are about (see `world`)
 //!     SUBJECT: [answer, …] # one for each activity of that subject; the last one stands for all later ones
+//!   probes:                # what the adapter finds out about attempts that were cut off
+//!     SUBJECT: [answer, …] # one for each attempt of an activity; the last one stands for all later ones
 //!   events: [{ at: MILLISECONDS, … }]   # what happens from outside, see `Happening`
 //!   sweep: false        # not for the crash sweep, where times and attempts may differ
 //!   expect:
@@ -16,6 +18,7 @@
 //!     tasks: [a, b]        # the names of all tasks that began, in order
 //!     activities: [{…}]    # of each activity at least these members, in order
 //!     events: [a.b]        # the types of the events it emits, in order
+//!     states: […]          # what each attempt found saved, in order; null for nothing
 //!     took: MILLISECONDS   # from start to end, exactly; or [at least, at most]
 //!     turns: [1, 9]        # how many entries it took, at least and at most
 //! ```
@@ -43,6 +46,8 @@ pub struct Scenario {
     #[serde(default)]
     pub answers: BTreeMap<String, Vec<Value>>,
     #[serde(default)]
+    pub probes: BTreeMap<String, Vec<Value>>,
+    #[serde(default)]
     pub events: Vec<Happening>,
     #[serde(default = "yes")]
     pub sweep: bool,
@@ -63,6 +68,36 @@ pub struct Happening {
     /// A report `{activity, attempt, output}` comes from nowhere.
     #[serde(default)]
     pub report: Option<StrayReport>,
+    /// An operator decides about an activity.
+    #[serde(default)]
+    pub resolve: Option<Order>,
+    /// An attempt `{activity, attempt, state}` saves something.
+    #[serde(default)]
+    pub save: Option<Save>,
+}
+
+/// `{activity, attempt}` and one of `retry: true`, `accept: OUTPUT`, `skip: true`, `fail: REASON`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Order {
+    pub activity: u64,
+    pub attempt: u32,
+    #[serde(default)]
+    pub retry: bool,
+    #[serde(default)]
+    pub accept: Option<Value>,
+    #[serde(default)]
+    pub skip: bool,
+    #[serde(default)]
+    pub fail: Option<String>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Save {
+    pub activity: u64,
+    pub attempt: u32,
+    pub state: Value,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -89,6 +124,9 @@ pub struct Expectation {
     /// The types of the events that it emits, in order.
     #[serde(default)]
     pub events: Option<Vec<String>>,
+    /// What each attempt found saved, in order.
+    #[serde(default)]
+    pub states: Option<Vec<Value>>,
     #[serde(default)]
     pub took: Option<Value>,
     #[serde(default)]
@@ -137,17 +175,21 @@ pub fn definition_of(document: &Value) -> Definition {
     })
 }
 
-/// The functions that scenarios call: `work` may be done again, `once` may not, `select` selects targets; `twice` and
-/// `strict` are tasks.
+/// The functions that scenarios call: `work` may be done again, `once` may not, nor `checked`, of which the adapter can
+/// find out what became of it; `select` selects targets; `twice` and `strict` are tasks.
 pub fn catalog() -> Catalog {
     let mut catalog = Catalog::default();
-    for (adapter, name, restartable) in
-        [("test", "work", true), ("test", "once", false), (ADAPTER, SELECT, true)]
-    {
+    for (adapter, name, restartable, probe) in [
+        ("test", "work", true, false),
+        ("test", "once", false, false),
+        ("test", "checked", false, true),
+        (ADAPTER, SELECT, true, false),
+    ] {
         let function = AdapterFunction {
             adapter: adapter.to_owned(),
             function: name.to_owned(),
             restartable,
+            probe,
             input: None,
         };
         catalog.adapter_functions.insert(format!("{name}:1.0.0"), function);

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use impresario_model::doubt::ProbeAnswer;
 use impresario_model::entry::ActivityOutcome;
 use impresario_model::event::CloudEvent;
 use impresario_model::fault::{Fault, standard_type};
@@ -20,6 +21,8 @@ pub struct Arrival {
     pub attempt: u32,
     pub subject: String,
     pub arguments: Value,
+    /// What an attempt before saved.
+    pub state: Option<Value>,
 }
 
 /// What comes back of an attempt, and after how many milliseconds.
@@ -34,6 +37,9 @@ pub struct Reply {
 #[derive(Default)]
 pub struct World {
     answers: BTreeMap<String, Vec<Value>>,
+    probes: BTreeMap<String, Vec<Value>>,
+    /// How often it was asked what became of an attempt.
+    pub probed: usize,
     /// How many activities of a subject there were.
     activities: HashMap<String, usize>,
     /// Which activity of its subject a key is, and how often it was tried.
@@ -52,6 +58,25 @@ impl World {
     /// is a list holds one answer for each attempt of the activity.
     pub fn new(answers: &BTreeMap<String, Vec<Value>>) -> Self {
         World { answers: answers.clone(), ..World::default() }
+    }
+
+    /// With what the adapter finds out about attempts that were cut off, by their number.
+    pub fn probing(self, probes: &BTreeMap<String, Vec<Value>>) -> Self {
+        World { probes: probes.clone(), ..self }
+    }
+
+    /// Says what became of the last attempt of a key; the same, however often it is asked.
+    pub fn probe(&mut self, key: &str, subject: &str) -> ProbeAnswer {
+        self.probed += 1;
+        let Some((_, tries)) = self.known.get(key) else { return ProbeAnswer::NotDone };
+        let answers = self.probes.get(subject).map(Vec::as_slice).unwrap_or_default();
+        let answer = answers.get(tries.saturating_sub(1)).or(answers.last());
+        let member = |name| answer.and_then(|answer| answer.get(name));
+        match (member("done"), member("notDone")) {
+            (Some(output), _) => ProbeAnswer::Done(output.clone()),
+            (None, Some(_)) => ProbeAnswer::NotDone,
+            (None, None) => ProbeAnswer::Unknown { reason: "the adapter cannot tell".to_owned() },
+        }
     }
 
     /// Answers an attempt.

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use impresario_adapter::Failure;
 use impresario_adapter::message::{Probe, ProbeOutcome};
+use impresario_adapter::{Failure, Target};
 use serde_json::json;
 use tokio::sync::mpsc;
 
@@ -40,6 +40,22 @@ async fn each_way_a_run_can_end_is_reported_once() {
         bench.hosts.run(RunRequest { adapter: "x".into(), ..request("f", "echo", 1) }),
         Err(Refusal::Unknown)
     );
+}
+
+#[tokio::test]
+async fn a_host_is_told_on_what_it_works() {
+    let mut bench = Bench::new(scripted(&[])).await;
+    let properties = json!({ "host": "web1.example" });
+    let on = Target {
+        name: "web1".to_owned(),
+        kind: "unix-server".to_owned(),
+        properties: properties.as_object().cloned().unwrap(),
+    };
+    let request =
+        RunRequest { target: Some(on.name.clone()), on: Some(on.clone()), ..request("a", "where", 0) };
+    bench.hosts.run(request).unwrap();
+    assert_eq!(bench.completed("a").await, serde_json::to_value(&on).unwrap());
+    assert_eq!(bench.output("b", "where", 0).await, json!(null));
 }
 
 #[tokio::test]
@@ -177,10 +193,14 @@ async fn a_probe_is_answered_or_nobody_can_tell() {
         async move { hosts.probe(ADAPTER, probe, limit).await }
     };
     let (short, long) = (Duration::from_millis(50), Duration::from_secs(20));
-    assert_eq!(ask("f", long).await, Ok(ProbeOutcome::Done { output: "k".into() }), "it starts the host too");
-    assert_eq!(ask("silence", short).await, Ok(ProbeOutcome::Unknown));
-    assert_eq!(ask("die", long).await, Ok(ProbeOutcome::Unknown));
-    assert_eq!(ask("f", long).await, Ok(ProbeOutcome::Done { output: "k".into() }));
+    assert_eq!(
+        ask("f", long).await,
+        Ok(Some(ProbeOutcome::Done { output: "k".into() })),
+        "it starts the host too"
+    );
+    assert_eq!(ask("silence", short).await, Ok(None));
+    assert_eq!(ask("die", long).await, Ok(None));
+    assert_eq!(ask("f", long).await, Ok(Some(ProbeOutcome::Done { output: "k".into() })));
     assert_eq!(bench.status().counters.stray, 0);
     bench.hosts.stop().await;
     assert_eq!(ask("f", long).await, Err(Refusal::Stopping));

@@ -19,9 +19,11 @@ def failed(token, title):
     say(id=token, error={"code": -32000, "message": title, "data": failure})
 
 
-def run(token, function, arguments):
+def run(token, function, arguments, target):
     if function == "echo":
         done(token, arguments)
+    elif function == "where":
+        done(token, target)
     elif function == "twice":
         done(token, 1)
         done(token, 2)
@@ -61,6 +63,12 @@ def run(token, function, arguments):
         sys.stderr.write("so much to say\n" * arguments)
         sys.stderr.flush()
         done(token, "said")
+    elif function == "save":
+        # Saves each of the states it is given, and says how far it is; then it waits.
+        for state in arguments:
+            say(method="state", params={"token": token, "state": state})
+        say(method="progress", params={"token": token, "message": "half way", "percent": 50.0})
+        held[token] = "saved"
     elif function == "hold":
         held[token] = arguments
 
@@ -81,7 +89,7 @@ for line in sys.stdin:
     message = json.loads(line)
     method, params = message["method"], message.get("params", {})
     if method == "run":
-        run(params["token"], params["function"], params["arguments"])
+        run(params["token"], params["function"], params["arguments"], params.get("target"))
     elif method == "ping":
         say(id=message["id"], result={})
     elif method == "probe":

@@ -40,6 +40,7 @@ pub(super) fn request(token: &str, function: &str, arguments: impl Into<Value>) 
         adapter: ADAPTER.into(),
         function: function.into(),
         arguments: arguments.into(),
+        state: None,
         target: None,
         on: None,
     }

@@ -61,6 +61,7 @@ impl Program {
                 adapter: adapter.to_owned(),
                 function: function.name.clone(),
                 restartable: function.restartable,
+                probe: function.probe,
                 input: function.input.clone(),
             };
             (format!("{}:{}", function.name, function.version), known)

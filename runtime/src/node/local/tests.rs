@@ -33,9 +33,9 @@ async fn node() -> (Local, Arc<Slow>) {
     let arguments = EngineArguments {
         owner: Owner { node: "a".to_owned(), incarnation: "1".to_owned() },
         scope: Scope::OnDemand,
-        post,
+        post: post.clone(),
         kinds: Arc::new(BuiltinKinds::new(Arc::clone(&definitions), window)),
-        runner: Arc::new(HostRunner::new(hosts.clone(), flights, gate, stopping)),
+        runner: Arc::new(HostRunner::new(hosts.clone(), flights, gate, stopping, post)),
         clock: Clock::system(),
         settings: ShardSettings::default(),
         tick: Duration::from_secs(1),

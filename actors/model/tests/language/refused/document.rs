@@ -94,6 +94,22 @@ line 2, column 45: /do/0/a/metadata/ops: unknown key 'restartWhenInterupted' (ex
 }
 
 #[test]
+fn start_points() {
+    whole(
+        "document: { dsl: '1.0.3', namespace: n, name: d, version: '1.0.0' }
+do:
+  - a: { wait: PT1S, metadata: { ops: { startPoint: { id: here } } } }
+  - b: { wait: PT1S, metadata: { ops: { startPoint: { id: here } } } }
+  - c: { wait: PT1S, metadata: { ops: { startPoint: { title: no id } } } }
+  - d: { for: { in: '[1]' }, do: [ { e: { wait: PT1S, metadata: { ops: { startPoint: { id: e } } } } } ] }
+",
+        "line 4, column 59: /do/1/b/metadata/ops/startPoint/id: expected each start point once, found 'here' again
+line 5, column 41: /do/2/c/metadata/ops/startPoint: expected a member 'id', found none
+line 6, column 92: /do/3/d/do/0/e/metadata/ops/startPoint/id: expected a start point only where nothing but `do` and the body of `try` is round the task, found one inside of a loop, a fork, a handler or a function; put it on the task that holds them",
+    );
+}
+
+#[test]
 fn ops_values() {
     whole(
         "document: { dsl: '1.0.3', namespace: n, name: d, version: '1.0.0', metadata: { ops: { misfire: once, timezone: Europe/Berln, taskLimit: 0, archive: sometimes } } }

@@ -1,0 +1,177 @@
+//! An operator's orders about instances: decisions about activities in doubt, and reruns.
+
+use std::time::Duration;
+
+use impresario_model::doubt::Resolution;
+use impresario_model::entry::{Body, Entry, ProcessEvent};
+use impresario_model::ids::{self, ActorId, MAX_KEY_BYTES};
+use impresario_model::instance::token_of;
+use impresario_model::rerun::RerunOrder;
+use tokio::time::{Instant, sleep};
+use uuid::Uuid;
+
+use super::local::Local;
+use crate::orchestrator::{ActivityDetail, InstanceDetail, Refusal, Started};
+use crate::orders::{RerunRequest, ResolveReply, ResolveRequest};
+
+/// How long a door waits for an order to be carried out once it is durable.
+const CARRIED_OUT: Duration = Duration::from_secs(5);
+/// How long before it looks again.
+const PAUSE: Duration = Duration::from_millis(20);
+
+impl Local {
+    /// Decides about an activity in doubt.
+    pub(super) async fn resolve_activity(
+        &self,
+        id: &str,
+        number: u64,
+        request: ResolveRequest,
+    ) -> Result<ResolveReply, Refusal> {
+        let instance = self.find_instance(id).await?;
+        let id = instance.summary.id.clone();
+        let activity = in_doubt(&instance, number, request.attempt)?;
+        let (attempt, word) = (activity.attempts, request.decision);
+        let resolution = Resolution {
+            id: Uuid::new_v4().to_string(),
+            activity: number,
+            token: token_of(&id, number, attempt),
+            decision: request.into_decision()?,
+        };
+        let mine = resolution.id.clone();
+        self.post_to(&id, ProcessEvent::Resolve(Box::new(resolution))).await?;
+        let deadline = Instant::now() + CARRIED_OUT;
+        loop {
+            let shown = self.find_instance(&id).await?;
+            let activity = activity_of(&shown, number)?;
+            match &activity.resolved {
+                Some(counted) if counted.id == mine => {
+                    let durability = self.tier();
+                    return Ok(ResolveReply { id, activity: number, attempt, decision: word, durability });
+                }
+                // It may not be applied yet, at a node that has just taken the instance over.
+                _ if activity.status == "uncertain" && activity.attempts == attempt => {}
+                _ => return Err(not_in_doubt(&id, activity)),
+            }
+            if Instant::now() >= deadline {
+                return Err(Refusal::later(
+                    "the decision is durable and not carried out yet: look at the instance",
+                ));
+            }
+            sleep(PAUSE).await;
+        }
+    }
+
+    /// Has an instance run again.
+    pub(super) async fn rerun_instance(&self, id: &str, request: RerunRequest) -> Result<Started, Refusal> {
+        let old = self.find_instance(id).await?;
+        let of = old.summary.id.clone();
+        if let Some(from) = &request.from {
+            reached(&old, from)?;
+        }
+        let RerunRequest { from, input, key } = request;
+        if let Some(found) =
+            key.as_ref().map(String::len).filter(|length| !(1..=MAX_KEY_BYTES).contains(length))
+        {
+            return Err(Refusal::Invalid(format!(
+                "expected an idempotency key of 1 to {MAX_KEY_BYTES} bytes, found {found}"
+            )));
+        }
+        let new = match &key {
+            None => Uuid::now_v7().to_string(),
+            Some(key) => ids::instance_of_rerun(&of, key),
+        };
+        let started = |created| Started {
+            id: new.clone(),
+            definition: old.summary.definition.clone(),
+            created,
+            durability: self.tier(),
+        };
+        if let Some(known) = self.instance_of(&new).await? {
+            let same_input = from.is_some() || known.input == *input.as_ref().unwrap_or(&old.input);
+            if known.began_at != from || !same_input {
+                return Err(Refusal::Conflict(format!(
+                    "the key '{}' has run it again as {new}, from another point or with another input: use another key",
+                    key.unwrap_or_default()
+                )));
+            }
+            return Ok(started(false));
+        }
+        let runtime = env!("CARGO_PKG_VERSION").to_owned();
+        let order = RerunOrder { instance: new.clone(), from, input, key, runtime };
+        self.post_to(&of, ProcessEvent::Rerun(Box::new(order))).await?;
+        // The instance itself starts the new one, by a message.
+        let deadline = Instant::now() + CARRIED_OUT;
+        while self.instance_of(&new).await?.is_none() {
+            if Instant::now() >= deadline {
+                return Err(Refusal::later(format!(
+                    "it is durable and not begun yet: it will be instance {new}"
+                )));
+            }
+            sleep(PAUSE).await;
+        }
+        Ok(started(true))
+    }
+
+    async fn post_to(&self, id: &str, event: ProcessEvent) -> Result<(), Refusal> {
+        let entry = Entry { to: ActorId::process(id), origin: None, body: Body::Process(event) };
+        self.post(vec![entry]).await
+    }
+}
+
+fn activity_of(instance: &InstanceDetail, number: u64) -> Result<&ActivityDetail, Refusal> {
+    let id = &instance.summary.id;
+    instance.activities.iter().find(|activity| activity.number == number).ok_or_else(|| {
+        Refusal::NotFound(format!(
+            "expected an activity of instance {id}, found {number}, which it does not have or keeps no longer"
+        ))
+    })
+}
+
+/// The activity, if somebody has to decide about it, and it is the attempt that was meant.
+fn in_doubt(
+    instance: &InstanceDetail,
+    number: u64,
+    attempt: Option<u32>,
+) -> Result<&ActivityDetail, Refusal> {
+    let activity = activity_of(instance, number)?;
+    if activity.status != "uncertain" {
+        return Err(not_in_doubt(&instance.summary.id, activity));
+    }
+    match attempt {
+        Some(attempt) if attempt != activity.attempts => Err(Refusal::Conflict(format!(
+            "attempt {attempt} of activity {number} is not in doubt: attempt {} is",
+            activity.attempts
+        ))),
+        _ => Ok(activity),
+    }
+}
+
+fn not_in_doubt(id: &str, activity: &ActivityDetail) -> Refusal {
+    let before = activity.resolved.as_ref().map_or_else(String::new, |resolved| {
+        let (attempt, at) = (resolved.attempt, &resolved.at);
+        format!("; of its attempt {attempt} it was decided at {at}: {}", resolved.decision)
+    });
+    Refusal::Conflict(format!(
+        "expected an activity that is uncertain, found activity {} of instance {id}, which is {}{before}",
+        activity.number, activity.status
+    ))
+}
+
+/// Whether an instance can run again from a start point.
+fn reached(instance: &InstanceDetail, from: &str) -> Result<(), Refusal> {
+    let known: Vec<&str> = instance.start_points.iter().map(|point| point.id.as_str()).collect();
+    let words = if known.is_empty() { "it has none".to_owned() } else { known.join(", ") };
+    let point = instance.start_points.iter().find(|point| point.id == from).ok_or_else(|| {
+        Refusal::NotFound(format!("expected a start point of the instance ({words}), found '{from}'"))
+    })?;
+    match point.data.as_str() {
+        "kept" => Ok(()),
+        "too large" => Err(Refusal::Conflict(format!(
+            "the data that was there at '{from}' was too much to keep: run it again from another start point, or from \
+             the beginning"
+        ))),
+        _ => Err(Refusal::Conflict(format!(
+            "the instance never came to '{from}': there is no data to begin with"
+        ))),
+    }
+}
