@@ -169,5 +169,8 @@ fn request(run: usize) -> RunRequest {
         state: None,
         target: None,
         on: None,
+        user: None,
+        secrets: std::collections::BTreeMap::new(),
+        resolved: None,
     }
 }

@@ -1,8 +1,13 @@
 //! The work that instances ask of adapter hosts, and what comes back: the border between shards and hosts.
 
+use std::collections::BTreeMap;
+
 use futures_util::future::BoxFuture;
+use impresario_model::definition::SecretField;
 use impresario_persistence::ShardId;
 use serde_json::Value;
+
+use crate::secrets::Resolved;
 
 /// Which activity of which actor a piece of work belongs to.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -38,6 +43,12 @@ pub struct RunRequest {
     pub target: Option<String>,
     /// The same target with its properties, once the node has looked it up: just before a host takes the attempt.
     pub on: Option<impresario_adapter::Target>,
+    /// The name of the runtime user as whom it is done.
+    pub user: Option<String>,
+    /// Where secrets belong in the arguments, by JSON pointer.
+    pub secrets: BTreeMap<String, SecretField>,
+    /// The values of both, once the node has looked them up: just before a host takes the attempt.
+    pub resolved: Option<Box<Resolved>>,
 }
 
 /// The question what became of an attempt that was cut off.
@@ -59,6 +70,10 @@ pub struct ProbeQuestion {
     pub target: Option<String>,
     /// The same target with its properties, once the node has looked it up.
     pub on: Option<impresario_adapter::Target>,
+    /// The name of the runtime user as whom it was done.
+    pub user: Option<String>,
+    /// Which secrets belong where in the arguments, by JSON pointer.
+    pub secrets: BTreeMap<String, SecretField>,
 }
 
 /// How an attempt ended.

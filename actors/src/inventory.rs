@@ -47,6 +47,11 @@ impl SharedInventory {
         }
     }
 
+    /// The runtime user as whom work on a target is done if a call names none.
+    pub fn user_of(&self, target: &str) -> Option<String> {
+        self.now().runtime_user_of(target).map(str::to_owned)
+    }
+
     /// Answers an attempt of a function of the inventory.
     pub fn answer(&self, request: &RunRequest) -> ActivityOutcome {
         if request.function != SELECT {
@@ -126,6 +131,9 @@ mod tests {
             state: None,
             target: None,
             on: None,
+            user: None,
+            secrets: std::collections::BTreeMap::new(),
+            resolved: None,
         };
         inventory().answer(&request)
     }

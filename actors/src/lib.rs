@@ -9,6 +9,7 @@ pub mod gate;
 pub mod hosts;
 pub mod inventory;
 pub mod post;
+pub mod secrets;
 pub mod shard;
 pub mod shell;
 pub mod supervision;

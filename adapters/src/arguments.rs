@@ -1,5 +1,7 @@
 //! Reading the arguments of a call.
 
+use std::time::Duration;
+
 use impresario_adapter::Failure;
 use serde::de::{DeserializeOwned, Error};
 use serde::{Deserialize, Deserializer};
@@ -28,4 +30,17 @@ impl<'de> Deserialize<'de> for Text {
             Value::Object(_) => Err(D::Error::custom("expected a string, found a map")),
         }
     }
+}
+
+/// Reads a span of seconds, which is above 0 and not more than `most`; `None` if there is none.
+pub(crate) fn seconds<'de, D: Deserializer<'de>>(
+    name: &str,
+    most: f64,
+    deserializer: D,
+) -> Result<Option<Duration>, D::Error> {
+    let Some(seconds) = Option::<f64>::deserialize(deserializer)? else { return Ok(None) };
+    if seconds > 0.0 && seconds <= most {
+        return Ok(Some(Duration::from_secs_f64(seconds)));
+    }
+    Err(D::Error::custom(format!("`{name}` is {seconds}, it must be above 0 and at most {most}")))
 }

@@ -16,7 +16,9 @@ mod value;
 pub use self::error::{ConfigError, Problem};
 pub use self::load::{Effective, Loaded, load};
 pub use self::reference::reference;
-pub use self::settings::{Adapters, Cluster, Config, Engine, Http, Log, Node, Redis, SETTINGS, Store, Tcp};
+pub use self::settings::{
+    Adapters, Cluster, Config, Engine, Http, KeySettings, Log, Node, Redis, SETTINGS, Store, Tcp,
+};
 pub use self::source::{Origin, Override, RESERVED_VARIABLES, Sources, process_variables, variable_of};
 pub use self::table::Setting;
 pub use self::value::{

@@ -157,6 +157,13 @@ settings! {
         memory_limit: ByteSize = "1GiB";
     }
 
+    /// The environment key, under which the secrets of runtime users are sealed.
+    key: KeySettings {
+        /// The file that holds it, for its owner alone (mode 0600). `none` is `environment.key` in the data folder; elsewhere
+        /// it stays out of copies of the data. It is made at the first start; `impresario key import` brings it to others.
+        file: Option<PathBuf> = "none";
+    }
+
     /// What the node writes to its standard error.
     log: Log {
         /// The least level, and exceptions by module: `info`, `warn,impresario_actors=debug`.

@@ -15,5 +15,6 @@ pub mod orchestrator;
 pub mod orders;
 pub mod pack;
 pub mod question;
+pub mod secrets;
 pub mod tcp;
 pub mod telemetry;

@@ -11,6 +11,7 @@ use crate::adapters::{AdapterOrder, AdapterSummary};
 use crate::inventory::{EntryKind, InventoryEntry};
 use crate::orders::{RerunRequest, ResolveReply, ResolveRequest};
 use crate::question::{Question, Reply};
+use crate::secrets::{UserChange, UserSummary};
 
 /// Why the engine refuses a request, by what the sender does about it.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
@@ -413,6 +414,14 @@ pub trait Orchestrator: Send + Sync + 'static {
     fn put_entry(&self, kind: EntryKind, name: String, spec: Value) -> Answer<InventoryEntry>;
     /// Removes one of them.
     fn remove_entry(&self, kind: EntryKind, name: String) -> Answer<()>;
+    /// The runtime users, by name, without their secrets.
+    fn users(&self) -> Answer<Vec<UserSummary>>;
+    /// Changes a runtime user, or adds one.
+    fn set_user(&self, name: String, change: UserChange) -> Answer<UserSummary>;
+    /// Removes a runtime user.
+    fn remove_user(&self, name: String) -> Answer<()>;
+    /// Makes a new environment key, and seals every secret anew under it: its id.
+    fn rotate_key(&self) -> Answer<String>;
     /// Answers another node from what this one owns; never asks a third.
     fn answer(&self, question: Question) -> Answer<Reply>;
     /// How the node is; cheap.

@@ -53,3 +53,25 @@ fn bad_usage_is_code_64() {
         test(&arguments).failed(64, &[]);
     }
 }
+
+/// A server of the Model Context Protocol that hears nothing any more once its tool is called.
+const DEAF: &str = r#"
+import json, sys, time
+own = {"protocolVersion": "2025-06-18", "capabilities": {"tools": {}}, "serverInfo": {"name": "deaf", "version": "1"}}
+results = {"initialize": own, "tools/list": {"tools": [{"name": "hang", "inputSchema": {"type": "object"}}]}}
+for message in map(json.loads, sys.stdin):
+    if message["method"] == "tools/call":
+        time.sleep(1000)
+    if message["method"] in results:
+        print(json.dumps({"jsonrpc": "2.0", "id": message["id"], "result": results[message["method"]]}), flush=True)
+"#;
+
+#[test]
+fn a_server_of_the_model_context_protocol_ends_with_its_host() {
+    let own = own();
+    let call =
+        ["--call", "hang", "--long", "--", &own, "adapter-host", "mcp", "--", "/usr/bin/python3", "-c", DEAF];
+    let ended = test(&call);
+    assert_eq!(ended.code, 0, "{}", ended.stdout);
+    assert!(ended.stdout.contains("found: 1 gone with it"), "{}", ended.stdout);
+}

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use impresario_adapter::Failure;
 use impresario_adapter::message::{Probe, ProbeOutcome};
 use impresario_model::doubt::ProbeAnswer;
 use impresario_model::entry::{Body, Entry, ProcessEvent};
@@ -15,6 +16,7 @@ use super::reports::{REPORT_BYTES_MAX, post_until_taken};
 use crate::activity::ProbeQuestion;
 use crate::hosts::{Hosts, Refusal};
 use crate::post::Post;
+use crate::secrets::Resolved;
 use crate::task::{TaskKind, spawn};
 
 /// How long an adapter may take, its host's start included. Then nobody can tell.
@@ -37,14 +39,23 @@ impl Probes {
     }
 
     /// Asks, unless that is under way already.
-    pub(super) fn ask(&self, question: ProbeQuestion) {
+    ///
+    /// Without its secrets nobody can be asked.
+    pub(super) fn ask(&self, question: ProbeQuestion, resolved: Result<Option<Box<Resolved>>, Failure>) {
         if !self.asked().insert(question.token.clone()) {
             return;
         }
         let probes = self.clone();
         spawn(TaskKind::Probe, async move {
             let token = question.token.clone();
-            if let Some(answer) = probes.answer(&question).await
+            let answer = match resolved {
+                Ok(resolved) => probes.answer(&question, resolved.unwrap_or_default().as_ref()).await,
+                Err(failure) => {
+                    let reason = format!("its adapter cannot be asked: {}", failure.title);
+                    Some(ProbeAnswer::Unknown { reason })
+                }
+            };
+            if let Some(answer) = answer
                 && let Some(append) = probes.address(question, answer)
             {
                 post_until_taken(&probes.post, vec![append]).await;
@@ -54,20 +65,22 @@ impl Probes {
     }
 
     /// What the adapter answers; nothing if the node stops, as the next owner asks again.
-    async fn answer(&self, question: &ProbeQuestion) -> Option<ProbeAnswer> {
+    async fn answer(&self, question: &ProbeQuestion, resolved: &Resolved) -> Option<ProbeAnswer> {
         let unknown = |reason: String| Some(ProbeAnswer::Unknown { reason });
         let deadline = Instant::now() + LIMIT;
         loop {
             let probe = Probe {
                 function: question.function.clone(),
                 key: question.key.clone(),
-                arguments: question.arguments.clone(),
+                arguments: resolved.fill(question.arguments.clone()),
                 target: question.on.clone(),
-                ..Probe::default()
+                user: resolved.user.clone(),
             };
             let left = deadline.saturating_duration_since(Instant::now());
             match self.hosts.probe(&question.adapter, probe, left).await {
-                Ok(Some(ProbeOutcome::Done { output })) => return Some(ProbeAnswer::Done(output)),
+                Ok(Some(ProbeOutcome::Done { output })) => {
+                    return Some(ProbeAnswer::Done(resolved.mask.value(output)));
+                }
                 Ok(Some(ProbeOutcome::NotDone)) => return Some(ProbeAnswer::NotDone),
                 Ok(Some(ProbeOutcome::Unknown)) => return unknown("its adapter cannot tell".to_owned()),
                 Ok(None) | Err(Refusal::Busy) if left.is_zero() => {

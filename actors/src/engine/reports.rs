@@ -19,6 +19,7 @@ use crate::gate::Gate;
 use crate::hosts::{Hosts, Refusal};
 use crate::inventory::SharedInventory;
 use crate::post::{Post, PostError};
+use crate::secrets::{NoSecrets, Resolved, Resolver};
 use crate::shard::{NotRun, Runner};
 
 /// The largest report, in bytes: an output is kept in the log and in the state of its instance.
@@ -172,6 +173,7 @@ pub struct HostRunner {
     stopping: Arc<AtomicBool>,
     inventory: SharedInventory,
     probes: Probes,
+    secrets: Arc<dyn Resolver>,
 }
 
 impl HostRunner {
@@ -179,12 +181,23 @@ impl HostRunner {
     /// nor once `stopping` is set.
     pub fn new(hosts: Hosts, flights: Flights, gate: Gate, stopping: Arc<AtomicBool>, post: Post) -> Self {
         let probes = Probes::new(hosts.clone(), post);
-        HostRunner { hosts, flights, gate, stopping, inventory: SharedInventory::default(), probes }
+        let inventory = SharedInventory::default();
+        HostRunner { hosts, flights, gate, stopping, inventory, probes, secrets: Arc::new(NoSecrets) }
     }
 
     /// With the targets that attempts may be done on.
     pub fn on(self, inventory: SharedInventory) -> Self {
         HostRunner { inventory, ..self }
+    }
+
+    /// With the runtime users as whom attempts may be done.
+    pub fn as_users(self, secrets: Arc<dyn Resolver>) -> Self {
+        HostRunner { secrets, ..self }
+    }
+
+    /// As whom something is done: as the user of its target, if it names none itself.
+    fn user_of(&self, user: Option<&str>, target: Option<&str>) -> Option<String> {
+        user.map(str::to_owned).or_else(|| self.inventory.user_of(target?))
     }
 
     fn may_start(&self) -> bool {
@@ -206,10 +219,18 @@ impl Runner for HostRunner {
             Ok(target) => request.on = target,
             Err(outcome) => return Err(NotRun::Answered(Box::new(request), outcome)),
         }
+        let unresolved = request.clone();
+        request.user = self.user_of(request.user.as_deref(), request.target.as_deref());
+        if let Err(failure) = request.resolve(self.secrets.as_ref()) {
+            return Err(NotRun::Answered(Box::new(request), ActivityOutcome::Failed(fault(failure))));
+        }
         // Before the host has it: its report may come at once.
         self.flights.depart(&request.token, request.address.shard.0, &request.adapter);
-        self.hosts.run(request.clone()).map_err(|refusal| {
-            self.flights.land(&request.token);
+        let token = request.token.clone();
+        self.hosts.run(request).map_err(|refusal| {
+            // What waits has no secrets with it: they may change until it runs.
+            let request = unresolved;
+            self.flights.land(&token);
             match refusal {
                 Refusal::Busy | Refusal::Stopping => NotRun::Busy(Box::new(request)),
                 Refusal::Unknown | Refusal::Quarantined(_) => {
@@ -226,7 +247,9 @@ impl Runner for HostRunner {
     fn probe(&self, question: ProbeQuestion) {
         // Of a target that is gone the adapter is asked all the same: it may know.
         let on = question.target.as_deref().and_then(|name| self.inventory.look_up(name).ok());
-        self.probes.ask(ProbeQuestion { on, ..question });
+        let user = self.user_of(question.user.as_deref(), question.target.as_deref());
+        let resolved = Resolved::of(user.as_deref(), &question.secrets, self.secrets.as_ref());
+        self.probes.ask(ProbeQuestion { on, user, ..question }, resolved);
     }
 
     fn reserve(&self, adapter: &str, token: &str) -> bool {

@@ -18,6 +18,7 @@ use super::spec::HostSpec;
 use super::status::{Counters, HostState, HostStatus};
 use crate::activity::{ActivityReport, ActivitySave, Outcome, RunRequest};
 use crate::gate::Gate;
+use crate::secrets::Mask;
 
 /// One batch to the sink: large enough to share one append, small enough not to hold slots for long.
 const REPORTS_MAX: usize = 256;
@@ -59,6 +60,8 @@ struct Inner {
     /// What the process that takes new work has in memory, with its children, in bytes.
     memory: Option<u64>,
     last_error: Option<String>,
+    /// Hides the secrets that the processes of this adapter have been given, in what they say outside of answers.
+    mask: Mask,
 }
 
 /// What the supervisor says of the host.
@@ -87,6 +90,7 @@ impl Lane {
             ready: None,
             memory: None,
             last_error: None,
+            mask: Mask::default(),
         };
         Self {
             name,
@@ -100,6 +104,9 @@ impl Lane {
 
     pub(super) fn accept(&self, request: RunRequest) -> Result<(), Refusal> {
         let mut inner = self.lock();
+        if let Some(resolved) = &request.resolved {
+            inner.mask.add(&resolved.mask);
+        }
         let accepted = inner.ledger.accept(request);
         if accepted == Err(Refusal::Busy) {
             // Under the lock, so that no taking of work can lie between the refusal and its sign.
@@ -110,6 +117,12 @@ impl Lane {
         drop(inner);
         self.work.send_replace(());
         Ok(())
+    }
+
+    /// A text of a process without the secrets that its adapter was given.
+    pub(super) fn hidden(&self, text: String) -> String {
+        let mask = self.lock().mask.clone();
+        mask.text(text)
     }
 
     /// Has the sessions look for work again.
@@ -259,9 +272,9 @@ impl Lane {
     /// An attempt saves something. If it is not at work here, that is the late word of an old one.
     pub(super) fn save(&self, generation: u64, saved: SavedState) {
         let mut inner = self.lock();
-        let Inner { ledger, saves, .. } = &mut *inner;
+        let Inner { ledger, saves, mask, .. } = &mut *inner;
         let Some(address) = ledger.at_work(generation, &saved.token) else { return };
-        if let Err(bytes) = saves.note(&saved.token, address, saved.state, Instant::now()) {
+        if let Err(bytes) = saves.note(&saved.token, address, mask.value(saved.state), Instant::now()) {
             tracing::warn!(
                 adapter = %self.name, token = saved.token, bytes,
                 "an attempt saved more than {STATE_BYTES_MAX} bytes: what it saved before stays"
@@ -274,7 +287,9 @@ impl Lane {
     pub(super) fn note_progress(&self, generation: u64, progress: Progress) {
         let mut inner = self.lock();
         if inner.ledger.at_work(generation, &progress.token).is_some() {
-            let message = progress.message.map(|text| text.chars().take(PROGRESS_CHARS_MAX).collect());
+            // Before it is cut: half a secret would not be found.
+            let message = progress.message.map(|text| inner.mask.text(text));
+            let message = message.map(|text| text.chars().take(PROGRESS_CHARS_MAX).collect());
             let percent = progress.percent.map(|percent| percent.clamp(0.0, 100.0));
             inner.progress.insert(progress.token.clone(), Progress { message, percent, ..progress });
         }

@@ -9,6 +9,7 @@ use impresario_adapter::message::Probe;
 
 use super::status::Counters;
 use crate::activity::{ActivityAddress, ActivityReport, Outcome, RunRequest};
+use crate::secrets::Mask;
 
 /// Why a run was not accepted. The caller still has it, and there will be no report.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -58,6 +59,7 @@ pub(super) struct Ledger {
 struct Entry {
     address: ActivityAddress,
     place: Place,
+    mask: Mask,
 }
 
 #[derive(Debug, PartialEq)]
@@ -112,7 +114,8 @@ impl Ledger {
             self.counters.busy += 1;
             return Err(Refusal::Busy);
         }
-        let entry = Entry { address: request.address.clone(), place: Place::Queued };
+        let mask = request.resolved.as_ref().map(|resolved| resolved.mask.clone()).unwrap_or_default();
+        let entry = Entry { address: request.address.clone(), place: Place::Queued, mask };
         self.entries.insert(request.token.clone(), entry);
         self.queue.push_back(request);
         Ok(())
@@ -298,6 +301,7 @@ impl Ledger {
         {
             generation.sent -= 1;
         }
+        let outcome = entry.mask.outcome(outcome);
         match &outcome {
             Outcome::Completed(_) => self.counters.completed += 1,
             Outcome::Failed(_) => self.counters.failed += 1,

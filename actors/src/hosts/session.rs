@@ -235,7 +235,7 @@ impl Session {
                     "so many lines of standard error were dropped: there were too many at once");
             }
             if flow.passes {
-                tracing::info!(target: "adapter", adapter, generation, pid, "{line}");
+                tracing::info!(target: "adapter", adapter, generation, pid, "{}", self.lane.hidden(line.to_owned()));
             } else {
                 self.lane.count(|counters| counters.stderr_dropped += 1);
             }
@@ -303,7 +303,8 @@ impl Listener<'_> {
                 Ok(Some(HostMessage::Progress(progress))) => lane.note_progress(generation, progress),
                 Ok(Some(HostMessage::State(saved))) => lane.save(generation, saved),
                 Ok(Some(message @ HostMessage::Event(_))) => {
-                    tracing::debug!(adapter = %lane.name, ?message, "not used yet");
+                    let message = lane.hidden(format!("{message:?}"));
+                    tracing::debug!(adapter = %lane.name, message, "not used yet");
                 }
                 Ok(None) => return Ok(()),
                 Err(error) => self.forgive(&error)?,
@@ -322,7 +323,8 @@ impl Listener<'_> {
         }
         self.garbage += 1;
         self.session.lane.count(|counters| counters.garbage += 1);
-        tracing::warn!(adapter = %spec.name, %error, "ignored a line of the host");
+        let error = self.session.lane.hidden(error.to_string());
+        tracing::warn!(adapter = %self.session.lane.name, error, "ignored a line of the host");
         if self.garbage > spec.garbage_max {
             return Err(format!("it wrote more than {} lines that are no messages", spec.garbage_max));
         }
@@ -366,6 +368,11 @@ async fn overdue(mut deadline: watch::Receiver<Option<Instant>>) {
 }
 
 fn run_message(request: RunRequest) -> NodeMessage {
-    let RunRequest { token, attempt, key, function, arguments, state, on, .. } = request;
-    NodeMessage::Run(Call { token, attempt, key, function, arguments, state, target: on, ..Call::default() })
+    let RunRequest { token, attempt, key, function, arguments, state, on, resolved, .. } = request;
+    let arguments = match &resolved {
+        Some(resolved) => resolved.fill(arguments),
+        None => arguments,
+    };
+    let user = resolved.and_then(|resolved| resolved.user);
+    NodeMessage::Run(Call { token, attempt, key, function, arguments, state, target: on, user })
 }

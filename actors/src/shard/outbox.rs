@@ -133,10 +133,21 @@ impl Shard {
 
     /// Has the adapter asked what became of an attempt that was cut off.
     pub(super) fn ask_adapter(&mut self, actor: &ActorId, request: ProbeRequest) {
-        let ProbeRequest { activity, token, key, adapter, function, arguments, target } = request;
+        let ProbeRequest { activity, token, key, adapter, function, arguments, target, user, secrets } =
+            request;
         let address = ActivityAddress { shard: self.id(), actor: actor.to_string(), activity };
-        let question = ProbeQuestion { address, token, key, adapter, function, arguments, target, on: None };
-        self.outbox.questions.push(question);
+        self.outbox.questions.push(ProbeQuestion {
+            address,
+            token,
+            key,
+            adapter,
+            function,
+            arguments,
+            target,
+            on: None,
+            user,
+            secrets,
+        });
     }
 
     fn run_soon(&mut self, actor: &ActorId, attempt: Attempt) {
@@ -159,6 +170,9 @@ impl Shard {
             state: attempt.state,
             target: attempt.target,
             on: None,
+            user: attempt.user,
+            secrets: attempt.secrets,
+            resolved: None,
         });
     }
 

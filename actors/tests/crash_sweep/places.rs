@@ -65,9 +65,8 @@ fn run(definition: &Definition, points: [Option<CrashPoint>; 2]) -> End {
         for id in ids {
             let instance = node.run_to_end(id).await;
             let activities = &instance.activities.kept;
-            let interrupted =
-                activities.iter().any(|activity| matches!(activity.state, ActivityState::Interrupted(_)));
-            if instance.status != Status::Completed && !interrupted {
+            let uncertain = activities.iter().any(|activity| activity.is_uncertain());
+            if instance.status != Status::Completed && !uncertain {
                 problems.push(format!("{id} is {:?}: {:?}", instance.status, instance.fault));
             }
             let completed = |state: &ActivityState| matches!(state, ActivityState::Completed(_));

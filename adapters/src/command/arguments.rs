@@ -1,28 +1,19 @@
 //! The arguments of `run` and `shell`.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
+use impresario_adapter::Failure;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
-use crate::arguments::Text;
+use crate::arguments::{Text, seconds};
+use crate::ended::{OUTPUT_LIMIT, Return, Wanted, limited, output_limit};
 
-/// What is kept of each of the two outputs, unless the definition says otherwise.
-pub(super) const OUTPUT_LIMIT: usize = 1024 * 1024;
-/// What it may ask for at most: both together must fit into one line of the adapter protocol.
-pub(super) const OUTPUT_LIMIT_MAX: usize = 4 * 1024 * 1024;
-
-/// What a run answers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(super) enum Return {
-    Stdout,
-    Stderr,
-    Code,
-    #[default]
-    All,
-    None,
-}
+/// How long a program may be given at most.
+pub(super) const TIMEOUT_SECONDS_MAX: f64 = 86_400.0;
+/// What does a script, unless the definition says otherwise.
+pub(super) const INTERPRETER: &str = "/bin/sh";
 
 /// The arguments of `run`.
 #[derive(Debug, Deserialize)]
@@ -40,17 +31,67 @@ pub(super) struct RunArguments {
     #[serde(default = "output_limit", deserialize_with = "limited")]
     pub(super) output_limit: usize,
     pub(super) expect_codes: Option<Vec<i32>>,
+    #[serde(default, rename = "timeoutSeconds", deserialize_with = "timeout")]
+    pub(super) timeout: Option<Duration>,
+    pub(super) user: Option<String>,
+    #[serde(default, deserialize_with = "umask")]
+    pub(super) umask: Option<u32>,
 }
 
 impl RunArguments {
-    /// The codes that are no failure; `None` if all are.
-    pub(super) fn expected_codes(&self) -> Option<Vec<i32>> {
-        match self.wanted {
-            Return::Code | Return::All => self.expect_codes.clone(),
-            Return::Stdout | Return::Stderr | Return::None => {
-                Some(self.expect_codes.clone().unwrap_or_else(|| vec![0]))
-            }
-        }
+    /// What is wanted of its end.
+    pub(super) fn wanted(&self) -> Wanted {
+        let (answer, expect_codes) = (self.wanted, self.expect_codes.clone());
+        Wanted { answer, expect_codes, output_limit: self.output_limit }
+    }
+}
+
+/// The arguments of `script`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct ScriptArguments {
+    pub(super) script: String,
+    #[serde(default = "interpreter")]
+    interpreter: String,
+    #[serde(default)]
+    arguments: Vec<Text>,
+    #[serde(default)]
+    environment: BTreeMap<String, Text>,
+    directory: Option<String>,
+    stdin: Option<Value>,
+    #[serde(default, rename = "return")]
+    wanted: Return,
+    #[serde(default = "output_limit", deserialize_with = "limited")]
+    output_limit: usize,
+    expect_codes: Option<Vec<i32>>,
+    #[serde(default, rename = "timeoutSeconds", deserialize_with = "timeout")]
+    timeout: Option<Duration>,
+    pub(super) user: Option<String>,
+    #[serde(default, deserialize_with = "umask")]
+    umask: Option<u32>,
+}
+
+impl ScriptArguments {
+    /// Its interpreter, which is given the file at `path` and then the arguments.
+    pub(super) fn at(self, path: String) -> Result<RunArguments, Failure> {
+        let mut words = self.interpreter.split_whitespace().map(str::to_owned);
+        let Some(program) = words.next() else {
+            return Err(Failure::validation("the `interpreter` of `script` is empty"));
+        };
+        let arguments = words.chain([path]).map(Text).chain(self.arguments).collect();
+        Ok(RunArguments {
+            program,
+            arguments,
+            environment: self.environment,
+            directory: self.directory,
+            stdin: self.stdin,
+            wanted: self.wanted,
+            output_limit: self.output_limit,
+            expect_codes: self.expect_codes,
+            timeout: self.timeout,
+            user: self.user,
+            umask: self.umask,
+        })
     }
 }
 
@@ -82,6 +123,9 @@ impl From<ShellArguments> for RunArguments {
             wanted: shell.wanted,
             output_limit: OUTPUT_LIMIT,
             expect_codes: None,
+            timeout: None,
+            user: None,
+            umask: None,
         }
     }
 }
@@ -90,15 +134,22 @@ fn stdout() -> Return {
     Return::Stdout
 }
 
-fn output_limit() -> usize {
-    OUTPUT_LIMIT
+fn interpreter() -> String {
+    INTERPRETER.to_owned()
 }
 
-fn limited<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
-    let limit = usize::deserialize(deserializer)?;
-    if limit > OUTPUT_LIMIT_MAX {
-        let reason = format!("`outputLimit` is {limit}, the most is {OUTPUT_LIMIT_MAX}");
-        return Err(serde::de::Error::custom(reason));
+fn timeout<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+    seconds("timeoutSeconds", TIMEOUT_SECONDS_MAX, deserializer)
+}
+
+/// A mask as people write it: octal digits in a text, such as `"027"`.
+fn umask<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
+    let Some(text) = Option::<String>::deserialize(deserializer)? else { return Ok(None) };
+    match u32::from_str_radix(&text, 8) {
+        Ok(mask) if mask <= 0o777 => Ok(Some(mask)),
+        _ => {
+            let reason = format!("`umask` is `{text}`, expected octal digits such as \"027\"");
+            Err(serde::de::Error::custom(reason))
+        }
     }
-    Ok(limit)
 }

@@ -13,11 +13,13 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::Value;
 use tokio::io::AsyncWriteExt;
 use tokio::process::{Child, ChildStdin};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
+use super::account::{Account, SETPRIV};
 use super::arguments::RunArguments;
-use super::capture::Capture;
 use super::environment;
+use crate::capture::Capture;
+use crate::ended::{Ended, signal_name};
 
 /// How long a cancelled program and its group may take to end before they are killed.
 pub const TERMINATE_GRACE: Duration = Duration::from_secs(5);
@@ -33,21 +35,21 @@ pub(super) struct Program {
     directory: Option<String>,
     stdin: Option<Vec<u8>>,
     output_limit: usize,
-}
-
-/// What became of it.
-#[derive(Debug)]
-pub(super) struct Ended {
-    pub(super) code: i32,
-    pub(super) stdout: Capture,
-    pub(super) stderr: Capture,
+    account: Option<Account>,
+    umask: Option<u32>,
+    timeout: Option<Duration>,
 }
 
 impl Program {
     /// The program of these arguments, with what it is told of its attempt.
-    pub(super) fn new(arguments: RunArguments, attempt: Vec<(String, OsString)>) -> Self {
+    pub(super) fn new(
+        arguments: RunArguments,
+        account: Option<Account>,
+        attempt: Vec<(String, OsString)>,
+    ) -> Self {
         let mut environment: Vec<_> =
             environment::clean().map(|(name, value)| (name.to_owned(), value)).collect();
+        environment.extend(account.iter().flat_map(Account::environment));
         environment.extend(arguments.environment.into_iter().map(|(name, text)| (name, text.0.into())));
         environment.extend(attempt);
         let stdin = arguments.stdin.map(|stdin| match stdin {
@@ -61,6 +63,9 @@ impl Program {
             directory: arguments.directory,
             stdin,
             output_limit: arguments.output_limit,
+            account,
+            umask: arguments.umask,
+            timeout: arguments.timeout,
         }
     }
 
@@ -75,18 +80,38 @@ impl Program {
         let input = feed(child.stdin.take(), self.stdin.as_deref());
         let (output, errors) = (child.stdout.take(), child.stderr.take());
         let streams = async { tokio::join!(input, stdout.read(output), stderr.read(errors)) };
-        let ended = conduct(&mut child, group, context, streams).await;
-        let status =
-            ended.map_err(|error| Failure::runtime("the program was lost").with_detail(error.to_string()))?;
-        match status {
-            Some(status) => Ok(Ended { code: code(status), stdout, stderr }),
-            None => Err(Failure::runtime("cancelled").with_detail(format!("`{}` was ended", self.name))),
+        let stop = async {
+            tokio::select! {
+                biased;
+                () = context.cancelled() => Failure::runtime("cancelled"),
+                limit = elapsed(self.timeout) => {
+                    Failure::timeout(format!("`{}` took longer than {} s", self.name, limit.as_secs_f64()))
+                }
+            }
+        };
+        let ended = conduct(&mut child, group, stop, streams).await;
+        match ended {
+            Ok(Ok(status)) => Ok(end_of(status, stdout, stderr)),
+            Ok(Err(stop)) => Err(stop.with_detail(format!("`{}` was ended", self.name))),
+            Err(error) => Err(Failure::runtime("the program was lost").with_detail(error.to_string())),
         }
     }
 
     fn start(&self) -> io::Result<Child> {
-        let mut command = tokio::process::Command::new(&self.name);
+        let mut words = Vec::new();
+        if let Some(umask) = self.umask {
+            // A mask belongs to a process, and this one has many threads: a shell sets it, and becomes the program.
+            let set = format!("umask {umask:04o} && exec \"$@\"");
+            words.extend(["/bin/sh".to_owned(), "-c".to_owned(), set, "sh".to_owned()]);
+        }
+        if let Some(account) = &self.account {
+            words.push(SETPRIV.to_owned());
+            words.extend(account.options());
+        }
+        words.push(self.name.clone());
+        let mut command = tokio::process::Command::new(&words[0]);
         command
+            .args(&words[1..])
             .args(&self.arguments)
             .env_clear()
             .envs(self.environment.iter().map(|(name, value)| (name, value)));
@@ -105,6 +130,10 @@ impl Program {
         {
             return Failure::configuration(format!("no directory `{directory}`"))
                 .with_detail("the `directory` of a command must exist on the node that runs it");
+        }
+        if self.account.is_some() && self.umask.is_none() && error.kind() == io::ErrorKind::NotFound {
+            return Failure::configuration(format!("`{name}` cannot run as another user"))
+                .with_detail(format!("that needs `{SETPRIV}` of util-linux in PATH: install it"));
         }
         match error.kind() {
             io::ErrorKind::NotFound if name.contains('/') => Failure::configuration(format!(
@@ -129,25 +158,37 @@ impl Program {
     }
 }
 
-/// Waits for the end of the program and of its streams, `None` if it was cancelled.
+/// Resolves when that long has passed; never, if there is no limit.
+async fn elapsed(limit: Option<Duration>) -> Duration {
+    match limit {
+        Some(limit) => {
+            sleep(limit).await;
+            limit
+        }
+        None => std::future::pending().await,
+    }
+}
+
+/// Waits for the end of the program and of its streams, or says why it was stopped.
 async fn conduct<T>(
     child: &mut Child,
     group: Group,
-    context: &RunContext,
+    stop: impl Future<Output = Failure>,
     streams: impl Future<Output = T>,
-) -> io::Result<Option<ExitStatus>> {
+) -> io::Result<Result<ExitStatus, Failure>> {
+    let mut stop = pin!(stop);
     let mut streams = pin!(streams);
     let mut open = true;
     let status = loop {
         tokio::select! {
             // In this order: what has ended was not cancelled.
             biased;
-            status = child.wait() => break Some(status?),
+            status = child.wait() => break Ok(status?),
             _ = &mut streams, if open => open = false,
-            () = context.cancelled() => break None,
+            why = &mut stop => break Err(why),
         }
     };
-    if status.is_none() {
+    if status.is_err() {
         group.signal(Signal::TERM);
         // A group that ends in good order may still write, and must not be stopped by a full pipe.
         let end = async {
@@ -180,8 +221,10 @@ async fn feed(stdin: Option<ChildStdin>, input: Option<&[u8]>) {
     }
 }
 
-fn code(status: ExitStatus) -> i32 {
-    status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or_default())
+fn end_of(status: ExitStatus, stdout: Capture, stderr: Capture) -> Ended {
+    let signal = status.signal();
+    let code = status.code().unwrap_or_else(|| 128 + signal.unwrap_or_default());
+    Ended { code, signal: signal.map(signal_name), stdout, stderr }
 }
 
 /// The process group of a program. It is killed if it is dropped before it was released.

@@ -3,7 +3,8 @@
 use impresario_adapter::{Function, Manifest, PROTOCOL};
 use serde_json::{Value, json};
 
-use super::arguments::{OUTPUT_LIMIT, OUTPUT_LIMIT_MAX};
+use super::arguments::{INTERPRETER, TIMEOUT_SECONDS_MAX};
+use crate::ended::{expect_codes_schema, output_limit_schema, output_schema, return_schema};
 
 /// How many programs run at once.
 const CONCURRENCY: u32 = 64;
@@ -23,8 +24,9 @@ pub fn manifest() -> Manifest {
         version: env!("CARGO_PKG_VERSION").into(),
         protocol: PROTOCOL,
         functions: vec![
-            function("run", false, Some(run()), Some(output())),
-            function("shell", false, Some(shell()), Some(output())),
+            function("run", false, Some(run()), Some(output_schema())),
+            function("script", false, Some(script()), Some(output_schema())),
+            function("shell", false, Some(shell()), Some(output_schema())),
             function("echo", true, None, None),
         ],
         concurrency: CONCURRENCY,
@@ -42,17 +44,54 @@ fn run() -> Value {
             "environment": environment(),
             "directory": {"type": "string", "description": "Where it runs; by default where the node does."},
             "stdin": {"description": "Its standard input: a string as it is, anything else as JSON."},
-            "return": returned("all"),
-            "outputLimit": {
-                "type": "integer", "minimum": 0, "maximum": OUTPUT_LIMIT_MAX, "default": OUTPUT_LIMIT,
-                "description": "How many bytes of each output are kept.",
-            },
-            "expectCodes": {
-                "type": "array", "items": {"type": "integer"},
-                "description": "The exit codes that are no failure: by default 0, and any for `code` and `all`.",
-            },
+            "return": return_schema("all"),
+            "outputLimit": output_limit_schema(),
+            "expectCodes": expect_codes_schema(),
+            "timeoutSeconds": timeout(),
+            "user": user(),
+            "umask": umask(),
         },
     })
+}
+
+fn script() -> Value {
+    json!({
+        "type": "object",
+        "required": ["script"],
+        "additionalProperties": false,
+        "properties": {
+            "script": {"type": "string", "description": "What the interpreter finds in a file."},
+            "interpreter": {
+                "type": "string", "minLength": 1, "default": INTERPRETER,
+                "description": "A name in PATH or a full path, and arguments of its own if it needs any.",
+            },
+            "arguments": texts("What the script finds in $1, $2 …"),
+            "environment": environment(),
+            "directory": {"type": "string", "description": "Where it runs; by default where the node does."},
+            "stdin": {"description": "Its standard input: a string as it is, anything else as JSON."},
+            "return": return_schema("all"),
+            "outputLimit": output_limit_schema(),
+            "expectCodes": expect_codes_schema(),
+            "timeoutSeconds": timeout(),
+            "user": user(),
+            "umask": umask(),
+        },
+    })
+}
+
+fn timeout() -> Value {
+    json!({
+        "type": "number", "exclusiveMinimum": 0, "maximum": TIMEOUT_SECONDS_MAX,
+        "description": "After this it is asked to end, and then killed.",
+    })
+}
+
+fn user() -> Value {
+    json!({"type": "string", "description": "Whom it runs as, if the node runs as root; by default as the node does."})
+}
+
+fn umask() -> Value {
+    json!({"type": "string", "pattern": "^[0-7]{3,4}$", "description": "Octal digits, such as 027."})
 }
 
 fn shell() -> Value {
@@ -65,26 +104,8 @@ fn shell() -> Value {
             "arguments": texts("What the command finds in $1, $2 …"),
             "environment": environment(),
             "stdin": {"description": "Its standard input: a string as it is, anything else as JSON."},
-            "return": returned("stdout"),
+            "return": return_schema("stdout"),
         },
-    })
-}
-
-fn output() -> Value {
-    json!({
-        "anyOf": [
-            {"type": ["string", "integer", "null"]},
-            {
-                "type": "object",
-                "required": ["code", "stdout", "stderr"],
-                "properties": {
-                    "code": {"type": "integer"},
-                    "stdout": {"type": "string"},
-                    "stderr": {"type": "string"},
-                    "truncated": {"const": true},
-                },
-            },
-        ],
     })
 }
 
@@ -98,8 +119,4 @@ fn environment() -> Value {
         "additionalProperties": {"type": ["string", "number", "boolean"]},
         "description": "Variables beyond the few that every program gets, such as PATH and HOME.",
     })
-}
-
-fn returned(default: &str) -> Value {
-    json!({"enum": ["stdout", "stderr", "code", "all", "none"], "default": default})
 }

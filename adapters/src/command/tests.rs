@@ -167,6 +167,7 @@ async fn output_beyond_the_limit_is_told() {
         (&all["truncated"], &all["code"], &all["stderr"]),
         (&json!(true), &json!(0), &json!("done\n"))
     );
+    assert_eq!(all["cut"], json!({"stdout": 299_000, "stderr": 0}));
     let failure = act("run", arguments("stdout")).await.unwrap_err();
     assert!(failure.title.contains("more than 1000 bytes"), "{failure}");
     assert_eq!(act("run", arguments("stderr")).await.unwrap(), json!("done\n"));
@@ -229,6 +230,79 @@ async fn a_cancelled_command_that_will_not_end_is_killed() {
     cancel.send(true).unwrap();
     assert_eq!(run.await.unwrap().unwrap_err().title, "cancelled");
     ended.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_program_that_takes_too_long_is_ended() {
+    let fifo = Fifo::new().await;
+    let (ready, ended) = fifo.watch();
+    let command = format!("exec 9>{}; echo ready >&9; exec sleep 1000", fifo.path.display());
+    let arguments = json!({"program": "sh", "arguments": ["-c", command], "timeoutSeconds": 0.5});
+    let failure = act("run", arguments).await.unwrap_err();
+    assert_eq!((failure.kind.as_str(), failure.status), (Failure::TIMEOUT, 408));
+    assert_eq!(failure.title, "`sh` took longer than 0.5 s");
+    ready.await.unwrap();
+    ended.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_script_is_a_file_while_it_runs() {
+    let script = "#!/bin/sh\nread line\necho \"$0 $line $1\"; umask; ls -l \"$0\" | cut -c1-10";
+    let arguments =
+        json!({"script": script, "arguments": ["a b"], "stdin": "in", "return": "stdout", "umask": "027"});
+    let output = act("script", arguments).await.unwrap();
+    let lines: Vec<_> = output.as_str().unwrap().lines().collect();
+    let path = lines[0].strip_suffix(" in a b").unwrap();
+    assert_eq!((lines[1], lines[2]), ("0027", "-rw-------"));
+    assert!(!Path::new(path).exists(), "it is gone");
+    let python = json!({
+        "script": "import sys\nprint(sys.flags.dont_write_bytecode, sys.argv[1:])", "interpreter": "python3 -B",
+        "arguments": [1], "return": "stdout",
+    });
+    assert_eq!(act("script", python).await.unwrap(), json!("1 ['1']\n"));
+    let failure = act("script", json!({"script": "exit 3", "return": "none"})).await.unwrap_err();
+    assert_eq!(failure.title, "`/bin/sh` ended with code 3");
+    for wrong in [json!({"script": "", "interpreter": " "}), json!({"script": "x", "umask": "rwx"})] {
+        assert_eq!(act("script", wrong).await.unwrap_err().kind, Failure::VALIDATION);
+    }
+}
+
+/// Root may run programs as others, and others may not. `nobody` is a user of every machine.
+#[tokio::test]
+async fn a_program_runs_as_the_user_that_is_named() {
+    let who = json!({"program": "sh", "arguments": ["-c", "id -un; id -G; echo $USER"], "return": "stdout"});
+    let named = |name: &str| {
+        let mut arguments = who.clone();
+        arguments["user"] = json!(name);
+        arguments
+    };
+    let me = act("run", json!({"program": "id", "arguments": ["-un"], "return": "stdout"})).await.unwrap();
+    let me = me.as_str().unwrap().trim().to_owned();
+    assert!(act("run", named(&me)).await.unwrap().as_str().unwrap().starts_with(&format!("{me}\n")));
+    let unknown = act("run", named("no-such-user")).await.unwrap_err();
+    assert_eq!(unknown.title, "no user `no-such-user`");
+    let fields = [("username".to_owned(), "nobody".to_owned())].into_iter().collect();
+    let user = Some(impresario_adapter::RuntimeUser { name: "low".into(), fields });
+    let (_cancel, context) = RunContext::detached("token");
+    let by_runtime_user = Command::new().run(context, Call { user, ..call("run", who.clone()) }).await;
+    let script = json!({"script": "cat \"$0\" | head -c 3; id -un", "user": "nobody", "return": "stdout"});
+    let by_script = act("script", script).await;
+    if rustix::process::geteuid().is_root() {
+        let groups = act("shell", json!({"command": "id -G nobody"})).await.unwrap();
+        let expected = json!(format!("nobody\n{}nobody\n", groups.as_str().unwrap()));
+        assert_eq!(
+            (act("run", named("nobody")).await.unwrap(), by_runtime_user.unwrap()),
+            (expected.clone(), expected)
+        );
+        assert_eq!(by_script.unwrap(), json!("catnobody\n"));
+        let absent = json!({"program": "no-such-program", "user": "nobody"});
+        assert_eq!(act("run", absent).await.unwrap()["code"], json!(127), "as a shell says it");
+    } else {
+        for failure in [act("run", named("nobody")).await, by_runtime_user, by_script] {
+            let failure = failure.unwrap_err();
+            assert_eq!((failure.kind.as_str(), failure.status), (Failure::AUTHORIZATION, 403), "{failure}");
+        }
+    }
 }
 
 /// A host whose node disappears: the end of its input must end everything that it has started.

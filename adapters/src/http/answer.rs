@@ -22,7 +22,7 @@ pub fn is_secret_header(name: &str) -> bool {
 }
 
 /// What was asked, as it may be shown.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Asked {
     /// The endpoint, for texts.
     pub(super) endpoint: String,

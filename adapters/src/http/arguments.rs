@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use impresario_adapter::Failure;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
+use super::tls::Tls;
 use crate::arguments::Text;
 
 /// How long a request may take, unless the definition says otherwise.
@@ -15,6 +15,20 @@ pub(super) const TIMEOUT_SECONDS: f64 = 60.0;
 pub(super) const TIMEOUT_SECONDS_MAX: f64 = 3600.0;
 /// How long an answer's body may be. In base64, and with its wrapping, it still fits into a line of the protocol.
 pub(super) const OUTPUT_LIMIT: usize = 8 * 1024 * 1024;
+
+/// How many redirections are followed, unless the definition says otherwise.
+pub(super) const REDIRECTS: u32 = 10;
+/// How many it may ask for at most.
+pub(super) const REDIRECTS_MAX: u32 = 30;
+
+/// How bytes are written as a text.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Encoding {
+    #[default]
+    Text,
+    Base64,
+}
 
 /// What a request answers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -39,56 +53,47 @@ pub(super) struct RequestArguments {
     #[serde(default)]
     pub(super) body: Value,
     #[serde(default)]
+    pub(super) body_encoding: Encoding,
+    #[serde(default)]
     pub(super) output: Output,
     #[serde(default)]
     pub(super) redirect: bool,
+    #[serde(default = "redirect_limit", deserialize_with = "few")]
+    pub(super) redirect_limit: u32,
     #[serde(default)]
     pub(super) authentication: Value,
+    #[serde(default)]
+    pub(super) tls: Tls,
     #[serde(default = "timeout", deserialize_with = "within_bounds", rename = "timeoutSeconds")]
     pub(super) timeout: Duration,
     #[serde(default = "output_limit", deserialize_with = "limited")]
     pub(super) output_limit: usize,
 }
 
-/// Who is asking.
-#[derive(Debug)]
-pub(super) enum Authentication {
-    None,
-    Basic { username: String, password: String },
-    Bearer { token: String },
+/// Whether redirections are followed, and how many.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Redirect {
+    pub(super) follow: bool,
+    pub(super) limit: u32,
 }
 
 impl RequestArguments {
-    /// Reads the authentication. Its text is never repeated in a failure, since it holds credentials.
-    pub(super) fn authentication(&self) -> Result<Authentication, Failure> {
-        let policy = match &self.authentication {
-            Value::Null => return Ok(Authentication::None),
-            Value::Object(policy) => policy,
-            _ => return Err(unsupported("an authentication that is not a map")),
-        };
-        let Some((scheme, properties)) = policy.iter().next().filter(|_| policy.len() == 1) else {
-            return Err(unsupported("an authentication that does not have exactly one scheme"));
-        };
-        let property = |name: &str| {
-            let text = properties[name].as_str().map(str::to_owned);
-            text.ok_or_else(|| {
-                unsupported(&format!("the authentication `{scheme}` without a string `{name}`"))
-            })
-        };
-        match scheme.as_str() {
-            "basic" => {
-                Ok(Authentication::Basic { username: property("username")?, password: property("password")? })
-            }
-            "bearer" => Ok(Authentication::Bearer { token: property("token")? }),
-            other => Err(unsupported(&format!("the authentication `{other}`"))),
-        }
+    pub(super) fn redirections(&self) -> Redirect {
+        Redirect { follow: self.redirect, limit: self.redirect_limit }
     }
 }
 
-fn unsupported(what: &str) -> Failure {
-    Failure::new(Failure::CONFIGURATION, 501, format!("{what} is not supported")).with_detail(
-        "supported are `basic` with `username` and `password`, and `bearer` with `token`, their secrets resolved",
-    )
+fn redirect_limit() -> u32 {
+    REDIRECTS
+}
+
+fn few<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    let limit = u32::deserialize(deserializer)?;
+    if limit > REDIRECTS_MAX {
+        let reason = format!("`redirectLimit` is {limit}, the most is {REDIRECTS_MAX}");
+        return Err(serde::de::Error::custom(reason));
+    }
+    Ok(limit)
 }
 
 fn timeout() -> Duration {

@@ -1,7 +1,9 @@
 //! The connections, and what to say when one fails.
 
+use std::collections::HashMap;
 use std::error::Error;
-use std::sync::Arc;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use impresario_adapter::Failure;
@@ -9,45 +11,84 @@ use reqwest::redirect::Policy;
 use reqwest::{Client, ClientBuilder};
 use rustls::{ClientConfig, RootCertStore};
 
-/// How many redirections are followed.
-pub const REDIRECTS_MAX: usize = 10;
+use super::tls::Trust;
+
 /// How long a connection may take to be made. A request's own timeout includes it.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How many connections to one host are kept for the next request, and for how long.
 const IDLE_MAX: usize = 16;
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// One client that follows redirections and one that does not: that is a property of a client, not of a request.
-#[derive(Debug)]
+/// How many clients of their own kinds of trust are kept. Beyond that all are made anew.
+const CLIENTS_MAX: usize = 32;
+
+/// The clients: one for those who trust the system's authorities and show nothing, and one for each other trust, since
+/// a connection belongs to whoever made it.
 pub(super) struct Clients {
-    following: Client,
-    literal: Client,
+    plain: Client,
+    special: Mutex<HashMap<Trust, Client>>,
+}
+
+impl fmt::Debug for Clients {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Clients").finish_non_exhaustive()
+    }
 }
 
 impl Clients {
     pub(super) fn new() -> Result<Self, Failure> {
         // Fails if there is a provider already, which is then the one to use.
         drop(rustls::crypto::ring::default_provider().install_default());
-        let client = |policy: fn() -> Policy| {
-            let built = builder(policy()).build();
-            // A machine without any root certificate can still talk to endpoints without TLS.
-            let built = built.or_else(|_| builder(policy()).tls_backend_preconfigured(no_roots()).build());
-            built.map_err(|error| {
-                Failure::configuration("HTTP is not possible here").with_detail(chain(&error))
-            })
-        };
-        Ok(Self { following: client(|| Policy::limited(REDIRECTS_MAX))?, literal: client(Policy::none)? })
+        Ok(Self { plain: make(&Trust::default())?, special: Mutex::default() })
     }
 
-    pub(super) fn get(&self, redirect: bool) -> &Client {
-        if redirect { &self.following } else { &self.literal }
+    pub(super) fn get(&self, trust: &Trust) -> Result<Client, Failure> {
+        if trust.is_plain() {
+            return Ok(self.plain.clone());
+        }
+        let mut special = self.special.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(client) = special.get(trust) {
+            return Ok(client.clone());
+        }
+        let client = make(trust)?;
+        if special.len() >= CLIENTS_MAX {
+            special.clear();
+        }
+        special.insert(trust.clone(), client.clone());
+        Ok(client)
     }
 }
 
-fn builder(policy: Policy) -> ClientBuilder {
+fn make(trust: &Trust) -> Result<Client, Failure> {
+    let authorities = trust.authorities()?;
+    let identity = trust.identity()?;
+    let ready = || {
+        let builder = builder();
+        match identity.clone() {
+            Some(identity) => builder.identity(identity),
+            None => builder,
+        }
+    };
+    let built = match authorities.is_empty() {
+        true => ready().build(),
+        false => ready().tls_certs_merge(authorities.clone()).build(),
+    };
+    // A machine without any root certificate can still talk to endpoints without TLS, and to those it was told to trust.
+    let built = built.or_else(|error| match (authorities.is_empty(), trust.is_plain()) {
+        (false, _) => ready().tls_certs_only(authorities).build(),
+        (true, true) => builder().tls_backend_preconfigured(no_roots()).build(),
+        (true, false) => Err(error),
+    });
+    built.map_err(|error| {
+        Failure::configuration("HTTP is not possible with these certificates").with_detail(chain(&error))
+    })
+}
+
+fn builder() -> ClientBuilder {
     Client::builder()
         .user_agent(concat!("impresario/", env!("CARGO_PKG_VERSION")))
-        .redirect(policy)
+        // They are followed where it is known to whom the credentials belong.
+        .redirect(Policy::none())
         // It would tell the query of one endpoint to another.
         .referer(false)
         .connect_timeout(CONNECT_TIMEOUT)
@@ -65,11 +106,7 @@ pub(super) fn explain(error: &reqwest::Error, endpoint: &str) -> Failure {
     if error.is_timeout() {
         return Failure::timeout(format!("no answer from {endpoint} in time"));
     }
-    let title = if error.is_redirect() {
-        format!(
-            "{endpoint} redirected more than {REDIRECTS_MAX} times, or to a place that cannot be requested"
-        )
-    } else if error.is_connect() {
+    let title = if error.is_connect() {
         format!("no connection to {endpoint}")
     } else {
         format!("the request to {endpoint} failed")

@@ -1,41 +1,46 @@
 //! The request that the arguments describe.
 
+use std::borrow::Cow;
+
 use base64::Engine;
 use impresario_adapter::Failure;
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Client, Method, Request, Url};
 use serde_json::Value;
 
-use super::arguments::{Authentication, RequestArguments};
+use super::arguments::RequestArguments;
+use super::body;
 
 /// What tells an endpoint that two requests are one.
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// The request that the arguments describe, with `key` to recognise it by when it is repeated.
-pub(super) fn build(client: &Client, arguments: &RequestArguments, key: &str) -> Result<Request, Failure> {
+pub(super) fn build(
+    client: &Client,
+    arguments: &RequestArguments,
+    base: Option<&str>,
+    key: &str,
+) -> Result<Request, Failure> {
     let method = method(&arguments.method)?;
-    let mut url = Url::parse(&arguments.uri)
+    let uri = match base {
+        Some(base) if !arguments.uri.contains("://") => {
+            Cow::Owned(format!("{}/{}", base.trim_end_matches('/'), arguments.uri.trim_start_matches('/')))
+        }
+        _ => Cow::Borrowed(arguments.uri.as_str()),
+    };
+    let mut url = Url::parse(&uri)
         .map_err(|error| Failure::configuration("the `uri` is not valid").with_detail(error.to_string()))?;
     if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
         return Err(Failure::configuration(format!("`{}` is not an HTTP endpoint", endpoint(&url))));
     }
     add_query(&mut url, arguments)?;
     let mut headers = headers(arguments)?;
-    match arguments.authentication()? {
-        Authentication::None => {}
-        Authentication::Basic { username, password } => {
-            headers.insert(AUTHORIZATION, basic(&username, &password)?);
-        }
-        Authentication::Bearer { token } => {
-            headers.insert(AUTHORIZATION, credential(&format!("Bearer {token}"))?);
-        }
-    }
     if !is_idempotent(&method) && !headers.contains_key(IDEMPOTENCY_KEY) {
         headers.insert(IDEMPOTENCY_KEY, header_value("Idempotency-Key", key)?);
     }
-    let body = body(&arguments.body, &mut headers);
+    let body = body::of(arguments, &mut headers, key)?;
     // This takes credentials out of the URI and makes a header of them, unless there is one already.
-    let request = client.request(method, url).headers(headers).timeout(arguments.timeout);
+    let request = client.request(method, url).headers(headers);
     let request = body.into_iter().fold(request, |request, body| request.body(body));
     request
         .build()
@@ -103,34 +108,13 @@ fn header_value(name: &str, value: &str) -> Result<HeaderValue, Failure> {
     })
 }
 
-fn basic(username: &str, password: &str) -> Result<HeaderValue, Failure> {
+pub(super) fn basic(username: &str, password: &str) -> Result<HeaderValue, Failure> {
     let encoded = base64::engine::general_purpose::STANDARD.encode(format!("{username}:{password}"));
     credential(&format!("Basic {encoded}"))
 }
 
-fn credential(text: &str) -> Result<HeaderValue, Failure> {
+pub(super) fn credential(text: &str) -> Result<HeaderValue, Failure> {
     let mut value = header_value("Authorization", text)?;
     value.set_sensitive(true);
     Ok(value)
-}
-
-/// A string is sent as it is, a map as a form if the definition says so; anything else is sent as JSON.
-fn body(body: &Value, headers: &mut HeaderMap) -> Option<Vec<u8>> {
-    let says = |kind: &str| {
-        let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-        content_type.is_some_and(|content_type| content_type.starts_with(kind))
-    };
-    let (default, bytes) = match body {
-        Value::Null => return None,
-        Value::String(text) => ("text/plain; charset=utf-8", text.clone().into_bytes()),
-        Value::Object(fields) if says("application/x-www-form-urlencoded") => {
-            let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-            let mut form = Url::parse("http://localhost").ok()?;
-            form.query_pairs_mut().extend_pairs(fields.iter().map(|(name, value)| (name, text(value))));
-            ("", form.query().unwrap_or_default().to_owned().into_bytes())
-        }
-        other => ("application/json", other.to_string().into_bytes()),
-    };
-    headers.entry(CONTENT_TYPE).or_insert(HeaderValue::from_static(default));
-    Some(bytes)
 }

@@ -3,7 +3,7 @@
 use impresario_adapter::{Function, Manifest, PROTOCOL};
 use serde_json::{Value, json};
 
-use super::arguments::{OUTPUT_LIMIT, TIMEOUT_SECONDS, TIMEOUT_SECONDS_MAX};
+use super::arguments::{OUTPUT_LIMIT, REDIRECTS, REDIRECTS_MAX, TIMEOUT_SECONDS, TIMEOUT_SECONDS_MAX};
 
 /// How many requests are under way at once.
 const CONCURRENCY: u32 = 128;
@@ -35,17 +35,30 @@ fn input() -> Value {
         "additionalProperties": false,
         "properties": {
             "method": {"type": "string", "minLength": 1},
-            "uri": {"type": "string", "description": "With http or https; credentials in it are sent as basic ones."},
+            "uri": {"type": "string", "description": "With http or https; below the target's `uri`, if it has no scheme. Credentials in it are sent \
+                                as basic ones."},
             "headers": {"type": "object", "additionalProperties": scalar},
             "query": {"type": "object", "description": "Added to the uri's own; a list repeats its key."},
-            "body": {"description": "A string is sent as it is; anything else as JSON, or as a form if the \
-                                     content type says so."},
+            "body": {"description": "A string is sent as it is; anything else as JSON, or as a form or in parts if \
+                                     the content type says so."},
+            "bodyEncoding": {"enum": ["text", "base64"], "default": "text", "description": "How a string is to be read."},
             "output": {"enum": ["content", "raw", "response"], "default": "content"},
             "redirect": {"type": "boolean", "default": false},
+            "redirectLimit": {"type": "integer", "minimum": 0, "maximum": REDIRECTS_MAX, "default": REDIRECTS},
             "authentication": {
                 "type": ["object", "null"],
                 "maxProperties": 1,
-                "description": "`basic` or `bearer`, with resolved credentials.",
+                "description": "`basic`, `digest`, `bearer`, `oauth2` or `oidc`; what is missing is the runtime user's.",
+            },
+            "tls": {
+                "type": "object",
+                "additionalProperties": false,
+                "description": "Texts in PEM, or paths of files on the node.",
+                "properties": {
+                    "ca": {"type": "string", "description": "Authorities beyond those of the system."},
+                    "certificate": {"type": "string", "description": "What is shown to the endpoint."},
+                    "key": {"type": "string", "description": "The private key of it."},
+                },
             },
             "timeoutSeconds": {
                 "type": "number", "exclusiveMinimum": 0, "maximum": TIMEOUT_SECONDS_MAX, "default": TIMEOUT_SECONDS,

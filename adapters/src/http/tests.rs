@@ -1,5 +1,9 @@
 //! The adapter `http` against a server of the tests.
 
+mod authentication;
+mod limits;
+mod tls;
+
 use std::sync::Arc;
 
 use axum::Router;
@@ -37,6 +41,19 @@ impl Endpoint {
             .route("/big", get(|| async { vec![b'x'; 10_000] }))
             .route("/hop", any(|| async { (StatusCode::FOUND, [(header::LOCATION, "/text?token=secret")]) }))
             .route("/loop", get(|| async { (StatusCode::FOUND, [(header::LOCATION, "/loop")]) }))
+            .route(
+                "/astray",
+                get(|| async { (StatusCode::FOUND, [(header::LOCATION, "file:///etc/passwd")]) }),
+            )
+            .route("/to-mirror/{code}", any(to_mirror))
+            .route("/away", any(|uri: Uri| async move { away(&uri, "/mirror") }))
+            .route(
+                "/away-back",
+                any(|uri: Uri, headers: HeaderMap| async move {
+                    let back = headers[header::HOST].to_str().unwrap().to_owned();
+                    away(&uri, &format!("/away?http://{back}"))
+                }),
+            )
             .route("/unmodified", get(|| async { StatusCode::NOT_MODIFIED }))
             .route("/mirror", any(mirror))
             .route("/hang", any(hang))
@@ -65,6 +82,16 @@ async fn status(Path(code): Path<u16>) -> Response {
 async fn hang(State(reached): State<Arc<Notify>>) {
     reached.notify_one();
     std::future::pending().await
+}
+
+async fn to_mirror(Path(code): Path<u16>) -> Response {
+    (StatusCode::from_u16(code).unwrap(), [(header::LOCATION, "/mirror")]).into_response()
+}
+
+/// Leads to the host that its query names.
+fn away(uri: &Uri, path: &str) -> Response {
+    let place = format!("{}{path}", uri.query().unwrap());
+    (StatusCode::TEMPORARY_REDIRECT, [(header::LOCATION, place)]).into_response()
 }
 
 /// Says what it was asked.
@@ -160,6 +187,54 @@ async fn redirections_are_failures_unless_they_are_wanted() {
     let failure = endpoint.get("/loop", wanted).await.unwrap_err();
     assert_eq!(failure.kind, Failure::COMMUNICATION);
     assert!(failure.title.contains("more than 10 times"), "{failure}");
+    let failure = endpoint.get("/loop", json!({"redirect": true, "redirectLimit": 2})).await.unwrap_err();
+    assert!(failure.title.contains("more than 2 times"), "{failure}");
+    let failure = endpoint.get("/astray", json!({"redirect": true})).await.unwrap_err();
+    assert!(failure.title.contains("cannot be requested"), "{failure}");
+    assert!(failure.detail.unwrap().contains("neither http nor https but file"));
+}
+
+#[tokio::test]
+async fn a_redirection_changes_the_method_as_the_standard_says() {
+    let endpoint = Endpoint::start().await;
+    for (status, method, seen, body) in [
+        (301, "POST", "GET", ""),
+        (302, "POST", "GET", ""),
+        (303, "PUT", "GET", ""),
+        (303, "HEAD", "HEAD", ""),
+        (302, "PUT", "PUT", "text"),
+        (307, "POST", "POST", "text"),
+        (308, "POST", "POST", "text"),
+    ] {
+        let more = json!({"redirect": true, "body": "text", "output": "response"});
+        let response = endpoint.send(method, &format!("/to-mirror/{status}"), more).await.unwrap();
+        if method == "HEAD" {
+            assert_eq!(response["statusCode"], json!(200));
+            continue;
+        }
+        let mirror = &response["content"];
+        assert_eq!((&mirror["method"], &mirror["body"]), (&json!(seen), &json!(body)), "{status} {method}");
+        assert_eq!(mirror["headers"].get("content-type").is_some(), !body.is_empty());
+    }
+}
+
+#[tokio::test]
+async fn another_host_learns_no_secret() {
+    let (endpoint, other) = (Endpoint::start().await, Endpoint::start().await);
+    let away = format!("/away?{}", other.base);
+    let headers = json!({"X-Token": "hush", "Cookie": "hush", "X-Api-Key": "hush", "Accept": "text/x"});
+    let more = json!({
+        "redirect": true, "headers": headers, "authentication": {"bearer": {"token": "hush"}}, "output": "response",
+    });
+    let seen = endpoint.get(&away, more.clone()).await.unwrap();
+    assert!(!seen["content"].to_string().contains("hush"), "{seen}");
+    assert_eq!(seen["content"]["headers"]["accept"], json!("text/x"));
+    // The same host again is told, and one to which another host leads back is not.
+    let back = endpoint.get("/to-mirror/302", more.clone()).await.unwrap();
+    assert_eq!(back["content"]["headers"]["authorization"], json!("Bearer hush"));
+    let round = format!("/away-back?{}", other.base);
+    let seen = endpoint.get(&round, more).await.unwrap();
+    assert!(!seen["content"].to_string().contains("hush"), "{seen}");
 }
 
 #[tokio::test]
@@ -172,10 +247,54 @@ async fn bodies_are_sent_as_what_they_are() {
         (json!("text"), json!({}), "text/plain; charset=utf-8", "text"),
         (json!("<a/>"), json!({"Content-Type": "application/xml"}), "application/xml", "<a/>"),
         (json!({"a": "b c", "d": 1}), json!({"Content-Type": form}), form, "a=b+c&d=1"),
+        (json!("text"), json!({"Content-Type": form}), form, "text"),
     ] {
         let seen = endpoint.send("POST", "/mirror", json!({"body": body, "headers": headers})).await.unwrap();
         assert_eq!((&seen["headers"]["content-type"], &seen["body"]), (&json!(kind), &json!(sent)));
     }
+}
+
+#[tokio::test]
+async fn bodies_may_have_parts_and_bytes() {
+    let endpoint = Endpoint::start().await;
+    let body = json!({"name": "Ada", "log": {"content": "aGk=", "encoding": "base64", "filename": "a \"b\".log", "contentType": "text/x-log"}});
+    let parts = json!({"body": body, "headers": {"Content-Type": "multipart/form-data"}});
+    let seen = endpoint.send("POST", "/mirror", parts).await.unwrap();
+    let kind = seen["headers"]["content-type"].as_str().unwrap();
+    let boundary = kind.strip_prefix("multipart/form-data; boundary=").unwrap();
+    assert_eq!(
+        seen["body"].as_str().unwrap(),
+        format!(
+            "--{boundary}\r\nContent-Disposition: form-data; name=\"log\"; filename=\"a %22b%22.log\"\r\n\
+             Content-Type: text/x-log\r\n\r\nhi\r\n\
+             --{boundary}\r\nContent-Disposition: form-data; name=\"name\"\r\n\r\nAda\r\n--{boundary}--\r\n"
+        )
+    );
+    let bytes = json!({"body": "aGk=", "bodyEncoding": "base64"});
+    let seen = endpoint.send("POST", "/mirror", bytes).await.unwrap();
+    assert_eq!(
+        (&seen["body"], &seen["headers"]["content-type"]),
+        (&json!("hi"), &json!("application/octet-stream"))
+    );
+    for wrong in [
+        json!({"body": "%", "bodyEncoding": "base64"}),
+        json!({"body": {"a": {"text": 1}}, "headers": {"content-type": "multipart/form-data"}}),
+    ] {
+        assert_eq!(endpoint.send("POST", "/mirror", wrong).await.unwrap_err().kind, Failure::VALIDATION);
+    }
+}
+
+#[tokio::test]
+async fn a_target_says_where_paths_begin() {
+    let endpoint = Endpoint::start().await;
+    let properties = json!({"uri": format!("{}/mirror/", endpoint.base)}).as_object().unwrap().clone();
+    let target = impresario_adapter::Target { name: "api".into(), kind: "http-endpoint".into(), properties };
+    let (_cancel, context) = RunContext::detached("token");
+    let call = Call { target: Some(target), ..call(json!({"method": "get", "uri": "/x?a=1"})) };
+    let failure = Http::new().run(context, call).await.unwrap_err();
+    assert!(failure.detail.unwrap().ends_with("/mirror/x"), "the path is below the target's");
+    let failure = request(json!({"method": "get", "uri": "/x"})).await.unwrap_err();
+    assert_eq!(failure.kind, Failure::CONFIGURATION, "{failure}");
 }
 
 #[tokio::test]
@@ -218,10 +337,17 @@ async fn credentials_are_sent_and_never_shown() {
 #[tokio::test]
 async fn what_is_not_supported_is_named_without_its_secrets() {
     for (authentication, named) in [
-        (json!({"digest": {"username": "u", "password": "hush"}}), "`digest`"),
-        (json!({"oauth2": {"client": {"secret": "hush"}}}), "`oauth2`"),
+        (json!({"gssapi": {"username": "u", "password": "hush"}}), "`gssapi`"),
+        (json!({"oauth2": {"client": {"secret": "hush"}}}), "without `authority`"),
+        (json!({"oauth2": {"authority": "http://x", "grant": "authorization_code"}}), "`authorization_code`"),
+        (json!({"oauth2": {"authority": "http://x", "client": {"secret": "hush"}}}), "without `client.id`"),
+        (
+            json!({"oidc": {"authority": "http://x", "client": {"id": "i", "authentication": "private_key_jwt"}}}),
+            "`private_key_jwt`",
+        ),
         (json!({"basic": {"use": "hush"}}), "without a string `username`"),
         (json!("hush"), "not a map"),
+        (json!({"bearer": "hush"}), "that is not a map"),
         (json!({"basic": {}, "bearer": {"token": "hush"}}), "exactly one scheme"),
     ] {
         let arguments = json!({"method": "get", "uri": "http://localhost", "authentication": authentication});

@@ -96,6 +96,10 @@ pub(super) enum Command {
     TargetTypes(Inventory),
     /// List, describe or remove groups of targets.
     Groups(Inventory),
+    /// List, set or remove runtime users: as whom work is done. Their secrets are never shown.
+    Users(Users),
+    /// Show, export, import or rotate the environment key, under which secrets are sealed.
+    Key(KeyArguments),
     /// List the definitions.
     Definitions(Folder),
     /// List the trigger monitors.
@@ -141,6 +145,8 @@ impl Command {
             | Command::Repair(folder) => Some(folder),
             Command::Nodes(nodes) => Some(nodes.folder()),
             Command::Adapters(adapters) => Some(adapters.folder()),
+            Command::Users(users) => Some(&users.folder),
+            Command::Key(key) => Some(&key.folder),
             Command::Targets(inventory) | Command::TargetTypes(inventory) | Command::Groups(inventory) => {
                 Some(&inventory.folder)
             }
@@ -252,6 +258,67 @@ pub(super) enum InventoryCommand {
         /// The file.
         file: PathBuf,
     },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Users {
+    #[command(subcommand)]
+    pub(super) command: Option<UsersCommand>,
+    #[command(flatten)]
+    pub(super) folder: Folder,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum UsersCommand {
+    /// Add a runtime user, or change fields of one.
+    Set {
+        /// Its name, by which definitions and targets ask for it.
+        name: String,
+        /// Fields, such as username, password, token, privateKey, passphrase. FIELD=- asks at the terminal or reads standard
+        /// input, FIELD=@FILE reads a file, FIELD= removes it. Others on this machine can see a value given as FIELD=VALUE.
+        #[arg(value_name = "FIELD=VALUE")]
+        fields: Vec<String>,
+        /// What it is for.
+        #[arg(long)]
+        description: Option<String>,
+    },
+    /// Remove a runtime user.
+    Remove {
+        /// Its name.
+        name: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct KeyArguments {
+    #[command(subcommand)]
+    pub(super) command: KeyCommand,
+    #[command(flatten)]
+    pub(super) folder: Folder,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum KeyCommand {
+    /// Tell which keys this machine has, and since when; never the keys.
+    Show,
+    /// Write the keys of this machine, sealed by a passphrase, to a file or to standard output.
+    Export {
+        /// The file, which must not be there yet.
+        file: Option<PathBuf>,
+        /// Read the passphrase from this file instead of the terminal.
+        #[arg(long, value_name = "FILE")]
+        passphrase_file: Option<PathBuf>,
+    },
+    /// Add the keys of an export to those of this machine.
+    Import {
+        /// The file, or - for standard input.
+        file: PathBuf,
+        /// Read the passphrase from this file instead of the terminal.
+        #[arg(long, value_name = "FILE")]
+        passphrase_file: Option<PathBuf>,
+    },
+    /// Have the running node make a new key, and seal every secret anew under it.
+    Rotate,
 }
 
 #[derive(Debug, Args)]

@@ -4,6 +4,9 @@ use std::process::ExitCode;
 
 use clap::CommandFactory;
 use clap_complete::Shell;
+use impresario_adapter::host::{run_on_stdio, run_on_stdio_once};
+use impresario_adapters::Mcp;
+use impresario_adapters::mcp::Server;
 use impresario_config::{Override, StoreKind};
 use impresario_persistence::RepairReport;
 use serde_json::json;
@@ -72,14 +75,39 @@ fn describe(report: &RepairReport) -> String {
 pub(super) fn adapter_host(host: &AdapterHost) -> Result<ExitCode, CliError> {
     let name = &host.name;
     let failed = |error| CliError::Failed(format!("the adapter host {name} cannot serve: {error}"));
+    if let Some(server) = server(host)? {
+        let ready = async { Mcp::connect(&server).await.map_err(std::io::Error::other) };
+        run_on_stdio_once(ready).map_err(failed)?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let Some(adapter) = impresario_adapters::builtin(name) else {
         let known = impresario_adapters::names().join(", ");
         return Err(CliError::Usage(format!(
-            "expected one of the built-in adapters {known}, found '{name}'"
+            "expected one of the built-in adapters {known}, or mcp, found '{name}'"
         )));
     };
-    impresario_adapter::host::run_on_stdio(adapter).map_err(failed)?;
+    run_on_stdio(adapter).map_err(failed)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// The server of the adapter `mcp`; the others have none.
+fn server(host: &AdapterHost) -> Result<Option<Server>, CliError> {
+    let server = match (host.server.clone(), host.command.split_first()) {
+        (Some(address), _) => Some(Server::Address(address)),
+        (None, Some((program, arguments))) => {
+            Some(Server::Program { program: program.clone(), arguments: arguments.to_vec() })
+        }
+        (None, None) => None,
+    };
+    match (host.name.as_str(), &server) {
+        ("mcp", None) => {
+            Err(CliError::Usage("mcp: expected --server URL, or -- and a command, found neither".to_owned()))
+        }
+        ("mcp", Some(_)) | (_, None) => Ok(server),
+        (other, Some(_)) => {
+            Err(CliError::Usage(format!("expected no server for '{other}': that is for mcp")))
+        }
+    }
 }
 
 pub(super) fn completions(shell: Shell) -> Result<ExitCode, CliError> {

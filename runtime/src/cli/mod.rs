@@ -9,9 +9,11 @@ mod check;
 mod client;
 mod config;
 mod error;
+mod hidden;
 mod input;
 mod instances;
 mod inventory;
+mod key;
 mod lists;
 mod local;
 mod nodes;
@@ -22,13 +24,14 @@ mod show;
 pub mod style;
 mod table;
 mod tree;
+mod users;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::Parser;
 
-use self::args::{Cli, Command, Global, Nodes, NodesCommand};
+use self::args::{Cli, Command, Global, KeyArguments, KeyCommand, Nodes, NodesCommand};
 use self::client::Client;
 use self::error::CliError;
 use crate::inventory::EntryKind;
@@ -75,6 +78,9 @@ fn dispatch(cli: Cli) -> Result<ExitCode, CliError> {
         Command::AdapterTest(test) => adapter_test::adapter_test(&global, test),
         Command::AdapterHost(host) => local::adapter_host(&host),
         Command::Completions { shell } => local::completions(shell),
+        Command::Key(KeyArguments { command, .. }) if !matches!(command, KeyCommand::Rotate) => {
+            key::local(&global, command)
+        }
         asking => ask(&global, asking),
     }
 }
@@ -109,6 +115,8 @@ fn ask(global: &Global, command: Command) -> Result<ExitCode, CliError> {
                 inventory::run(global, &client, EntryKind::TargetType, asked.command).await
             }
             Command::Groups(asked) => inventory::run(global, &client, EntryKind::Group, asked.command).await,
+            Command::Users(asked) => users::run(global, &client, asked.command).await,
+            Command::Key(_) => key::rotate(global, &client).await,
             Command::Triggers(_) => lists::triggers(global, &client).await,
             Command::Definitions(_) => lists::definitions(global, &client).await,
             Command::Serve(_)

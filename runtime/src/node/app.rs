@@ -34,6 +34,7 @@ use crate::cluster::{ClusterView, NodeView};
 use crate::endpoint::Endpoint;
 use crate::http::{Door, TokenKeeper};
 use crate::orchestrator::Orchestrator;
+use crate::secrets::{self, Vault};
 use crate::tcp::TcpDoor;
 
 /// How often the shards look at their timers: a timer fires at most about so late.
@@ -80,6 +81,7 @@ impl App {
             // Without it this node could not call the others: better told now than at the first question.
             keeper.token()?;
         }
+        let vault = Vault::open(Arc::clone(&store), secrets::key_file(&config)).await?;
         let definitions = Arc::new(Definitions::new(config.engine.task_limit));
         deploy::load_stored(&store, &definitions).await?;
         let inventory = SharedInventory::default();
@@ -108,7 +110,8 @@ impl App {
             inventory.clone(),
             Arc::clone(&keeper),
             adapters.clone(),
-        );
+        )
+        .with_vault(vault.clone());
         let store_clock = store.clock();
         let arguments = EngineArguments {
             owner: Owner { node: identity.node.clone(), incarnation: identity.incarnation.clone() },
@@ -117,7 +120,8 @@ impl App {
             kinds: Arc::new(BuiltinKinds::new(Arc::clone(&definitions), window).refreshed_by(news.refresh())),
             runner: Arc::new(
                 HostRunner::new(hosts.clone(), flights.clone(), gate, Arc::clone(&stopping), post.clone())
-                    .on(inventory.clone()),
+                    .on(inventory.clone())
+                    .as_users(Arc::new(vault.clone())),
             ),
             // Timers go by the clock that stamps the entries, whatever the clock of this machine does.
             clock: Clock::new(move || store_clock()),
@@ -155,6 +159,7 @@ impl App {
             engine: engine.clone(),
             hosts: hosts.clone(),
             definitions,
+            vault: vault.clone(),
             inventory,
             view,
             peers,
@@ -314,7 +319,7 @@ async fn open_token(data: PathBuf) -> Result<TokenKeeper, NodeError> {
     Ok(blocking(move || TokenKeeper::open(&data)).await??)
 }
 
-pub(super) async fn blocking<T: Send + 'static>(
+pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, NodeError> {
     tokio::task::spawn_blocking(work)

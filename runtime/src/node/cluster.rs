@@ -20,6 +20,7 @@ use crate::cluster::placement::PlacementSettings;
 use crate::cluster::presence::{Identity, Presence};
 use crate::cluster::registry::{Registry, RegistryArguments, RegistrySettings};
 use crate::http::TokenKeeper;
+use crate::secrets::Vault;
 
 /// How long the others are told that this node leaves; if they are not, its presence expires.
 const LEAVE_LIMIT: Duration = Duration::from_secs(2);
@@ -92,8 +93,8 @@ impl Cluster {
     }
 }
 
-/// What other nodes add to the environment while this one runs: definitions, targets, what is wanted of adapters, and
-/// tokens that count.
+/// What other nodes add to the environment while this one runs: definitions, targets, runtime users, what is wanted of
+/// adapters, and tokens that count.
 #[derive(Clone)]
 pub(super) struct News {
     store: Arc<dyn Store>,
@@ -101,6 +102,7 @@ pub(super) struct News {
     inventory: SharedInventory,
     keeper: Arc<TokenKeeper>,
     adapters: Adapters,
+    vault: Option<Vault>,
     /// Definitions that this version does not understand; the lock has one reader at a time.
     skipped: Arc<Mutex<BTreeSet<String>>>,
 }
@@ -114,7 +116,12 @@ impl News {
         keeper: Arc<TokenKeeper>,
         adapters: Adapters,
     ) -> Self {
-        News { store, definitions, inventory, keeper, adapters, skipped: Arc::default() }
+        News { store, definitions, inventory, keeper, adapters, vault: None, skipped: Arc::default() }
+    }
+
+    /// With the runtime users.
+    pub(super) fn with_vault(self, vault: Vault) -> Self {
+        News { vault: Some(vault), ..self }
     }
 
     /// Reads what is new, whenever it is called.
@@ -132,6 +139,11 @@ impl News {
                 }
                 if let Err(error) = inventory::refresh(&news.store, &news.inventory).await {
                     tracing::warn!(%error, "the targets were not read anew; trying again with the next change");
+                }
+                if let Some(vault) = &news.vault
+                    && let Err(error) = vault.refresh().await
+                {
+                    tracing::warn!(%error, "the runtime users were not read anew; trying again with the next change");
                 }
                 if let Err(error) = news.keeper.refresh().await {
                     tracing::warn!(%error, "the tokens of other nodes were not read; trying again with the next change");

@@ -33,6 +33,7 @@ use crate::orchestrator::{
 };
 use crate::orders::{RerunRequest, ResolveReply, ResolveRequest};
 use crate::question::{Question, Reply};
+use crate::secrets::{UserChange, UserSummary, Vault};
 
 /// How long a door waits for the store to confirm a write.
 const DURABLE: Duration = Duration::from_secs(5);
@@ -51,6 +52,8 @@ pub struct LocalArguments {
     pub definitions: Arc<Definitions>,
     /// The targets, as far as it knows them.
     pub inventory: SharedInventory,
+    /// The runtime users, and the key that their secrets are sealed under.
+    pub vault: Vault,
     /// Who is there and who owns what, kept up to date.
     pub view: watch::Receiver<Arc<ClusterView>>,
     /// Asks the other nodes.
@@ -71,6 +74,7 @@ pub struct Local {
     pub(super) hosts: Hosts,
     pub(super) definitions: Arc<Definitions>,
     pub(super) inventory: SharedInventory,
+    pub(super) vault: Vault,
     pub(super) view: watch::Receiver<Arc<ClusterView>>,
     pub(super) peers: Peers,
     pub(super) adapters: Adapters,
@@ -90,6 +94,7 @@ impl Local {
             hosts,
             definitions,
             inventory,
+            vault,
             view,
             peers,
             adapters,
@@ -104,6 +109,7 @@ impl Local {
             hosts,
             definitions,
             inventory,
+            vault,
             view,
             peers,
             adapters,
@@ -315,6 +321,26 @@ impl Orchestrator for Local {
     fn remove_entry(&self, kind: EntryKind, name: String) -> Answer<()> {
         let node = self.clone();
         Box::pin(async move { node.remove_entry(kind, &name).await })
+    }
+
+    fn users(&self) -> Answer<Vec<UserSummary>> {
+        let node = self.clone();
+        Box::pin(async move { node.vault.users().await })
+    }
+
+    fn set_user(&self, name: String, change: UserChange) -> Answer<UserSummary> {
+        let node = self.clone();
+        Box::pin(async move { node.vault.set_user(&name, change).await })
+    }
+
+    fn remove_user(&self, name: String) -> Answer<()> {
+        let node = self.clone();
+        Box::pin(async move { node.vault.remove_user(&name).await })
+    }
+
+    fn rotate_key(&self) -> Answer<String> {
+        let node = self.clone();
+        Box::pin(async move { node.rotate_key().await })
     }
 
     fn answer(&self, question: Question) -> Answer<Reply> {

@@ -13,9 +13,10 @@ mod orders;
 mod peers;
 mod reach;
 mod refusal;
+mod runtime_users;
 mod stores;
 #[cfg(test)]
-mod test_store;
+pub(crate) mod test_store;
 mod tree;
 mod views;
 mod write_check;
@@ -30,12 +31,14 @@ use impresario_persistence::StoreError;
 
 pub use self::adapters::Adapters;
 pub use self::app::App;
+pub(crate) use self::app::blocking;
 pub use self::deploy::{Deployment, builtin_catalog, refresh as refresh_definitions};
 pub use self::local::{Local, LocalArguments};
 pub use self::peers::Peers;
 pub use self::views::unsupported;
 use crate::http::TokenError;
 use crate::listener::DoorError;
+use crate::secrets::SecretsError;
 
 /// Why a node cannot run, or stopped running.
 #[derive(Debug, thiserror::Error)]
@@ -57,6 +60,9 @@ pub enum NodeError {
     /// The token of the API.
     #[error("{0}")]
     Token(#[from] TokenError),
+    /// The environment key.
+    #[error("{0}")]
+    Secrets(#[from] SecretsError),
     /// A pack, or what was deployed before.
     #[error("{0}")]
     Deploy(String),

@@ -133,6 +133,10 @@ impl Cluster {
         let (drain, asked_to_leave) = mpsc::channel(1);
         let none = HostSpec::new("", "/");
         let adapters = Adapters::new(name, Arc::clone(&self.store), Arc::clone(&definitions), vec![], none);
+        let key_file = data.path().join("environment.key");
+        let vault = impresario::secrets::Vault::open(Arc::clone(&self.store) as Arc<dyn Store>, key_file)
+            .await
+            .unwrap();
         let local = Local::new(LocalArguments {
             node: name.to_owned(),
             engine: engine.clone(),
@@ -140,6 +144,7 @@ impl Cluster {
             adapters,
             definitions,
             inventory: SharedInventory::default(),
+            vault,
             view: known,
             peers: Peers::new(&token).unwrap(),
             membership: Arc::clone(&self.membership) as Arc<dyn Membership>,

@@ -14,6 +14,7 @@ use impresario::orchestrator::{
 };
 use impresario::orders::{RerunRequest, ResolveReply, ResolveRequest};
 use impresario::question::{Question, Reply};
+use impresario::secrets::{UserChange, UserSummary};
 use impresario_config::{ByteSize, Http, Sources};
 use impresario_model::event::CloudEvent;
 use serde_json::{Value, json};
@@ -113,6 +114,17 @@ fn entry(name: &str) -> InventoryEntry {
     let spec = json!({ "type": "unix-server", "properties": { "host": "h" }, "limit": 2 });
     let spec = spec.as_object().cloned().unwrap();
     InventoryEntry { name: name.to_owned(), by: "operator".to_owned(), spec, targets: None, places: None }
+}
+
+/// A runtime user of that name.
+fn user(name: &str) -> UserSummary {
+    UserSummary {
+        name: name.to_owned(),
+        description: String::new(),
+        fields: vec!["password".to_owned(), "username".to_owned()],
+        keys: vec!["0123456789ab".to_owned()],
+        changed: "2026-01-31T08:30:00Z".to_owned(),
+    }
 }
 
 /// Lets a test keep its hands on the engine that the door owns.
@@ -239,6 +251,25 @@ impl Orchestrator for Handle {
     fn remove_entry(&self, kind: EntryKind, name: String) -> Answer<()> {
         self.0.orders.lock().unwrap().push(format!("remove {kind} {name}"));
         self.0.answer(())
+    }
+
+    fn users(&self) -> Answer<Vec<UserSummary>> {
+        self.0.answer(vec![user("web")])
+    }
+
+    fn set_user(&self, name: String, change: UserChange) -> Answer<UserSummary> {
+        self.0.orders.lock().unwrap().push(format!("set user {name} {change:?}"));
+        self.0.answer(user(&name))
+    }
+
+    fn remove_user(&self, name: String) -> Answer<()> {
+        self.0.orders.lock().unwrap().push(format!("remove user {name}"));
+        self.0.answer(())
+    }
+
+    fn rotate_key(&self) -> Answer<String> {
+        self.0.orders.lock().unwrap().push("rotate key".to_owned());
+        self.0.answer("0123456789ab".to_owned())
     }
 
     fn answer(&self, question: Question) -> Answer<Reply> {

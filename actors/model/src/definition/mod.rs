@@ -7,6 +7,7 @@ mod delay;
 mod error_kind;
 mod filter;
 mod schema;
+mod secret;
 mod start_point;
 mod template;
 
@@ -20,6 +21,7 @@ pub use self::delay::Delay;
 pub use self::error_kind::standard_error_kind;
 pub use self::filter::{AttributeMatch, EventFilter};
 pub use self::schema::Schema;
+pub use self::secret::{PLACEHOLDER, RunAs, SecretField};
 pub use self::start_point::StartPoint;
 pub(crate) use self::start_point::{body_of, way_to};
 pub use self::template::{Template, UriPart, UriTemplate};
@@ -383,6 +385,8 @@ pub struct ActivitySpec {
     pub detached: bool,
     /// On what it is done, if that is said.
     pub on: Option<On>,
+    /// As whom it is done, if that is said.
+    pub user: Option<RunAs>,
 }
 
 /// On what an activity is done.

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value};
 
+use super::secret::{PLACEHOLDER, SecretField};
 use crate::expression::{EvaluationError, Expression, Fuel, Variables};
 
 /// A value of a definition in which some places are expressions.
@@ -17,6 +18,8 @@ pub enum Template {
     List(Vec<Template>),
     /// A URI with `{name}` places.
     Uri(UriTemplate),
+    /// The value of a secret: a placeholder, whose place [`Template::secrets`] tells.
+    Secret(SecretField),
 }
 
 /// A URI template with simple expansion (RFC 6570 level 1) of the top-level keys of the input.
@@ -61,6 +64,7 @@ impl Template {
                 Ok(Value::Array(values.collect::<Result<_, _>>()?))
             }
             Template::Uri(uri) => uri.expand(input).map(Value::String),
+            Template::Secret(_) => Ok(Value::String(PLACEHOLDER.to_owned())),
         }
     }
 }

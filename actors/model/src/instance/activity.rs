@@ -1,11 +1,13 @@
 //! What an instance knows of its activities: those in flight, and the history of those that ended.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::Status;
 use super::turn::{Attempt, Effect, ProbeRequest};
-use crate::definition::TaskId;
+use crate::definition::{SecretField, TaskId};
 use crate::doubt::Resolved;
 use crate::fault::Fault;
 use crate::places::leave;
@@ -36,6 +38,12 @@ pub struct Activity {
     /// The name of the target that it is done on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<String>,
+    /// The name of the runtime user as whom it is done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+    /// Where a node puts secrets into the arguments, by JSON pointer.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub secrets: BTreeMap<String, SecretField>,
     /// Its place at the target, if the target is limited.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub place: Option<Place>,
@@ -143,6 +151,8 @@ impl Activity {
             function: self.function.clone(),
             arguments: self.arguments.clone(),
             target: self.target.clone(),
+            user: self.user.clone(),
+            secrets: self.secrets.clone(),
         })
     }
 
@@ -175,6 +185,8 @@ impl Activity {
             function: self.function.clone(),
             arguments: self.arguments.clone(),
             target: self.target.clone(),
+            user: self.user.clone(),
+            secrets: self.secrets.clone(),
             unplaced: self.unplaced(),
             marker: self.marker,
             state: self.saved.clone(),

@@ -1,13 +1,17 @@
 //! Tasks without tasks in them: set, switch, raise, and the activities.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
 use super::activity::{Activity, ActivityState};
 use super::poll::Flow;
 use super::run::{TaskRun, TaskState};
 use super::turn::{At, Effect, Turn};
-use crate::definition::{ActivitySpec, On, RaisedError, Task, TaskId, TaskKind, Template, Then};
-use crate::fault::{Fault, FaultKind};
+use crate::definition::{
+    ActivitySpec, On, RaisedError, RunAs, SecretField, Task, TaskId, TaskKind, Template, Then,
+};
+use crate::fault::{Fault, FaultKind, standard_type};
 use crate::inventory;
 
 /// The raw output of a task that never waits, and where control goes; none for all other tasks.
@@ -106,6 +110,8 @@ pub(super) fn begin(
                 function: inventory::SELECT,
                 arguments: turn.evaluate(selection, input, at, "select")?,
                 target: None,
+                user: None,
+                secrets: BTreeMap::new(),
                 restartable: true,
                 probe: false,
             };
@@ -167,6 +173,8 @@ fn request(
         function: &spec.function,
         arguments: turn.evaluate(&spec.arguments, input, at, "with")?,
         target,
+        user: spec.user.as_ref().map(|user| user_name(turn, user, input, at)).transpose()?,
+        secrets: spec.arguments.secrets(),
         restartable: spec.restartable,
         probe: spec.probe,
     };
@@ -179,8 +187,26 @@ struct Wanted<'a> {
     function: &'a str,
     arguments: Value,
     target: Option<String>,
+    user: Option<String>,
+    secrets: BTreeMap<String, SecretField>,
     restartable: bool,
     probe: bool,
+}
+
+/// The name of a runtime user, which has to be one that the document declares.
+fn user_name(turn: &mut Turn<'_>, user: &RunAs, input: &Value, at: At<'_>) -> Result<String, Fault> {
+    let value: Value = turn.evaluate(&user.name, input, at, "runtimeUser")?;
+    match value.as_str() {
+        Some(name) if user.declared.iter().any(|declared| declared == name) => Ok(name.to_owned()),
+        _ => {
+            let declared = user.declared.join(", ");
+            let detail =
+                format!("runtimeUser: expected a name of 'use.secrets' (one of {declared}), found {value}");
+            let pointer = at.task.map_or("/", |task| task.pointer.as_str());
+            let fault = Fault::new(FaultKind::Configuration, "Secret not declared", detail, pointer);
+            Err(Fault { kind: standard_type("authorization"), status: 403, ..fault })
+        }
+    }
 }
 
 fn push(turn: &mut Turn<'_>, task: TaskId, wanted: Wanted<'_>) -> u64 {
@@ -192,6 +218,8 @@ fn push(turn: &mut Turn<'_>, task: TaskId, wanted: Wanted<'_>) -> u64 {
         function: wanted.function.to_owned(),
         arguments: wanted.arguments,
         target: wanted.target,
+        user: wanted.user,
+        secrets: wanted.secrets,
         place: None,
         restartable: wanted.restartable,
         probe: wanted.probe,

@@ -1,12 +1,13 @@
 //! One turn: what an instance may spend while it applies one entry, and what it asks for.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
 use super::activity::Activities;
 use super::start_points::StartPoints;
-use crate::definition::{Definition, Task, TaskId};
+use crate::definition::{Definition, SecretField, Task, TaskId};
 use crate::expression::{EvaluationError, Expression, Fuel, Variables};
 use crate::fault::{Fault, FaultKind};
 
@@ -68,6 +69,10 @@ pub struct Attempt {
     pub arguments: Value,
     /// The name of the target that it is done on.
     pub target: Option<String>,
+    /// The name of the runtime user as whom it is done.
+    pub user: Option<String>,
+    /// Where a node puts secrets into the arguments, by JSON pointer.
+    pub secrets: BTreeMap<String, SecretField>,
     /// The same, if it needs a place there first where it is limited.
     pub unplaced: Option<String>,
     /// The epoch of the start marker; none for a restartable activity.
@@ -93,6 +98,10 @@ pub struct ProbeRequest {
     pub arguments: Value,
     /// The name of the target.
     pub target: Option<String>,
+    /// The name of the runtime user.
+    pub user: Option<String>,
+    /// Which secrets belong where in the arguments, by JSON pointer.
+    pub secrets: BTreeMap<String, SecretField>,
 }
 
 /// What does not change during the life of an instance.

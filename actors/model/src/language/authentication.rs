@@ -1,7 +1,5 @@
 //! Authentication policies, inline and of `use.authentications`.
 
-use serde_json::json;
-
 use super::compiler::{Compiler, Scope};
 use super::expression::{Secrets, map};
 use super::node::At;
@@ -106,7 +104,10 @@ impl Compiler<'_> {
             return None;
         }
         let body = match body.get("use") {
-            Some(secret) => self.secret(&body, &secret)?,
+            Some(secret) => {
+                self.report.map(&body, "a map", &["use"])?;
+                self.secret_scheme(scheme, &secret)?
+            }
             None => self.scheme(&body, needs, scope)?,
         };
         Some(map(vec![(scheme.to_owned(), body)]))
@@ -120,16 +121,6 @@ impl Compiler<'_> {
             }
             None => self.report.error(policy, format!("expected one of {}, found none", words.join(", "))),
         }
-    }
-
-    fn secret(&mut self, body: &At<'_>, secret: &At<'_>) -> Option<Template> {
-        self.report.map(body, "a map", &["use"])?;
-        let name = self.report.name(secret)?;
-        if !self.uses.names("secrets").contains(&name) {
-            self.unknown_use(secret, "secret", "secrets", name);
-            return None;
-        }
-        Some(Template::Literal(json!({ "secret": name })))
     }
 
     fn scheme(&mut self, body: &At<'_>, needs: &[&str], scope: &Scope) -> Option<Template> {

@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 use super::compiler::{Compiler, Scope};
 use super::node::{At, Content};
 use super::position;
+use super::secret::secret_field;
 use crate::definition::Template;
 use crate::expression::{Expression, ExpressionError};
 
@@ -15,8 +16,13 @@ const VARIABLES: [&str; 7] = ["context", "input", "output", "authorization", "ta
 pub(super) const RESERVED_VARIABLES: [&str; 8] =
     ["context", "input", "output", "authorization", "task", "workflow", "runtime", "secrets"];
 
-/// Whether `$secrets` can be seen: only where its value goes to an adapter or is picked for a task, never where
-/// it would end in the journal as a task's output or in the context.
+/// What to do instead of computing with a secret.
+const SECRETS_HINT: Option<&str> = Some(
+    "a secret can be a whole argument of a call ('${ $secrets.NAME.FIELD }'), an authentication's 'use', or 'runtimeUser'",
+);
+
+/// Whether a whole `${ $secrets.NAME.FIELD }` may stand there: only where an adapter gets the value. No expression computes
+/// with one, because what it gives would be stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Secrets {
     Visible,
@@ -26,10 +32,6 @@ pub(super) enum Secrets {
 impl Compiler<'_> {
     /// An expression-typed field: bare jq, or jq in `${ }`.
     pub(super) fn expression(&mut self, at: &At<'_>, scope: &Scope) -> Option<Expression> {
-        self.expression_with(at, scope, Secrets::Hidden)
-    }
-
-    fn expression_with(&mut self, at: &At<'_>, scope: &Scope, secrets: Secrets) -> Option<Expression> {
         let text = match &at.node.content {
             Content::Text(text) => text,
             Content::Bool(value) => {
@@ -43,9 +45,6 @@ impl Compiler<'_> {
             }
         };
         let mut variables: Vec<String> = VARIABLES.iter().map(|name| (*name).to_owned()).collect();
-        if secrets == Secrets::Visible {
-            variables.push("secrets".to_owned());
-        }
         variables.extend(scope.variables.iter().cloned());
         self.program(at, text, &variables)
     }
@@ -80,24 +79,15 @@ impl Compiler<'_> {
             Some((message, near)) => (message.to_owned(), Some(format!("did you mean {near}"))),
             None => (words, None),
         };
-        let hint = if message.contains("'$secrets'") {
-            Some("$secrets is visible in 'input.from' and in the arguments of calls only".to_owned())
-        } else {
-            advice
-        };
+        let hint = if message.contains("'$secrets'") { SECRETS_HINT.map(str::to_owned) } else { advice };
         self.report.push(place, &at.pointer, message, hint);
     }
 
     /// A transformation (`from`, `as`, `in`): an expression, or a value with expressions in it.
-    pub(super) fn transformation(
-        &mut self,
-        at: &At<'_>,
-        scope: &Scope,
-        secrets: Secrets,
-    ) -> Option<Template> {
+    pub(super) fn transformation(&mut self, at: &At<'_>, scope: &Scope) -> Option<Template> {
         match at.node.content {
-            Content::Text(_) => self.expression_with(at, scope, secrets).map(Template::Expression),
-            Content::Map(_) | Content::List(_) => Some(self.template(at, scope, secrets)),
+            Content::Text(_) => self.expression(at, scope).map(Template::Expression),
+            Content::Map(_) | Content::List(_) => Some(self.template(at, scope, Secrets::Hidden)),
             Content::Null | Content::Bool(_) | Content::Number(_) => {
                 self.report.expected(at, "an expression or a map");
                 None
@@ -115,9 +105,10 @@ impl Compiler<'_> {
 
     fn part(&mut self, at: &At<'_>, scope: &Scope, secrets: Secrets) -> Template {
         match &at.node.content {
-            Content::Text(text) if strip(text).is_some() => self
-                .expression_with(at, scope, secrets)
-                .map_or(Template::Literal(Value::Null), Template::Expression),
+            Content::Text(text) if strip(text).is_some() => match secret_field(text) {
+                Some(secret) if secrets == Secrets::Visible => self.secret_field(at, secret),
+                _ => self.expression(at, scope).map_or(Template::Literal(Value::Null), Template::Expression),
+            },
             Content::Null | Content::Bool(_) | Content::Number(_) | Content::Text(_) => {
                 Template::Literal(at.node.to_json())
             }

@@ -15,7 +15,7 @@ impl Compiler<'_> {
                 None
             }
             Content::Map(_) => Some(TaskKind::Set(self.template(body, scope, Secrets::Hidden))),
-            Content::Text(_) => self.transformation(body, scope, Secrets::Hidden).map(TaskKind::Set),
+            Content::Text(_) => self.transformation(body, scope).map(TaskKind::Set),
             Content::Null | Content::Bool(_) | Content::Number(_) | Content::List(_) => {
                 self.report.expected(body, "a map or an expression");
                 None
@@ -51,7 +51,7 @@ impl Compiler<'_> {
             self.report.error_named(body, message, None);
         }
         let items = self.report.required(&head, "in");
-        let items = items.and_then(|items| self.transformation(&items, scope, Secrets::Hidden));
+        let items = items.and_then(|items| self.transformation(&items, scope));
         let inner = scope.with(&[each, at]);
         let condition = map.get("while").and_then(|at| {
             if ops.parallel.is_some() {

@@ -39,7 +39,8 @@ impl Compiler<'_> {
             None => Template::Literal(json!({})),
             Some(with) => {
                 self.report.open_map(&with, "a map of arguments")?;
-                self.template(&with, scope, Secrets::Visible)
+                // What a function of tasks gets is data of the instance.
+                self.template(&with, scope, Secrets::Hidden)
             }
         };
         if let Some(declared) = self.uses.get("functions", name) {
@@ -75,13 +76,17 @@ impl Compiler<'_> {
         scope: &Scope,
         ops: TaskOps,
     ) -> Option<TaskKind> {
-        let (arguments, on) = match task.get("with") {
-            None => (Template::Literal(json!({})), None),
+        let (arguments, on, user) = match task.get("with") {
+            None => (Template::Literal(json!({})), None, None),
             Some(with) => {
                 self.report.open_map(&with, "a map of arguments")?;
                 match adapter.adapter == inventory::ADAPTER {
-                    true => (self.selection(&with, scope), None),
-                    false => (self.arguments_beside_target(&with, scope), self.done_on(&with, scope)),
+                    true => (self.selection(&with, scope), None, None),
+                    false => (
+                        self.arguments_beside_target(&with, scope),
+                        self.done_on(&with, scope),
+                        self.run_as(&with, scope),
+                    ),
                 }
             }
         };
@@ -94,6 +99,7 @@ impl Compiler<'_> {
             probe: adapter.probe,
             detached: false,
             on,
+            user,
         })))
     }
 

@@ -52,6 +52,7 @@ impl Compiler<'_> {
             probe: false,
             detached: false,
             on: ops.on,
+            user: None,
         })))
     }
 
@@ -102,7 +103,11 @@ impl Compiler<'_> {
                 Some(UriPart::Text(text)) => Some(text),
                 Some(UriPart::Name(_)) | None => None,
             },
-            Template::Literal(_) | Template::Expression(_) | Template::Map(_) | Template::List(_) => None,
+            Template::Literal(_)
+            | Template::Expression(_)
+            | Template::Map(_)
+            | Template::List(_)
+            | Template::Secret(_) => None,
         };
         if let Some((scheme, _)) = start.and_then(|text| text.split_once("://"))
             && !["http", "https"].contains(&scheme)

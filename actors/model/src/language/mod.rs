@@ -24,6 +24,7 @@ mod retry;
 mod run;
 mod schedule;
 mod schema;
+mod secret;
 mod selection;
 mod shape;
 mod start_point;

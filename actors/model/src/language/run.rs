@@ -46,6 +46,7 @@ impl Compiler<'_> {
             probe: false,
             detached: !wait,
             on: ops.on,
+            user: None,
         })))
     }
 

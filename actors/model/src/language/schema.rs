@@ -1,7 +1,6 @@
 //! `input`, `output` and `export`: schemas and transformations.
 
 use super::compiler::{Compiler, Scope};
-use super::expression::Secrets;
 use super::node::At;
 use crate::definition::{DataIn, DataOut, Schema};
 
@@ -12,7 +11,7 @@ impl Compiler<'_> {
         let Some(map) = self.report.map(&at, "a map", &["schema", "from"]) else { return DataIn::default() };
         DataIn {
             schema: map.get("schema").and_then(|at| self.schema(&at)),
-            from: map.get("from").and_then(|at| self.transformation(&at, scope, Secrets::Visible)),
+            from: map.get("from").and_then(|at| self.transformation(&at, scope)),
         }
     }
 
@@ -21,7 +20,7 @@ impl Compiler<'_> {
         let Some(at) = at else { return DataOut::default() };
         let Some(map) = self.report.map(&at, "a map", &["schema", "as"]) else { return DataOut::default() };
         DataOut {
-            transform: map.get("as").and_then(|at| self.transformation(&at, scope, Secrets::Hidden)),
+            transform: map.get("as").and_then(|at| self.transformation(&at, scope)),
             schema: map.get("schema").and_then(|at| self.schema(&at)),
         }
     }

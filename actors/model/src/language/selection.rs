@@ -6,10 +6,11 @@ use serde_json::{Value, json};
 use super::compiler::{Compiler, Scope};
 use super::expression::{Secrets, map, strip};
 use super::node::{At, Content};
+use super::secret::USER_KEY;
 use crate::definition::{On, Template};
 
-/// The members of `with` that say on what a call is done, and are no arguments of the function.
-pub(super) const TARGET_KEYS: [&str; 3] = ["target", "group", "select"];
+/// The members of `with` that say on what and as whom a call is done, and are no arguments of the function.
+pub(super) const TARGET_KEYS: [&str; 4] = ["target", "group", "select", USER_KEY];
 
 impl Compiler<'_> {
     /// The arguments of an adapter's function, without what says on what it is done.

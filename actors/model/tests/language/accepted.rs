@@ -1,7 +1,9 @@
 //! What definitions compile to.
 
+use std::collections::BTreeMap;
+
 use impresario_model::definition::{
-    Backoff, Delay, Misfire, TaskKind, Template, Then, Watch, standard_error_kind,
+    Backoff, Delay, Misfire, SecretField, TaskKind, Template, Then, Watch, standard_error_kind,
 };
 use serde_json::{Value, json};
 
@@ -90,8 +92,9 @@ fn http_arguments_are_normalized() {
     assert_eq!(literal(member(&activity.arguments, "method")), &json!("GET"));
     assert_eq!(literal(member(&activity.arguments, "output")), &json!("response"));
     assert_eq!(literal(member(&activity.arguments, "redirect")), &json!(true));
-    let authentication = literal(member(&activity.arguments, "authentication"));
-    assert_eq!(authentication, &json!({ "bearer": { "secret": "web-admin" } }));
+    let token = SecretField { name: "web-admin".to_owned(), field: Some("token".to_owned()) };
+    let places = BTreeMap::from([("/authentication/bearer/token".to_owned(), token)]);
+    assert_eq!(activity.arguments.secrets(), places);
     assert!(matches!(member(&activity.arguments, "uri"), Template::Uri(_)));
 }
 

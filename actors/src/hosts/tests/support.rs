@@ -43,6 +43,9 @@ pub(super) fn request(token: &str, function: &str, arguments: impl Into<Value>) 
         state: None,
         target: None,
         on: None,
+        user: None,
+        secrets: std::collections::BTreeMap::new(),
+        resolved: None,
     }
 }
 

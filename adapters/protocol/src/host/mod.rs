@@ -20,5 +20,5 @@ mod tests;
 
 pub use attempt::CANCEL_GRACE;
 pub use serve::{ExitReason, QUEUE_LEN_MAX, serve, serve_until};
-pub use stdio::run_on_stdio;
+pub use stdio::{run_on_stdio, run_on_stdio_once};
 pub use watches::WATCHES_MAX;

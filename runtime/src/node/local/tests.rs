@@ -47,6 +47,9 @@ async fn node() -> (Local, Arc<Slow>) {
         record: crate::cluster::NodeRecord::default(),
     };
     let view = ClusterView { me: "1".to_owned(), nodes: vec![me], shards: vec![] };
+    let keys = tempfile::tempdir().unwrap();
+    let vault = Arc::new(MemoryStore::new(1));
+    let vault = crate::secrets::Vault::open(vault, keys.path().join("environment.key")).await.unwrap();
     let local = Local::new(LocalArguments {
         node: "a".to_owned(),
         engine: Engine::start(arguments, None).await.unwrap(),
@@ -54,6 +57,7 @@ async fn node() -> (Local, Arc<Slow>) {
         adapters: Adapters::new("a", slow.clone(), Arc::clone(&definitions), vec![], HostSpec::new("", "/")),
         definitions,
         inventory: SharedInventory::default(),
+        vault,
         view: watch::channel(Arc::new(view)).1,
         peers: Peers::new("token").unwrap(),
         membership: Arc::new(MemoryMembership::new(system_clock())),

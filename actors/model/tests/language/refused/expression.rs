@@ -54,7 +54,23 @@ fn a_function_does_not_see_the_loop_that_calls_it() {
 fn secrets_where_they_would_end_in_the_journal() {
     check(
         "do:\n  - a: { set: { b: '${ $secrets.x }' } }\n",
-        "line 3, column 24: /do/0/a/set/b: unknown variable '$secrets'; $secrets is visible in 'input.from' and in the arguments of calls only",
+        "line 3, column 24: /do/0/a/set/b: unknown variable '$secrets'; a secret can be a whole argument of a call ('${ $secrets.NAME.FIELD }'), an authentication's 'use', or 'runtimeUser'",
+    );
+}
+
+#[test]
+fn computing_with_a_secret() {
+    check(
+        "use: { secrets: [ x ] }\ndo:\n  - a: { run: { shell: { command: '${ $secrets.x.y + \"z\" }' } } }\n",
+        "line 3, column 44: /do/0/a/run/shell/command: unknown variable '$secrets'; a secret can be a whole argument of a call ('${ $secrets.NAME.FIELD }'), an authentication's 'use', or 'runtimeUser'",
+    );
+}
+
+#[test]
+fn a_secret_that_is_not_declared() {
+    check(
+        "use: { secrets: [ token ] }\ndo:\n  - a: { run: { shell: { command: x, stdin: '${ $secrets.tokn }' } } }\n",
+        "line 3, column 45: /do/0/a/run/shell/stdin: unknown secret 'tokn' (expected one of token); did you mean 'token'?",
     );
 }
 
