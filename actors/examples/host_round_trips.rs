@@ -1,9 +1,10 @@
-//! Measures how many runs a second pass through an adapter host and back, with work that is nothing.
+//! Measures how many runs a second pass through an adapter host and back, with work that is nothing: with the time and
+//! the bytes that each costs, the memory of a host that is idle, and how long its restart takes.
 //!
 //! `cargo run --release -p impresario-actors --example host_round_trips [RUNS]`: the example is its own host.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
 use impresario_actors::activity::{ActivityAddress, ActivityReport, Outcome, ReportSink, RunRequest};
@@ -60,6 +61,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         for concurrency in [1, 16, 64, 256] {
             measure(concurrency, if concurrency == 1 { runs / 20 } else { runs }).await?;
         }
+        restarts(20).await?;
         Ok(())
     })
 }
@@ -72,6 +74,8 @@ async fn measure(concurrency: usize, runs: usize) -> Result<(), Box<dyn std::err
     let hosts = Hosts::start(vec![spec], Arc::new(Sink(sender)), Gate::default(), None).await?;
     hosts.run(request(usize::MAX))?;
     reports.recv().await.ok_or("no host")?;
+    let pid = hosts.status().first().and_then(|host| host.pid).ok_or("no process")?;
+    let bytes_before = bytes(pid)?;
 
     let start = Instant::now();
     let feed = tokio::spawn(feed(hosts.clone(), runs));
@@ -85,12 +89,58 @@ async fn measure(concurrency: usize, runs: usize) -> Result<(), Box<dyn std::err
     let seconds = start.elapsed().as_secs_f64();
     feed.await??;
     println!(
-        "{concurrency:>4} at once: {:>8.0} round trips/s, {:.1} reports a batch",
+        "{concurrency:>4} at once: {:>8.0} round trips/s, {:>6.1} µs and {:.0} bytes each, {:.1} reports a batch",
         runs as f64 / seconds,
+        seconds * 1e6 / runs as f64,
+        (bytes(pid)? - bytes_before) as f64 / runs as f64,
         runs as f64 / f64::from(batches)
     );
     hosts.stop().await;
     Ok(())
+}
+
+/// From the order until the new process has done a run, and what such a process has in memory.
+async fn restarts(count: u32) -> Result<(), Box<dyn std::error::Error>> {
+    let mut spec = HostSpec::new("echo", std::env::current_exe()?);
+    spec.arguments = vec!["host".into()];
+    let (sender, mut reports) = mpsc::channel(64);
+    let hosts = Hosts::start(vec![spec], Arc::new(Sink(sender)), Gate::default(), None).await?;
+    hosts.run(request(0))?;
+    reports.recv().await.ok_or("no host")?;
+    let generation = || hosts.status().first().and_then(|host| host.generation);
+    let mut took = Vec::new();
+    for number in 1..=count {
+        let (before, start) = (generation(), Instant::now());
+        hosts.restart("echo", "measured")?;
+        while generation() <= before {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        hosts.run(request(number as usize))?;
+        reports.recv().await.ok_or("no host")?;
+        took.push(start.elapsed());
+        // The one before ends, so that each restart is measured alone.
+        while hosts.status().first().is_some_and(|host| host.retiring > 0) {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+    took.sort();
+    let pid = hosts.status().first().and_then(|host| host.pid).ok_or("no process")?;
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default().trim();
+    println!(
+        "idle host: {resident} resident; a restart: {:?} median, {:?} at most",
+        took[took.len() / 2],
+        took[took.len() - 1]
+    );
+    hosts.stop().await;
+    Ok(())
+}
+
+/// What a process has read and written so far.
+fn bytes(pid: u32) -> Result<u64, Box<dyn std::error::Error>> {
+    let told = std::fs::read_to_string(format!("/proc/{pid}/io"))?;
+    let of = |name: &str| told.lines().find_map(|line| line.strip_prefix(name)?.trim().parse::<u64>().ok());
+    Ok(of("rchar:").ok_or("no rchar")? + of("wchar:").ok_or("no wchar")?)
 }
 
 async fn feed(hosts: Hosts, runs: usize) -> Result<(), Refusal> {

@@ -153,6 +153,8 @@ settings! {
         stop_timeout: Duration = "10s";
         /// A host without work for so long is stopped; the next activity starts it again.
         idle_timeout: Duration = "5m";
+        /// A host that has more than this in memory, with its children, is replaced by a fresh one.
+        memory_limit: ByteSize = "1GiB";
     }
 
     /// The environment key, under which the secrets of runtime users are sealed.

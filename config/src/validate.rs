@@ -39,6 +39,7 @@ pub(crate) fn validate(config: &Config, effective: &[Effective]) -> Vec<Problem>
     check.range("adapters.concurrency", adapters.concurrency, 1..=100_000);
     check.range("adapters.queue", adapters.queue, 1..=10_000_000);
     check.duration("adapters.stop_timeout", adapters.stop_timeout, Duration::ZERO..=DAY);
+    check.range("adapters.memory_limit", adapters.memory_limit, ByteSize(16 << 20)..=ByteSize(1 << 50));
     check.duration("adapters.idle_timeout", adapters.idle_timeout, SECOND / 10..=365 * DAY);
     check.range("node.weight", node.weight, 1..=10_000);
     check.duration("redis.timeout", redis.timeout, SECOND / 10..=60 * SECOND);

@@ -126,6 +126,18 @@ impl SettingValue for ByteSize {
     }
 }
 
+impl std::str::FromStr for ByteSize {
+    type Err = &'static str;
+
+    /// Reads it as in the settings.
+    ///
+    /// # Errors
+    /// What was expected.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::parse(text).ok_or(Self::EXPECTED)
+    }
+}
+
 /// A short name that is safe in a key, a file name and a log field.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Name(String);

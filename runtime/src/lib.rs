@@ -1,6 +1,7 @@
 //! Impresario: a process orchestrator for IT operations that stays up.
 
-pub mod banner;
+pub mod adapters;
+mod banner;
 pub mod cli;
 pub mod cluster;
 pub mod diagnostics;

@@ -7,6 +7,7 @@ use impresario_model::event::CloudEvent;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::adapters::{AdapterOrder, AdapterSummary};
 use crate::inventory::{EntryKind, InventoryEntry};
 use crate::orders::{RerunRequest, ResolveReply, ResolveRequest};
 use crate::question::{Question, Reply};
@@ -401,6 +402,10 @@ pub trait Orchestrator: Send + Sync + 'static {
     fn drain(&self, node: String) -> Answer<()>;
     /// Forgets a node that is gone, and its token with it.
     fn remove_node(&self, node: String) -> Answer<()>;
+    /// The adapters at all nodes, or one of them.
+    fn adapters(&self, name: Option<String>) -> Answer<Vec<AdapterSummary>>;
+    /// Does what an operator asks of an adapter; durable once answered, and followed by all nodes.
+    fn order_adapter(&self, name: String, order: AdapterOrder) -> Answer<()>;
     /// Lists the targets, their types, or the groups of them, by name.
     fn entries(&self, kind: EntryKind) -> Answer<Vec<InventoryEntry>>;
     /// Shows one of them.

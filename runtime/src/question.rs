@@ -7,6 +7,7 @@ use impresario_actors::shard::ActorFacts;
 use impresario_persistence::RowIndex;
 use serde::{Deserialize, Serialize};
 
+use crate::adapters::{AdapterOrder, AdapterSummary};
 use crate::inventory::PlacesView;
 use crate::orchestrator::{InstanceDetail, TreeNode, TriggerSummary};
 
@@ -48,6 +49,15 @@ pub enum Question {
     },
     /// Your tree of actors.
     Tree,
+    /// Your adapters.
+    Adapters,
+    /// Do this with an adapter of yours.
+    Adapter {
+        /// Its name.
+        name: String,
+        /// What.
+        order: AdapterOrder,
+    },
     /// Finish what you do, hand your shards over, and leave.
     Drain,
 }
@@ -67,6 +77,8 @@ pub enum Reply {
     Facts(Vec<(u16, Vec<Fact>)>),
     /// To [`Question::Tree`].
     Tree(TreeNode),
+    /// To [`Question::Adapters`] and [`Question::Adapter`].
+    Adapters(Vec<AdapterSummary>),
     /// To [`Question::Drain`].
     Draining,
 }

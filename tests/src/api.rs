@@ -76,6 +76,18 @@ impl Api {
         Err(serde_json::from_slice(&body).map_or_else(|_| odd(), |problem| Failure::Refused(status, problem)))
     }
 
+    /// Sends a request whose answer is empty.
+    pub async fn tell(&self, request: RequestBuilder) -> Result<(), Failure> {
+        let response = request.send().await.map_err(Failure::Broken)?;
+        let status = response.status();
+        let body = response.bytes().await.map_err(Failure::Broken)?;
+        if status.is_success() {
+            return Ok(());
+        }
+        let odd = || Failure::Odd(format!("{status}: {}", String::from_utf8_lossy(&body)));
+        Err(serde_json::from_slice(&body).map_or_else(|_| odd(), |problem| Failure::Refused(status, problem)))
+    }
+
     async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
         self.ask(self.request(Method::GET, path)).await
     }

@@ -15,7 +15,7 @@ use super::ledger::{Ledger, Refusal, Work};
 use super::probes::Probes;
 use super::saves::{STATE_BYTES_MAX, Saves};
 use super::spec::HostSpec;
-use super::status::{HostState, HostStatus};
+use super::status::{Counters, HostState, HostStatus};
 use crate::activity::{ActivityReport, ActivitySave, Outcome, RunRequest};
 use crate::gate::Gate;
 use crate::secrets::Mask;
@@ -32,7 +32,8 @@ pub(super) struct Outgoing {
 }
 
 pub(super) struct Lane {
-    pub(super) spec: HostSpec,
+    /// The adapter.
+    pub(super) name: String,
     gate: Gate,
     inner: Mutex<Inner>,
     /// Changes whenever a session may have something to do, or a report became durable.
@@ -42,6 +43,9 @@ pub(super) struct Lane {
 }
 
 struct Inner {
+    spec: Arc<HostSpec>,
+    /// An operator has stopped it: what comes waits, and no process is started.
+    paused: bool,
     ledger: Ledger,
     probes: Probes,
     saves: Saves,
@@ -53,6 +57,8 @@ struct Inner {
     woken: bool,
     manifest: Option<Arc<Manifest>>,
     ready: Option<(u32, Instant)>,
+    /// What the process that takes new work has in memory, with its children, in bytes.
+    memory: Option<u64>,
     last_error: Option<String>,
     /// Hides the secrets that the processes of this adapter have been given, in what they say outside of answers.
     mask: Mask,
@@ -69,8 +75,11 @@ pub(super) enum Phase {
 
 impl Lane {
     pub(super) fn new(spec: HostSpec, gate: Gate) -> Self {
+        let name = spec.name.clone();
         let inner = Inner {
             ledger: Ledger::new(spec.concurrency, spec.queue),
+            spec: Arc::new(spec),
+            paused: false,
             probes: Probes::default(),
             saves: Saves::default(),
             progress: HashMap::new(),
@@ -79,11 +88,12 @@ impl Lane {
             woken: false,
             manifest: None,
             ready: None,
+            memory: None,
             last_error: None,
             mask: Mask::default(),
         };
         Self {
-            spec,
+            name,
             gate,
             inner: Mutex::new(inner),
             work: watch::Sender::new(()),
@@ -167,6 +177,7 @@ impl Lane {
             inner.ledger.ready(generation, slots);
             inner.woken = false;
             inner.ready = Some((pid, Instant::now()));
+            inner.memory = None;
             inner.manifest = Some(Arc::new(manifest));
         });
     }
@@ -177,7 +188,9 @@ impl Lane {
 
     pub(super) fn retire_if_idle(&self, generation: u64) -> bool {
         let mut inner = self.lock();
-        inner.probes.is_empty() && inner.ledger.retire_if_idle(generation)
+        let idle = inner.probes.is_empty() && inner.ledger.retire_if_idle(generation);
+        inner.ledger.counters.idle_shutdowns += u64::from(idle);
+        idle
     }
 
     pub(super) fn is_retiring(&self, generation: u64) -> bool {
@@ -212,6 +225,50 @@ impl Lane {
         self.outbox.notify_one();
     }
 
+    pub(super) fn count(&self, step: impl FnOnce(&mut Counters)) {
+        step(&mut self.lock().ledger.counters);
+    }
+
+    /// Notes what a process has in memory, if it is the one that takes new work; says whether it is.
+    pub(super) fn measured(&self, generation: u64, memory: u64) -> bool {
+        let mut inner = self.lock();
+        let current = inner.ledger.current() == Some(generation);
+        if current {
+            inner.memory = Some(memory);
+        }
+        current
+    }
+
+    /// What is wanted of the host now.
+    pub(super) fn spec(&self) -> Arc<HostSpec> {
+        Arc::clone(&self.lock().spec)
+    }
+
+    /// Changes what is wanted of the host, and says whether that is anything new. The processes that are there stay
+    /// as they are.
+    pub(super) fn configure(&self, spec: HostSpec) -> bool {
+        self.change(|inner| {
+            let changed = *inner.spec != spec;
+            inner.ledger.resize(spec.concurrency, spec.queue);
+            inner.spec = Arc::new(spec);
+            changed
+        })
+    }
+
+    /// Has what comes wait (or not any more), without a process. Returns the host, to be told, if that is new.
+    pub(super) fn pause(&self, paused: bool) -> Option<ActorRef<Order>> {
+        self.change(|inner| {
+            let changed = std::mem::replace(&mut inner.paused, paused) != paused;
+            inner.woken = false;
+            inner.wake();
+            inner.host.clone().filter(|_| changed)
+        })
+    }
+
+    pub(super) fn is_paused(&self) -> bool {
+        self.lock().paused
+    }
+
     /// An attempt saves something. If it is not at work here, that is the late word of an old one.
     pub(super) fn save(&self, generation: u64, saved: SavedState) {
         let mut inner = self.lock();
@@ -219,7 +276,7 @@ impl Lane {
         let Some(address) = ledger.at_work(generation, &saved.token) else { return };
         if let Err(bytes) = saves.note(&saved.token, address, mask.value(saved.state), Instant::now()) {
             tracing::warn!(
-                adapter = %self.spec.name, token = saved.token, bytes,
+                adapter = %self.name, token = saved.token, bytes,
                 "an attempt saved more than {STATE_BYTES_MAX} bytes: what it saved before stays"
             );
         }
@@ -241,10 +298,6 @@ impl Lane {
     /// What an attempt at work last said of its progress.
     pub(super) fn progress(&self, token: &str) -> Option<Progress> {
         self.lock().progress.get(token).cloned()
-    }
-
-    pub(super) fn count_garbage(&self) {
-        self.lock().ledger.counters.garbage += 1;
     }
 
     /// A process has ended. What it had is lost; whatever waits is asked a new process for.
@@ -360,11 +413,12 @@ impl Lane {
         let generation = ledger.current();
         let ready = inner.ready.filter(|_| generation.is_some());
         HostStatus {
-            name: self.spec.name.clone(),
+            name: self.name.clone(),
             state: inner.state(),
             manifest: inner.manifest.clone(),
             pid: ready.map(|(pid, _)| pid),
             generation,
+            memory: inner.memory.filter(|_| generation.is_some()),
             uptime: ready.map(|(_, since)| since.elapsed()),
             retiring: ledger.retiring(),
             in_flight: ledger.in_flight(),
@@ -408,7 +462,9 @@ impl Inner {
 
     /// Something waits while nobody may take it.
     fn wants_host(&self) -> bool {
-        self.ledger.current().is_none() && (self.ledger.queued() > 0 || self.probes.wait_for_host())
+        !self.paused
+            && self.ledger.current().is_none()
+            && (self.ledger.queued() > 0 || self.probes.wait_for_host())
     }
 
     fn state(&self) -> HostState {
@@ -416,6 +472,7 @@ impl Inner {
             Phase::Restarting => HostState::Restarting,
             Phase::Quarantined(reason) => HostState::Quarantined { reason: reason.clone() },
             Phase::Stopped => HostState::Stopped,
+            Phase::Up if self.paused => HostState::Paused,
             Phase::Up if self.ledger.current().is_some() => HostState::Running,
             Phase::Up if self.ledger.generations() > self.ledger.retiring() => HostState::Starting,
             Phase::Up => HostState::Idle,

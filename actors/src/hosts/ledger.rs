@@ -94,6 +94,14 @@ impl Ledger {
         }
     }
 
+    /// Changes the limits. A generation has those that it was given at its hello, if they were not higher.
+    pub(super) fn resize(&mut self, slots_max: usize, queue_max: usize) {
+        (self.slots_max, self.queue_max) = (slots_max, queue_max);
+        for generation in self.generations.values_mut() {
+            generation.slots = generation.slots.min(slots_max);
+        }
+    }
+
     /// Takes a run on. One that is on already is taken as the same.
     pub(super) fn accept(&mut self, request: RunRequest) -> Result<(), Refusal> {
         if let Some(refusal) = &self.shut {

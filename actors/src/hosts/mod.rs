@@ -18,6 +18,7 @@ mod handle;
 mod host;
 mod lane;
 mod ledger;
+mod memory;
 mod probes;
 mod process;
 mod reporter;
@@ -25,11 +26,14 @@ mod saves;
 mod session;
 mod spec;
 mod status;
+mod stderr;
+mod trial;
 
 pub use handle::{Hosts, HostsError};
 pub use ledger::Refusal;
 pub use spec::{HostSpec, HostSpecError};
-pub use status::{Counters, HostState, HostStatus};
+pub use status::{Cause, Counters, HostState, HostStatus};
+pub use trial::try_out;
 
 #[cfg(test)]
 mod tests;

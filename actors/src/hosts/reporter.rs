@@ -27,7 +27,7 @@ pub(super) async fn run(lane: Arc<Lane>, sink: Arc<dyn ReportSink>) {
             }
         };
         while AssertUnwindSafe(delivery()).catch_unwind().await.is_err() {
-            tracing::error!(adapter = %lane.spec.name, reports = reports.len(), "delivery of reports panicked");
+            tracing::error!(adapter = %lane.name, reports = reports.len(), "delivery of reports panicked");
             tokio::time::sleep(PAUSE).await;
         }
         if !tokens.is_empty() {

@@ -21,7 +21,10 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::host::Order;
 use super::lane::Lane;
-use super::process::{Pipes, Process, read_stderr};
+use super::process::{Pipes, Process};
+use super::status::Cause;
+use super::stderr::Tap;
+use super::{memory, process};
 use crate::activity::{Outcome, RunRequest};
 
 /// What is left in the pipes of a process that ended is read for this long. A grandchild may hold them open for ever.
@@ -30,6 +33,9 @@ const REST_LIMIT: Duration = Duration::from_millis(500);
 const BATCH_RUNS: usize = 256;
 /// … and is done early when it has this many bytes.
 const BATCH_BYTES: usize = 256 * 1024;
+
+/// How often the memory of a process is looked at: a leak that is faster than this is the kernel's to stop.
+const WEIGH_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The id of all pings: any sign of life answers them. No token of ours looks like it.
 const PING: &str = "node:ping";
@@ -69,8 +75,8 @@ impl Session {
         // Declared after the farewell and so dropped before it: nothing is called lost while it may still be done.
         let mut process = process;
         let Pipes { stdin, stdout, stderr } = pipes;
-        let mut stderr = pin!(self.log(stderr).fuse());
         let pid = process.pid;
+        let mut stderr = pin!(self.log(pid, stderr).fuse());
         let verdict = tokio::select! {
             verdict = self.talk(pid, stdin, stdout) => verdict,
             () = self.rest_after_exit(&mut process) => Err("it left its pipes to others".to_owned()),
@@ -93,7 +99,7 @@ impl Session {
     async fn talk(&self, pid: u32, stdin: ChildStdin, stdout: ChildStdout) -> Result<(), String> {
         let mut reader = HostReader::new(stdout);
         let mut listener = Listener { session: self, garbage: 0, wished: false };
-        let limit = self.lane.spec.hello_timeout;
+        let limit = self.lane.spec().hello_timeout;
         let Some(manifest) = timeout(limit, listener.hello(&mut reader))
             .await
             .map_err(|_| format!("it did not say hello within {limit:?}"))??
@@ -107,18 +113,37 @@ impl Session {
             verdict = listener.listen(&mut reader) => verdict,
             error = self.write(stdin) => Err(error),
             error = self.feel_pulse() => Err(error),
+            error = self.weigh(pid) => Err(error),
         }
     }
 
     /// Ends when the process has said nothing for a whole interval, although it was pinged at its beginning.
     async fn feel_pulse(&self) -> String {
-        let Some(interval) = self.lane.spec.ping_interval else { return pending().await };
+        let Some(interval) = self.lane.spec().ping_interval else { return pending().await };
         loop {
             self.pulse.heard.store(false, Ordering::Relaxed);
             self.pulse.ping.notify_one();
             sleep(interval).await;
             if !self.pulse.heard.load(Ordering::Relaxed) {
                 return format!("it has been silent for {interval:?}, even to a ping");
+            }
+        }
+    }
+
+    /// Looks how much the process has in memory: too much and it is replaced, twice as much and it ends with this.
+    async fn weigh(&self, pid: u32) -> String {
+        loop {
+            sleep(WEIGH_INTERVAL).await;
+            let Some(weight) = memory::weigh(pid).await else { continue };
+            let current = self.lane.measured(self.generation, weight.all);
+            let Some(max) = self.lane.spec().memory_max else { continue };
+            if weight.own > max.saturating_mul(2) {
+                self.lane.count(|counters| counters.memory_restarts += 1);
+                return format!("it has {} bytes in memory, more than twice its limit of {max}", weight.own);
+            }
+            if weight.all > max && current {
+                let reason = format!("it has {} bytes in memory, more than its limit of {max}", weight.all);
+                let _gone = self.host.cast(Order::Replace(Cause::Memory, reason));
             }
         }
     }
@@ -171,7 +196,7 @@ impl Session {
 
     /// Waits for work; retires after the idle time. True if a ping is due.
     async fn wait_for(&self, work: &mut watch::Receiver<()>, retired: bool) -> bool {
-        let idle_timeout = self.lane.spec.idle_timeout.filter(|_| !retired);
+        let idle_timeout = self.lane.spec().idle_timeout.filter(|_| !retired);
         let idle = async {
             match idle_timeout {
                 Some(limit) => sleep(limit).await,
@@ -183,7 +208,7 @@ impl Session {
             _ = work.changed() => {}
             () = self.pulse.ping.notified() => return true,
             () = idle => if self.lane.retire_if_idle(self.generation) {
-                self.deadline.send_replace(Some(Instant::now() + self.lane.spec.stop_timeout));
+                self.deadline.send_replace(Some(Instant::now() + self.lane.spec().stop_timeout));
             }
         }
         false
@@ -196,19 +221,33 @@ impl Session {
                 let reason = format!("it cannot be sent to an adapter host: {error}");
                 self.lane.settle(self.generation, &call.token, Outcome::Refused { reason });
             }
-            (Err(error), _) => tracing::error!(adapter = %self.lane.spec.name, %error, "message not sent"),
+            (Err(error), _) => tracing::error!(adapter = %self.lane.name, %error, "message not sent"),
         }
     }
 
-    async fn log(&self, stderr: ChildStderr) {
-        let adapter = self.lane.spec.name.as_str();
-        let read = read_stderr(stderr, |line| {
-            let line = self.lane.hidden(line.to_owned());
-            tracing::info!(target: "adapter", adapter, "{line}");
+    async fn log(&self, pid: u32, stderr: ChildStderr) {
+        let (adapter, generation) = (self.lane.name.as_str(), self.generation);
+        let mut tap = Tap::default();
+        let read = process::read_stderr(stderr, |line| {
+            let flow = tap.flow(Instant::now());
+            if flow.dropped > 0 {
+                tracing::warn!(target: "adapter", adapter, generation, pid, dropped = flow.dropped,
+                    "so many lines of standard error were dropped: there were too many at once");
+            }
+            if flow.passes {
+                tracing::info!(target: "adapter", adapter, generation, pid, "{}", self.lane.hidden(line.to_owned()));
+            } else {
+                self.lane.count(|counters| counters.stderr_dropped += 1);
+            }
         })
         .await;
         if let Err(error) = read {
-            tracing::warn!(adapter, %error, "standard error of the host failed");
+            tracing::warn!(adapter, generation, pid, %error, "standard error of the host failed");
+        }
+        let dropped = tap.rest();
+        if dropped > 0 {
+            tracing::warn!(target: "adapter", adapter, generation, pid, dropped,
+                "so many lines of standard error were dropped: there were too many at once");
         }
     }
 
@@ -255,7 +294,7 @@ impl Listener<'_> {
                 Ok(Some(HostMessage::Restart(wish))) => {
                     // One wish is enough; more would only fill the mailbox.
                     if !std::mem::replace(&mut self.wished, true) {
-                        let _gone = self.session.host.cast(Order::Replace(wish.reason));
+                        let _gone = self.session.host.cast(Order::Replace(Cause::Wish, wish.reason));
                     }
                 }
                 Ok(Some(HostMessage::Hello(_))) => {
@@ -265,7 +304,7 @@ impl Listener<'_> {
                 Ok(Some(HostMessage::State(saved))) => lane.save(generation, saved),
                 Ok(Some(message @ HostMessage::Event(_))) => {
                     let message = lane.hidden(format!("{message:?}"));
-                    tracing::debug!(adapter = %lane.spec.name, message, "not used yet");
+                    tracing::debug!(adapter = %lane.name, message, "not used yet");
                 }
                 Ok(None) => return Ok(()),
                 Err(error) => self.forgive(&error)?,
@@ -275,7 +314,7 @@ impl Listener<'_> {
 
     /// Counts what was no message; too much of it is an error.
     fn forgive(&mut self, error: &WireError) -> Result<(), String> {
-        let spec = &self.session.lane.spec;
+        let spec = self.session.lane.spec();
         match error {
             WireError::Stream(error) => return Err(format!("its output failed: {error}")),
             // A newer host may say more than this node understands.
@@ -283,9 +322,9 @@ impl Listener<'_> {
             WireError::TooLong | WireError::Malformed(_) => {}
         }
         self.garbage += 1;
-        self.session.lane.count_garbage();
+        self.session.lane.count(|counters| counters.garbage += 1);
         let error = self.session.lane.hidden(error.to_string());
-        tracing::warn!(adapter = %spec.name, error, "ignored a line of the host");
+        tracing::warn!(adapter = %self.session.lane.name, error, "ignored a line of the host");
         if self.garbage > spec.garbage_max {
             return Err(format!("it wrote more than {} lines that are no messages", spec.garbage_max));
         }

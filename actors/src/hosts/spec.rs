@@ -33,6 +33,9 @@ pub struct HostSpec {
     pub retire_timeout: Duration,
     /// Stopped after so long without work; never, if absent.
     pub idle_timeout: Option<Duration>,
+    /// Replaced by a fresh one when it has more than so many bytes in memory, its children included; killed when it has
+    /// twice as many by itself. No limit, if absent.
+    pub memory_max: Option<u64>,
     /// How often it is asked whether it is there, and how long it may take to say anything at all; never, if absent.
     /// Only for hosts that read while they work: one that does not would be killed at its work.
     pub ping_interval: Option<Duration>,
@@ -78,6 +81,7 @@ impl HostSpec {
             stop_timeout: Duration::from_secs(10),
             retire_timeout: Duration::from_secs(60 * 60),
             idle_timeout: Some(Duration::from_secs(10 * 60)),
+            memory_max: None,
             ping_interval: None,
             garbage_max: 100,
             intensity: Intensity { restarts: 5, period: Duration::from_secs(60) },

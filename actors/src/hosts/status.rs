@@ -18,6 +18,8 @@ pub struct HostStatus {
     pub pid: Option<u32>,
     /// Its number: each process started gets the next.
     pub generation: Option<u64>,
+    /// What it has in memory with its children, in bytes, as it was measured last.
+    pub memory: Option<u64>,
     /// For how long it has been ready.
     pub uptime: Option<Duration>,
     /// Older processes that finish what they have.
@@ -50,17 +52,47 @@ pub enum HostState {
         /// What happened last.
         reason: String,
     },
-    /// The node stops.
+    /// An operator has stopped it: what comes waits until it is started.
+    Paused,
+    /// The node stops, or the adapter was removed.
     Stopped,
 }
 
+/// Why a process is replaced by a fresh one while it works.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// An operator asked for it.
+    Operator,
+    /// What is wanted of it has changed.
+    Settings,
+    /// It has more in memory than it may.
+    Memory,
+    /// It asked for it itself.
+    Wish,
+}
+
 /// Counted since the node's start.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
 pub struct Counters {
     /// Processes started.
     pub processes: u64,
     /// Processes started again because one disappeared.
     pub restarts: u64,
+    /// Processes that ended, or had to be killed, without being asked to end.
+    pub disappearances: u64,
+    /// Processes replaced because an operator asked for it.
+    pub operator_restarts: u64,
+    /// Processes replaced because their settings changed.
+    pub settings_restarts: u64,
+    /// Processes replaced because they had too much in memory.
+    pub memory_restarts: u64,
+    /// Processes replaced because they asked for it.
+    pub requested_restarts: u64,
+    /// Processes stopped because there was nothing to do.
+    pub idle_shutdowns: u64,
+    /// Lines of standard error that were not logged because there were too many at once.
+    pub stderr_dropped: u64,
     /// Runs sent to a host.
     pub started: u64,
     /// Runs that ended with an output.

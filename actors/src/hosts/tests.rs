@@ -3,4 +3,5 @@
 mod ends;
 mod flow;
 mod ledger;
+mod operated;
 mod support;

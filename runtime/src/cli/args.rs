@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
+use super::adapters::Adapters;
 use super::orders::{Rerun, Resolve};
 
 /// A process orchestrator for IT operations that stays up.
@@ -85,6 +86,8 @@ pub(super) enum Command {
     Tree(Folder),
     /// List the nodes of the cluster, or remove one that is gone.
     Nodes(Nodes),
+    /// List the adapters at all nodes, or operate one.
+    Adapters(Adapters),
     /// Have a node finish what it does, hand its work over and leave.
     Drain(Drain),
     /// List, describe or remove targets: what work is done on.
@@ -141,6 +144,7 @@ impl Command {
             | Command::Triggers(folder)
             | Command::Repair(folder) => Some(folder),
             Command::Nodes(nodes) => Some(nodes.folder()),
+            Command::Adapters(adapters) => Some(adapters.folder()),
             Command::Users(users) => Some(&users.folder),
             Command::Key(key) => Some(&key.folder),
             Command::Targets(inventory) | Command::TargetTypes(inventory) | Command::Groups(inventory) => {

@@ -3,6 +3,7 @@
 //! Exit codes: 0 done, 1 failed, 2 refused by the node, 64 bad usage.
 
 mod adapter_test;
+mod adapters;
 mod args;
 mod check;
 mod client;
@@ -37,6 +38,7 @@ use crate::inventory::EntryKind;
 
 /// Renders pages of the command line, for tests and other front ends.
 pub mod render {
+    pub use super::adapters::{render_adapter, render_adapters};
     pub use super::instances::render_list;
     pub use super::nodes::render_nodes;
     pub use super::show::render_instance;
@@ -104,6 +106,7 @@ fn ask(global: &Global, command: Command) -> Result<ExitCode, CliError> {
             Command::Nodes(Nodes { command: Some(NodesCommand::Remove { name, .. }), .. }) => {
                 nodes::remove(global, &client, &name).await
             }
+            Command::Adapters(orders) => adapters::adapters(global, &client, orders).await,
             Command::Drain(drain) => nodes::drain(global, &client, drain).await,
             Command::Targets(asked) => {
                 inventory::run(global, &client, EntryKind::Target, asked.command).await

@@ -21,7 +21,7 @@ use tracing::error;
 
 use super::problem::Problem;
 use super::token::TokenKeeper;
-use super::{api, auth, events, health, inventory, nodes, orders, users};
+use super::{adapters, api, auth, events, health, inventory, nodes, orders, users};
 use crate::orchestrator::{Answer, Orchestrator};
 use crate::question;
 
@@ -117,6 +117,8 @@ fn routes() -> Router<Arc<Shared>> {
         .route("/api/v1/nodes", get(nodes::list))
         .route("/api/v1/nodes/{name}", delete(nodes::remove))
         .route("/api/v1/nodes/{name}/drain", post(nodes::drain))
+        .route("/api/v1/adapters", get(adapters::list))
+        .route("/api/v1/adapters/{name}", get(adapters::show).post(adapters::order))
         .merge(inventory::routes())
         .merge(users::routes())
         .route(question::PATH, post(nodes::ask))

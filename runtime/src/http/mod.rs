@@ -5,6 +5,7 @@
 //! refusals into status codes in one place, `problem.rs`. Every request but the health probes carries the node's
 //! bearer token ([`token`]). Everything is bounded: connections, requests at work, bodies, and time.
 
+mod adapters;
 mod api;
 mod auth;
 mod body;

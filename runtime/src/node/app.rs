@@ -23,6 +23,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use uuid::Uuid;
 
+use super::adapters::Adapters;
 use super::cluster::{Cluster, News};
 use super::deploy::{self, Deployment};
 use super::local::{Local, LocalArguments};
@@ -94,14 +95,23 @@ impl App {
             Gate::new(move || presence.may_start(monotonic_ms()))
         });
         let sink = Arc::new(LogSink::new(post.clone(), flights.clone(), Arc::clone(&stopping)));
-        let hosts = Hosts::start(host_specs(&config)?, sink, gate.clone(), None).await?;
+        let (builtin, template) = host_specs(&config)?;
+        let adapters =
+            Adapters::new(&identity.node, Arc::clone(&store), Arc::clone(&definitions), builtin, template);
+        let hosts = Hosts::start(adapters.specs().await?, sink, gate.clone(), None).await?;
+        adapters.attach(hosts.clone());
         let window = Window {
             millis: u64::try_from(config.engine.dedup_window.as_millis()).unwrap_or(u64::MAX),
             count: config.engine.dedup_limit,
         };
-        let news =
-            News::new(Arc::clone(&store), Arc::clone(&definitions), inventory.clone(), Arc::clone(&keeper))
-                .with_vault(vault.clone());
+        let news = News::new(
+            Arc::clone(&store),
+            Arc::clone(&definitions),
+            inventory.clone(),
+            Arc::clone(&keeper),
+            adapters.clone(),
+        )
+        .with_vault(vault.clone());
         let store_clock = store.clock();
         let arguments = EngineArguments {
             owner: Owner { node: identity.node.clone(), incarnation: identity.incarnation.clone() },
@@ -141,6 +151,8 @@ impl App {
             Some(cluster) => cluster.registry.view(),
             None => watch::channel(ClusterView::alone(alone(), store.shards())).1,
         };
+        let peers = Peers::new(keeper.token().unwrap_or_default())?;
+        adapters.join(view.clone(), peers.clone());
         let following = inventory::follow_nodes(inventory.clone(), view.clone());
         let local = Local::new(LocalArguments {
             node: identity.node.clone(),
@@ -150,7 +162,8 @@ impl App {
             vault: vault.clone(),
             inventory,
             view,
-            peers: Peers::new(keeper.token().unwrap_or_default())?,
+            peers,
+            adapters,
             membership: match &cluster {
                 Some(cluster) => Arc::clone(&cluster.presence.membership),
                 None => Arc::new(MemoryMembership::new(store.clock())),
@@ -314,8 +327,8 @@ pub(crate) async fn blocking<T: Send + 'static>(
         .map_err(|error| NodeError::System(format!("a part of the start failed: {error}")))
 }
 
-/// Each built-in adapter is served by this very program.
-fn host_specs(config: &Config) -> Result<Vec<HostSpec>, NodeError> {
+/// Each built-in adapter is served by this very program; any other program starts with what the second says.
+fn host_specs(config: &Config) -> Result<(Vec<HostSpec>, HostSpec), NodeError> {
     let program = std::env::current_exe()
         .map_err(|error| NodeError::System(format!("this program cannot find itself: {error}")))?;
     // What the programs of activities may see of this process's surroundings, without the node's own settings.
@@ -323,16 +336,21 @@ fn host_specs(config: &Config) -> Result<Vec<HostSpec>, NodeError> {
         .into_iter()
         .filter(|(name, _)| !name.starts_with("IMPRESARIO_"))
         .collect();
-    let spec = |name: &&str| HostSpec {
-        arguments: vec!["adapter-host".to_owned(), (*name).to_owned()],
-        environment: environment.clone(),
+    let template = HostSpec {
+        environment,
         concurrency: config.adapters.concurrency,
         queue: config.adapters.queue,
         stop_timeout: config.adapters.stop_timeout.min(config.shutdown_timeout),
         idle_timeout: Some(config.adapters.idle_timeout),
-        ..HostSpec::new(*name, program.clone())
+        memory_max: Some(config.adapters.memory_limit.0),
+        ..HostSpec::new("", program)
     };
-    Ok(impresario_adapters::names().iter().map(spec).collect())
+    let spec = |name: &&str| HostSpec {
+        name: (*name).to_owned(),
+        arguments: vec!["adapter-host".to_owned(), (*name).to_owned()],
+        ..template.clone()
+    };
+    Ok((impresario_adapters::names().iter().map(spec).collect(), template))
 }
 
 fn shard_settings(config: &Config) -> ShardSettings {

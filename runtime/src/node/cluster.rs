@@ -14,6 +14,7 @@ use impresario_persistence::{Store, monotonic_ms};
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 
+use super::adapters::Adapters;
 use super::{deploy, inventory};
 use crate::cluster::placement::PlacementSettings;
 use crate::cluster::presence::{Identity, Presence};
@@ -92,14 +93,15 @@ impl Cluster {
     }
 }
 
-/// What other nodes add to the environment while this one runs: definitions, targets, runtime users, and tokens that
-/// count.
+/// What other nodes add to the environment while this one runs: definitions, targets, runtime users, what is wanted of
+/// adapters, and tokens that count.
 #[derive(Clone)]
 pub(super) struct News {
     store: Arc<dyn Store>,
     definitions: Arc<Definitions>,
     inventory: SharedInventory,
     keeper: Arc<TokenKeeper>,
+    adapters: Adapters,
     vault: Option<Vault>,
     /// Definitions that this version does not understand; the lock has one reader at a time.
     skipped: Arc<Mutex<BTreeSet<String>>>,
@@ -112,8 +114,9 @@ impl News {
         definitions: Arc<Definitions>,
         inventory: SharedInventory,
         keeper: Arc<TokenKeeper>,
+        adapters: Adapters,
     ) -> Self {
-        News { store, definitions, inventory, keeper, vault: None, skipped: Arc::default() }
+        News { store, definitions, inventory, keeper, adapters, vault: None, skipped: Arc::default() }
     }
 
     /// With the runtime users.
@@ -130,6 +133,9 @@ impl News {
                 let mut skipped = news.skipped.lock().await;
                 if let Err(error) = deploy::refresh(&news.store, &news.definitions, &mut skipped).await {
                     tracing::warn!(%error, "definitions of other nodes were not read; trying again with the next change");
+                }
+                if let Err(error) = news.adapters.follow().await {
+                    tracing::warn!(%error, "what is wanted of adapters was not read; trying again with the next change");
                 }
                 if let Err(error) = inventory::refresh(&news.store, &news.inventory).await {
                     tracing::warn!(%error, "the targets were not read anew; trying again with the next change");

@@ -19,6 +19,7 @@ use impresario_persistence::{Setting, Store, StoreError};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use super::adapters::wanted;
 use super::{NodeError, inventory};
 use crate::pack::{self, Pack};
 
@@ -77,6 +78,16 @@ pub fn builtin_catalog() -> Catalog {
     catalog
 }
 
+/// What all adapters of the environment add to every catalog.
+///
+/// # Errors
+/// When the store does not answer.
+async fn catalog(store: &Arc<dyn Store>) -> Result<Catalog, StoreError> {
+    let mut catalog = builtin_catalog();
+    wanted::extend(&mut catalog, &wanted::read_all(store).await?);
+    Ok(catalog)
+}
+
 /// The function that selects targets, which the node answers by itself.
 fn select_function() -> AdapterFunction {
     AdapterFunction {
@@ -104,8 +115,10 @@ fn select_function() -> AdapterFunction {
 /// # Errors
 /// When the store does not answer, or this version does not understand one of them.
 pub async fn load_stored(store: &Arc<dyn Store>, definitions: &Definitions) -> Result<(), NodeError> {
-    for (key, setting) in unknown(store, definitions).await? {
-        definitions.add(stored_definition(&key, &setting.bytes)?);
+    let unknown = unknown(store, definitions).await?;
+    let catalog = catalog(store).await?;
+    for (key, setting) in unknown {
+        definitions.add(stored_definition(&key, &setting.bytes, &catalog)?);
     }
     Ok(())
 }
@@ -120,11 +133,13 @@ pub async fn refresh(
     definitions: &Definitions,
     skipped: &mut BTreeSet<String>,
 ) -> Result<(), NodeError> {
-    for (key, setting) in unknown(store, definitions).await? {
+    let unknown = unknown(store, definitions).await?;
+    let catalog = catalog(store).await?;
+    for (key, setting) in unknown {
         if skipped.contains(&key) {
             continue;
         }
-        match stored_definition(&key, &setting.bytes) {
+        match stored_definition(&key, &setting.bytes, &catalog) {
             Ok(definition) => {
                 tracing::info!(definition = %definition.id, "another node has deployed a definition");
                 definitions.add(definition);
@@ -153,9 +168,9 @@ async fn unknown(
 
 /// A definition as the environment keeps it. It was valid when it was stored, so if it does not compile, this program
 /// understands less than the one that stored it.
-fn stored_definition(key: &str, bytes: &[u8]) -> Result<Definition, NodeError> {
+fn stored_definition(key: &str, bytes: &[u8], adapters: &Catalog) -> Result<Definition, NodeError> {
     let stored: StoredDefinition = read(key, bytes)?;
-    let catalog = Catalog { task_functions: stored.functions, ..builtin_catalog() };
+    let catalog = Catalog { task_functions: stored.functions, ..adapters.clone() };
     impresario_model::language::compile(&stored.source, &catalog).map_err(|diagnostics| {
         let first = diagnostics.first().map(ToString::to_string).unwrap_or_default();
         NodeError::Deploy(format!(
@@ -170,9 +185,10 @@ pub async fn load_packs(
     (definitions, inventory): (&Definitions, &SharedInventory),
     paths: &[PathBuf],
 ) -> Result<(), NodeError> {
+    let catalog = catalog(store).await?;
     for path in paths {
         let pack = pack::load(path).map_err(|error| NodeError::Deploy(error.to_string()))?;
-        let compiled = compile(&pack)?;
+        let compiled = compile(&pack, &catalog)?;
         let mut stored = StoredPack { version: pack.version.clone(), definitions: BTreeSet::new() };
         for (definition, source) in compiled {
             store_definition(store, &pack, &definition.id, source).await?;
@@ -226,9 +242,8 @@ impl StoredPack {
     }
 }
 
-fn compile(pack: &Pack) -> Result<Vec<(Definition, &str)>, NodeError> {
-    let compiled =
-        pack::compile(pack, &builtin_catalog()).map_err(|files| NodeError::Deploy(pack::describe(&files)))?;
+fn compile<'p>(pack: &'p Pack, catalog: &Catalog) -> Result<Vec<(Definition, &'p str)>, NodeError> {
+    let compiled = pack::compile(pack, catalog).map_err(|files| NodeError::Deploy(pack::describe(&files)))?;
     Ok(compiled.into_iter().zip(pack.sources.iter().map(|(_, source)| source.as_str())).collect())
 }
 

@@ -19,10 +19,12 @@ use serde_json::Value;
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
+use super::adapters::Adapters;
 use super::peers::Peers;
 use super::refusal::refusal;
 use super::write_check::WriteCheck;
 use super::{tree, views};
+use crate::adapters::{AdapterOrder, AdapterSummary};
 use crate::cluster::ClusterView;
 use crate::inventory::{EntryKind, InventoryEntry};
 use crate::orchestrator::{
@@ -56,6 +58,8 @@ pub struct LocalArguments {
     pub view: watch::Receiver<Arc<ClusterView>>,
     /// Asks the other nodes.
     pub peers: Peers,
+    /// What its hosts follow.
+    pub adapters: Adapters,
     /// Forgets nodes that are gone.
     pub membership: Arc<dyn Membership>,
     /// Told when this node is to finish what it does and leave; has room for one message.
@@ -73,6 +77,7 @@ pub struct Local {
     pub(super) vault: Vault,
     pub(super) view: watch::Receiver<Arc<ClusterView>>,
     pub(super) peers: Peers,
+    pub(super) adapters: Adapters,
     pub(super) membership: Arc<dyn Membership>,
     pub(super) drain: mpsc::Sender<()>,
     /// The last offset that was appended here, by shard.
@@ -92,6 +97,7 @@ impl Local {
             vault,
             view,
             peers,
+            adapters,
             membership,
             drain,
         } = arguments;
@@ -106,6 +112,7 @@ impl Local {
             vault,
             view,
             peers,
+            adapters,
             membership,
             drain,
             appended,
@@ -284,6 +291,16 @@ impl Orchestrator for Local {
     fn remove_node(&self, name: String) -> Answer<()> {
         let node = self.clone();
         Box::pin(async move { node.forget_node(&name).await })
+    }
+
+    fn adapters(&self, name: Option<String>) -> Answer<Vec<AdapterSummary>> {
+        let node = self.clone();
+        Box::pin(async move { node.all_adapters(name).await })
+    }
+
+    fn order_adapter(&self, name: String, order: AdapterOrder) -> Answer<()> {
+        let node = self.clone();
+        Box::pin(async move { node.order_adapter(name, order).await })
     }
 
     fn entries(&self, kind: EntryKind) -> Answer<Vec<InventoryEntry>> {

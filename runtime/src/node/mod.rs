@@ -1,5 +1,6 @@
 //! The node: parse, build, run, drain.
 
+mod adapters;
 mod app;
 mod cluster;
 mod deploy;
@@ -28,6 +29,7 @@ use impresario_actors::supervision::SupervisorError;
 use impresario_config::Config;
 use impresario_persistence::StoreError;
 
+pub use self::adapters::Adapters;
 pub use self::app::App;
 pub(crate) use self::app::blocking;
 pub use self::deploy::{Deployment, builtin_catalog, refresh as refresh_definitions};

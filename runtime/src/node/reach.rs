@@ -179,6 +179,11 @@ impl Local {
                 Ok(Reply::Facts(facts.map(on_the_wire).collect()))
             }
             Question::Tree => Ok(Reply::Tree(self.own_tree().await)),
+            Question::Adapters => Ok(Reply::Adapters(self.adapters.list())),
+            Question::Adapter { name, order } => {
+                self.adapters.here(name, order).await?;
+                Ok(Reply::Adapters(self.adapters.list()))
+            }
             Question::Drain => {
                 self.drain_me()?;
                 Ok(Reply::Draining)
@@ -269,6 +274,7 @@ fn beside_the_point(reply: &Reply) -> Refusal {
         Reply::Places(_) => "places",
         Reply::Aside(_) => "a reason",
         Reply::Facts(_) => "facts",
+        Reply::Adapters(_) => "adapters",
         Reply::Tree(_) => "a tree",
         Reply::Draining => "that it is draining",
     };

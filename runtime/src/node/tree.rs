@@ -100,13 +100,13 @@ fn host(status: &HostStatus) -> TreeNode {
     }
 }
 
-fn host_state(state: &HostState) -> &'static str {
+pub(super) fn host_state(state: &HostState) -> &'static str {
     match state {
         HostState::Idle => "idle",
         HostState::Starting => "starting",
         HostState::Running => "running",
         HostState::Restarting => "restarting",
         HostState::Quarantined { .. } => "quarantined",
-        HostState::Stopped => "stopped",
+        HostState::Paused | HostState::Stopped => "stopped",
     }
 }

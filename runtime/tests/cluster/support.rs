@@ -8,14 +8,14 @@ use axum::Router;
 use axum::http::StatusCode;
 use impresario::cluster::{ClusterView, NodeRecord, NodeView};
 use impresario::http::{Door, TokenKeeper};
-use impresario::node::{Local, LocalArguments, Peers};
+use impresario::node::{Adapters, Local, LocalArguments, Peers};
 use impresario::orchestrator::{InstanceQuery, Orchestrator, StartRequest, Started};
 use impresario_actors::behaviour::BuiltinKinds;
 use impresario_actors::clock::Clock;
 use impresario_actors::definitions::Definitions;
 use impresario_actors::engine::{Engine, EngineArguments, Flights, HostRunner, LogSink, Scope};
 use impresario_actors::gate::Gate;
-use impresario_actors::hosts::Hosts;
+use impresario_actors::hosts::{HostSpec, Hosts};
 use impresario_actors::inventory::SharedInventory;
 use impresario_actors::post::Post;
 use impresario_actors::shard::ShardSettings;
@@ -131,6 +131,8 @@ impl Cluster {
         let me = NodeView { name: name.to_owned(), incarnation: incarnation(name), alive: true, record };
         let (view, known) = watch::channel(ClusterView::alone(me, SHARDS));
         let (drain, asked_to_leave) = mpsc::channel(1);
+        let none = HostSpec::new("", "/");
+        let adapters = Adapters::new(name, Arc::clone(&self.store), Arc::clone(&definitions), vec![], none);
         let key_file = data.path().join("environment.key");
         let vault = impresario::secrets::Vault::open(Arc::clone(&self.store) as Arc<dyn Store>, key_file)
             .await
@@ -139,6 +141,7 @@ impl Cluster {
             node: name.to_owned(),
             engine: engine.clone(),
             hosts,
+            adapters,
             definitions,
             inventory: SharedInventory::default(),
             vault,

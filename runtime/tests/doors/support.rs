@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use impresario::adapters::{AdapterOrder, AdapterSummary};
 use impresario::http::Door;
 use impresario::http::token::TokenKeeper;
 use impresario::inventory::{EntryKind, InventoryEntry};
@@ -34,6 +35,8 @@ pub struct Mock {
     pub queries: Mutex<Vec<InstanceQuery>>,
     /// The cancels it was asked for.
     pub cancels: Mutex<Vec<(String, Option<String>)>>,
+    /// What it was told to do with adapters.
+    pub adapter_orders: Mutex<Vec<(String, AdapterOrder)>>,
     /// The decisions and reruns that it was asked for, in words.
     pub decisions: Mutex<Vec<String>>,
     /// The nodes that it knows.
@@ -204,6 +207,16 @@ impl Orchestrator for Handle {
             Ok(TreeNode { name: "node".to_owned(), state: "running".to_owned(), ..TreeNode::default() })
         }
         .boxed()
+    }
+
+    fn adapters(&self, name: Option<String>) -> Answer<Vec<AdapterSummary>> {
+        let name = name.unwrap_or_else(|| "http".to_owned());
+        self.0.answer(vec![AdapterSummary { name, ..AdapterSummary::default() }])
+    }
+
+    fn order_adapter(&self, name: String, order: AdapterOrder) -> Answer<()> {
+        self.0.adapter_orders.lock().unwrap().push((name, order));
+        self.0.answer(())
     }
 
     fn nodes(&self) -> Answer<Vec<NodeSummary>> {

@@ -55,6 +55,14 @@ def run(token, function, arguments, target):
         os._exit(0)
     elif function == "hang":
         time.sleep(1000)
+    elif function == "leak":
+        held["leak"] = bytearray(arguments)
+        held["leak"][::4096] = b"x" * len(held["leak"][::4096])
+        done(token, os.getpid())
+    elif function == "flood":
+        sys.stderr.write("so much to say\n" * arguments)
+        sys.stderr.flush()
+        done(token, "said")
     elif function == "save":
         # Saves each of the states it is given, and says how far it is; then it waits.
         for state in arguments:
@@ -92,6 +100,7 @@ for line in sys.stdin:
     elif method == "cancel" and held.pop(params["token"], None) is not None:
         failed(params["token"], "cancelled")
     elif method == "shutdown" and mode != "stubborn":
+        held.pop("leak", None)
         for token, output in held.items():
             done(token, output)
         break

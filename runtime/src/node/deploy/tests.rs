@@ -96,7 +96,7 @@ fn trigger_of(definition: &str) -> String {
     let name = definition.trim_start_matches("ops/");
     let folder = tempfile::tempdir().unwrap();
     let pack = pack::load(&pack(folder.path(), name, "x")).unwrap();
-    compile(&pack).unwrap()[0].0.triggers[0].name.clone()
+    compile(&pack, &builtin_catalog()).unwrap()[0].0.triggers[0].name.clone()
 }
 
 #[tokio::test]

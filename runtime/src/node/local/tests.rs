@@ -6,6 +6,7 @@ use impresario_actors::behaviour::BuiltinKinds;
 use impresario_actors::clock::Clock;
 use impresario_actors::engine::{EngineArguments, Flights, HostRunner, LogSink, Scope};
 use impresario_actors::gate::Gate;
+use impresario_actors::hosts::HostSpec;
 use impresario_actors::post::Post;
 use impresario_actors::shard::ShardSettings;
 use impresario_model::router::Window;
@@ -53,6 +54,7 @@ async fn node() -> (Local, Arc<Slow>) {
         node: "a".to_owned(),
         engine: Engine::start(arguments, None).await.unwrap(),
         hosts,
+        adapters: Adapters::new("a", slow.clone(), Arc::clone(&definitions), vec![], HostSpec::new("", "/")),
         definitions,
         inventory: SharedInventory::default(),
         vault,
