@@ -1,5 +1,7 @@
 //! The TCP door of a real node: what it has accepted survives kill -9, and what is sent again starts nothing twice.
 
+#![allow(clippy::expect_used, clippy::panic, reason = "a test stops at the first surprise")]
+
 use std::collections::BTreeSet;
 use std::time::Duration;
 

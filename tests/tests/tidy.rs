@@ -55,6 +55,8 @@ const TEST_ARROWS: &[(&str, &str)] = &[
     ("impresario-adapter-check", "impresario-adapters"),
     // The Redis store passes its conformance suite on a real server.
     ("impresario-persistence", "impresario-test-servers"),
+    // The adapters meet servers with certificates.
+    ("impresario-adapters", "impresario-test-servers"),
     // The TCP door is opened with certificates.
     ("impresario", "impresario-test-servers"),
 ];
