@@ -114,7 +114,7 @@ settings! {
         connections: usize = "4096";
         /// How many events of one connection may be on their way to the log before the first of them is answered.
         ahead: usize = "256";
-        /// The longest line.
+        /// The longest line that is taken for an event.
         line_limit: ByteSize = "1MiB";
         /// A connection on which no event comes for so long is closed, and one that does not read its replies.
         idle_timeout: Duration = "5m";

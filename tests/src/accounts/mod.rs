@@ -88,9 +88,14 @@ impl Books {
     }
 }
 
+/// Whether nothing happens to an instance any more by itself: it has ended, or waits for an operator to say what became of
+/// something that was cut off.
+pub fn settled(one: &InstanceSummary) -> bool {
+    one.ended_at.is_some() || one.status == "uncertain"
+}
+
 /// Waits until as many instances as were ordered have ended, or wait for an operator, and shows them all.
 pub async fn all_ended(api: &Api, total: usize) -> Vec<InstanceDetail> {
-    let settled = |one: &InstanceSummary| one.ended_at.is_some() || one.status == "uncertain";
     let summaries = eventually(END_LIMIT, "every instance has ended, or waits for an operator", async || {
         let all = api.instances(&format!("definition={}", pack::NAME)).await.ok()?;
         (all.len() >= total && all.iter().all(settled)).then_some(all)

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use super::{Cluster, Nemesis};
 use crate::accounts::{
     Account, Clients, Harm, Orders, Placed, Placements, all_ended, judge, nothing_starts_again, place,
-    probe_name, read,
+    probe_name, read, settled,
 };
 use crate::api::{Api, Failure};
 use crate::chance::Chance;
@@ -130,7 +130,10 @@ impl Progress {
                 })
                 .await;
                 let Placed::Start(id) = &placed else { panic!("a probe is a start") };
-                eventually(PROGRESS, &what, async || door.instance(id).await.ok()?.summary.ended_at).await;
+                eventually(PROGRESS, &what, async || {
+                    settled(&door.instance(id).await.ok()?.summary).then_some(())
+                })
+                .await;
                 (order, placed)
             }
         });

@@ -177,7 +177,7 @@ fn function_arguments() {
         r#"line 3, column 40: /do/0/a/with: expected other arguments: 3 is not of type "string" at '/title'
 line 4, column 5: /do/1/b: expected other arguments: "title" is a required property at ''
 line 5, column 40: /do/2/c/with: expected a member 'title', found none
-line 5, column 48: /do/2/c/with: unknown key 'titel' (expected one of choices, title, target, group, select); did you mean 'title'?"#,
+line 5, column 48: /do/2/c/with: unknown key 'titel' (expected one of choices, title, target, group, select, runtimeUser); did you mean 'title'?"#,
     );
 }
 

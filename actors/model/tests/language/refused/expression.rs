@@ -62,7 +62,7 @@ fn secrets_where_they_would_end_in_the_journal() {
 fn computing_with_a_secret() {
     check(
         "use: { secrets: [ x ] }\ndo:\n  - a: { run: { shell: { command: '${ $secrets.x.y + \"z\" }' } } }\n",
-        "line 3, column 44: /do/0/a/run/shell/command: unknown variable '$secrets'; a secret can be a whole argument of a call ('${ $secrets.NAME.FIELD }'), an authentication's 'use', or 'runtimeUser'",
+        "line 4, column 39: /do/0/a/run/shell/command: unknown variable '$secrets'; a secret can be a whole argument of a call ('${ $secrets.NAME.FIELD }'), an authentication's 'use', or 'runtimeUser'",
     );
 }
 
@@ -70,7 +70,7 @@ fn computing_with_a_secret() {
 fn a_secret_that_is_not_declared() {
     check(
         "use: { secrets: [ token ] }\ndo:\n  - a: { run: { shell: { command: x, stdin: '${ $secrets.tokn }' } } }\n",
-        "line 3, column 45: /do/0/a/run/shell/stdin: unknown secret 'tokn' (expected one of token); did you mean 'token'?",
+        "line 4, column 45: /do/0/a/run/shell/stdin: unknown secret 'tokn' (expected one of token); did you mean 'token'?",
     );
 }
 
