@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use impresario_persistence::{
-    Membership, RedisConfig, RedisMembership, ShardId, Standing, Store, StoreError, Topology, conformance,
+    Membership, RedisConfig, RedisMembership, RedisStore, ShardId, Standing, Store, StoreError, Topology,
+    conformance,
 };
 use impresario_test_servers::{RedisCluster, RedisServer, Sentinels};
 
@@ -106,10 +107,10 @@ async fn a_member_of_a_cluster_is_lost_and_its_replica_goes_on() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nothing_is_acknowledged_without_its_replicas() {
+/// A primary, its replica, and a store whose every write both must have.
+async fn replicated() -> (RedisServer, RedisServer, RedisStore) {
     let primary = RedisServer::start().await;
-    let mut replica = RedisServer::builder()
+    let replica = RedisServer::builder()
         .line(&format!("replicaof 127.0.0.1 {}", primary.port()))
         .line("repl-diskless-sync-delay 0")
         .start()
@@ -117,6 +118,12 @@ async fn nothing_is_acknowledged_without_its_replicas() {
     let wanted =
         RedisConfig { replicas: 1, timeout: Duration::from_millis(500), ..config(&primary.address()) };
     let store = open(&wanted).await;
+    (primary, replica, store)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_acknowledged_without_its_replicas() {
+    let (_primary, mut replica, store) = replicated().await;
     append(&store, A, "1").await;
     replica.kill();
     let mut doubt = tokio::spawn(store.append(vec![entry(A, "2")]));
@@ -136,15 +143,7 @@ async fn nothing_is_acknowledged_without_its_replicas() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_primary_wrote_before_it_was_demoted_is_not_called_refused() {
-    let primary = RedisServer::start().await;
-    let mut replica = RedisServer::builder()
-        .line(&format!("replicaof 127.0.0.1 {}", primary.port()))
-        .line("repl-diskless-sync-delay 0")
-        .start()
-        .await;
-    let wanted =
-        RedisConfig { replicas: 1, timeout: Duration::from_millis(500), ..config(&primary.address()) };
-    let store = open(&wanted).await;
+    let (primary, mut replica, store) = replicated().await;
     append(&store, A, "1").await;
     replica.kill();
     let doubt = tokio::spawn(store.append(vec![entry(A, "2")]));
