@@ -104,15 +104,11 @@ impl Sentinels {
             let mut primaries = Vec::new();
             for sentinel in &self.sentinels {
                 let seen = ask(sentinel.port, &["SENTINEL", "MASTER", PRIMARY]).await.ok()?;
-                let field = |name: &str| {
-                    let mut lines = seen.lines().skip_while(|line| *line != name);
-                    lines.nth(1).map(str::to_owned)
-                };
-                let others = field("num-other-sentinels")?.parse::<usize>().ok()?;
-                if field("flags")? != "master" || others != SENTINELS - 1 {
+                let others = field(&seen, "num-other-sentinels")?.parse::<usize>().ok()?;
+                if field(&seen, "flags")? != "master" || others != SENTINELS - 1 {
                     return None;
                 }
-                primaries.push(field("port")?.parse::<u16>().ok()?);
+                primaries.push(field(&seen, "port")?.parse::<u16>().ok()?);
             }
             primaries.dedup();
             let [primary] = primaries.as_slice() else { return None };
@@ -157,12 +153,17 @@ impl Sentinels {
     /// Has the sentinels put a replica in the place of a primary that is well, and waits until it is there.
     pub async fn failover(&mut self) {
         let before = self.primary().await;
+        let port = self.servers[before].port().to_string();
         eventually(LIMIT, "a failover", async || {
-            if self.primary().await != before {
+            let sentinel = self.sentinels[0].port;
+            let seen = ask(sentinel, &["SENTINEL", "MASTER", PRIMARY]).await.ok()?;
+            if field(&seen, "port")? != port {
                 return Some(());
             }
-            // Refused while one is under way; and one that found no replica whose news is fresh enough is given up.
-            let _ = ask(self.sentinels[0].port, &["SENTINEL", "FAILOVER", PRIMARY]).await;
+            // Not begun yet, or given up, because no replica's news was fresh enough.
+            if !field(&seen, "flags")?.contains("failover_in_progress") {
+                let _ = ask(sentinel, &["SENTINEL", "FAILOVER", PRIMARY]).await;
+            }
             None
         })
         .await;
@@ -180,6 +181,11 @@ impl Sentinels {
         })
         .await;
     }
+}
+
+/// A field of what a sentinel tells, where names and values take turns.
+fn field<'a>(told: &'a str, name: &str) -> Option<&'a str> {
+    told.lines().skip_while(|line| *line != name).nth(1)
 }
 
 async fn ask(port: u16, words: &[&str]) -> Result<String, String> {
