@@ -21,7 +21,7 @@ const FAILOVER_MS: u32 = 6_000;
 /// How often they ask and tell, in milliseconds, instead of every second to every ten seconds. Not how often they ping: a
 /// replica whose news is older than five of those periods is no candidate, and once the primary is gone they ask for news
 /// once a second.
-const PERIODS: [(&str, &str); 3] = [("INFO-PERIOD", "200"), ("ASK-PERIOD", "200"), ("PUBLISH-PERIOD", "200")];
+const PERIODS: [(&str, &str); 3] = [("INFO-PERIOD", "500"), ("ASK-PERIOD", "200"), ("PUBLISH-PERIOD", "200")];
 
 #[derive(Debug)]
 struct Sentinel {
