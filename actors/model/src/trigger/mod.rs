@@ -3,22 +3,16 @@
 //! An instance's id is derived from what fired it (the event's source and id, or the nominal time), so a
 //! trigger that fires twice for one cause starts one instance.
 
-use std::str::FromStr;
+mod events;
+mod schedule;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use crate::definition::{Definition, DefinitionId, Misfire, TriggerSpec, Watch};
+use crate::definition::{Definition, DefinitionId, TriggerSpec, Watch};
 use crate::entry::{Body, Message, ProcessEvent, StartEvent, TriggerEvent};
-use crate::event::CloudEvent;
-use crate::expression::{Fuel, Variables};
-use crate::ids::{self, ActorId};
+use crate::ids::ActorId;
 use crate::instance::Moment;
-
-/// How many missed times one turn looks at; the rest wait for the next turn.
-const FIRES_PER_TURN: usize = 100;
-/// A schedule that skips what it missed still fires for a time that passed no longer than this ago.
-const GRACE_MS: u64 = 30_000;
 
 /// A trigger monitor.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -54,14 +48,6 @@ pub struct Trigger {
     pub problem: Option<String>,
     /// The offset of the newest entry applied.
     pub applied: u64,
-}
-
-struct Nothing;
-
-impl Variables for Nothing {
-    fn get(&self, _name: &str) -> Option<std::borrow::Cow<'_, Value>> {
-        None
-    }
 }
 
 impl Trigger {
@@ -130,7 +116,7 @@ impl Trigger {
             TriggerEvent::Ended { instance } => {
                 if self.waits_for.as_ref() == Some(instance) {
                     self.waits_for = None;
-                    self.next = spec.and_then(|(_, spec)| after(spec, moment.now));
+                    self.next = spec.and_then(|(_, spec)| schedule::after(spec, moment.now));
                 }
                 Vec::new()
             }
@@ -151,67 +137,13 @@ impl Trigger {
             return;
         }
         self.waits_for = None;
-        self.next = match &spec.watch {
-            // The first time is at once: who starts a schedule wants to see it work.
-            Watch::Every(_) | Watch::After(_) => Some(now),
-            Watch::Cron(pattern) => match next_cron(pattern, zone(definition), now) {
-                Ok(next) => next,
-                Err(problem) => {
-                    self.problem = Some(problem);
-                    None
-                }
-            },
-            Watch::Event(_) => None,
-            Watch::Unsupported(what) => {
-                self.problem = Some(format!("this version does not watch '{what}'"));
-                None
-            }
-        };
-    }
-
-    /// Fires for the nominal times up to now, as the definition's misfire rule says.
-    fn fire_due(&mut self, (definition, spec): (&Definition, &TriggerSpec), now: u64) -> Vec<Message> {
-        let mut due = Vec::new();
-        while let Some(next) = self.next.filter(|next| *next <= now) {
-            due.push(next);
-            self.next = following(definition, &spec.watch, next, now);
-            if matches!(spec.watch, Watch::After(_)) || due.len() >= FIRES_PER_TURN {
-                break;
+        match schedule::first(definition, &spec.watch, now) {
+            Ok(next) => self.next = next,
+            Err(problem) => {
+                self.next = None;
+                self.problem = Some(problem);
             }
         }
-        let seen = due.len();
-        match definition.ops.misfire {
-            // What counts from the end of the instance before has no nominal time that it could miss; skipped, it
-            // would never fire again.
-            _ if matches!(spec.watch, Watch::After(_)) => {}
-            Misfire::FireAll => {}
-            Misfire::FireOnce => drop(due.drain(..seen.saturating_sub(1))),
-            Misfire::Skip => {
-                drop(due.drain(..seen.saturating_sub(1)));
-                due.retain(|nominal| now - nominal <= GRACE_MS);
-            }
-        }
-        self.skipped += (seen - due.len()) as u64;
-        due.into_iter().map(|nominal| self.fire_time(spec, nominal, now)).collect()
-    }
-
-    fn fire_time(&mut self, spec: &TriggerSpec, nominal: u64, now: u64) -> Message {
-        let instance = ids::instance_of_fire(&self.name, nominal);
-        if matches!(spec.watch, Watch::After(_)) {
-            self.waits_for = Some(instance.clone());
-        }
-        self.start(&instance, json!({}), now)
-    }
-
-    fn on_event(&mut self, spec: &TriggerSpec, event: &CloudEvent, now: u64) -> Vec<Message> {
-        let Watch::Event(filters) = &spec.watch else { return Vec::new() };
-        let matches =
-            |filter: &crate::definition::EventFilter| filter.matches(event, &mut Fuel(Fuel::PER_EXPRESSION));
-        if !filters.is_empty() && !filters.iter().any(matches) {
-            return Vec::new();
-        }
-        let instance = ids::instance_of_event(&self.name, &event.source, &event.id);
-        vec![self.start(&instance, json!([event.envelope()]), now)]
     }
 
     fn start(&mut self, instance: &str, input: Value, now: u64) -> Message {
@@ -266,56 +198,4 @@ fn delay_words(delay: &crate::definition::Delay) -> String {
         crate::definition::Delay::Calendar(span) => span.to_string(),
         crate::definition::Delay::Expression(expression) => expression.source().to_owned(),
     }
-}
-
-fn zone(definition: &Definition) -> &str {
-    definition.ops.time_zone.as_deref().unwrap_or("UTC")
-}
-
-fn millis(delay: &crate::definition::Delay, now: u64) -> Option<u64> {
-    delay.millis(now, &Value::Null, &Nothing, &mut Fuel(Fuel::PER_EXPRESSION)).ok()
-}
-
-fn after(spec: &TriggerSpec, now: u64) -> Option<u64> {
-    match &spec.watch {
-        Watch::After(delay) => Some(now.saturating_add(millis(delay, now)?)),
-        _ => None,
-    }
-}
-
-/// The nominal time after `nominal`; far behind `now`, an interval jumps close to it.
-fn following(definition: &Definition, watch: &Watch, nominal: u64, now: u64) -> Option<u64> {
-    match watch {
-        Watch::Every(delay) => {
-            let interval = millis(delay, nominal)?.max(1);
-            let behind = now.saturating_sub(nominal) / interval;
-            let most = FIRES_PER_TURN as u64;
-            let jump =
-                if definition.ops.misfire != Misfire::FireAll && behind > most { behind - 1 } else { 1 };
-            Some(nominal.saturating_add(interval.saturating_mul(jump)))
-        }
-        Watch::Cron(pattern) => {
-            let from = if definition.ops.misfire == Misfire::FireAll {
-                nominal
-            } else {
-                nominal.max(now.saturating_sub(GRACE_MS))
-            };
-            next_cron(pattern, zone(definition), from).ok().flatten()
-        }
-        Watch::After(_) | Watch::Event(_) | Watch::Unsupported(_) => None,
-    }
-}
-
-/// The first time of a cron expression after `from`, in milliseconds since the Unix epoch.
-fn next_cron(pattern: &str, zone: &str, from: u64) -> Result<Option<u64>, String> {
-    let cron = croner::Cron::from_str(pattern).map_err(|error| format!("cron '{pattern}': {error}"))?;
-    let moment = i64::try_from(from)
-        .ok()
-        .and_then(|from| jiff::Timestamp::from_millisecond(from).ok())
-        .ok_or_else(|| "a time out of range".to_owned())?;
-    let zoned = moment.in_tz(zone).map_err(|error| format!("time zone '{zone}': {error}"))?;
-    let next = cron
-        .find_next_occurrence(&zoned, false)
-        .map_err(|error| format!("cron '{pattern}' never fires: {error}"))?;
-    Ok(u64::try_from(next.timestamp().as_millisecond()).ok())
 }
