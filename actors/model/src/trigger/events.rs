@@ -92,11 +92,7 @@ fn match_filter(
     let envelope = event.envelope();
     for correlation in &filter.correlate {
         let value = correlation.value(&envelope, fuel)?;
-        let expected = correlation.expect.as_ref().map(|expect| {
-            let expected = expect.evaluate(&Value::Null, &NoVariables, fuel);
-            expected.map_err(|error| format!("correlate.{}.expect: {error}", correlation.key))
-        });
-        match expected.transpose()? {
+        match correlation.expected(fuel)? {
             _ if value.is_null() => return Ok(None),
             Some(expected) if expected != value => return Ok(None),
             Some(_) => {}
