@@ -73,10 +73,8 @@ impl Rule {
             return false;
         }
         match &self.pattern {
-            Pattern::Daily => self.nth_since(days(day), |from| days(from)),
-            Pattern::Weekly(on) => {
-                on.contains(&Weekday::of(day)) && self.nth_since(week(day), |from| week(from))
-            }
+            Pattern::Daily => self.nth_since(days(day), days),
+            Pattern::Weekly(on) => on.contains(&Weekday::of(day)) && self.nth_since(week(day), week),
             Pattern::Periods { repeat, begins, months, pick } => {
                 let length = repeat.months();
                 let number = |day: Date| (month(day) - i32::from(*begins - 1)).div_euclid(length);
