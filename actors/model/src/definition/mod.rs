@@ -127,6 +127,8 @@ pub struct Ops {
     pub misfire: Misfire,
     /// The time zone of cron schedules, an IANA name; UTC if absent.
     pub time_zone: Option<String>,
+    /// The calendar on whose days its triggers fire; every day if absent.
+    pub calendar: Option<String>,
 }
 
 /// What a schedule does about the nominal times that it missed.
@@ -139,6 +141,8 @@ pub enum Misfire {
     FireOnce,
     /// Fires for each of them, oldest first.
     FireAll,
+    /// Shows them, and an operator decides.
+    Plan,
 }
 
 /// `input`: a schema for the raw input, then its transformation.
