@@ -16,5 +16,6 @@ pub mod orders;
 pub mod pack;
 pub mod question;
 pub mod secrets;
+pub mod settings;
 pub mod tcp;
 pub mod telemetry;

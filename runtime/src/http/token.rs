@@ -18,6 +18,7 @@ use tokio::time::Instant;
 
 use super::token_file::{LENGTH_LIMIT, OwnToken, parse_hash, verifies};
 pub use super::token_file::{TokenError, token_file};
+use crate::settings::{self, SettingError};
 
 /// Where the environment keeps the hashes, each under the name of its node.
 const PREFIX: &str = "token/";
@@ -27,8 +28,6 @@ const WRONG_LIMIT: usize = 64;
 const OTHERS_LIMIT: usize = 256;
 /// How often an unknown token has the hashes read again at most, and how long that may take.
 const REFRESH: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(2));
-/// How often a setting that somebody else changes is tried.
-const TRIES: usize = 16;
 
 type TokenDigest = [u8; 32];
 
@@ -114,11 +113,11 @@ impl TokenKeeper {
     ///
     /// # Errors
     /// When the store cannot be read or written.
-    pub async fn share(&self, store: Arc<dyn Store>, node: &str) -> Result<(), StoreError> {
+    pub async fn share(&self, store: Arc<dyn Store>, node: &str) -> Result<(), SettingError> {
         put(&store, node, Bytes::from(self.own.hash.to_string())).await?;
         // Only ever set once, by the one that puts the node together.
         let _ = self.store.set(Arc::clone(&store));
-        self.refresh().await
+        Ok(self.refresh().await?)
     }
 
     /// Reads anew whose tokens count. To be called when settings of the environment have changed; does nothing
@@ -225,27 +224,16 @@ impl TokenKeeper {
 ///
 /// # Errors
 /// When the store cannot be read or written.
-pub async fn withdraw(store: &Arc<dyn Store>, node: &str) -> Result<bool, StoreError> {
+pub async fn withdraw(store: &Arc<dyn Store>, node: &str) -> Result<bool, SettingError> {
     put(store, node, Bytes::new()).await
 }
 
 /// Sets the hash of a node, empty for none; false if it was so already.
-async fn put(store: &Arc<dyn Store>, node: &str, hash: Bytes) -> Result<bool, StoreError> {
-    let key = format!("{PREFIX}{node}");
-    let mut last = StoreError::Busy;
-    for _ in 0..TRIES {
-        let found = store.setting(key.clone()).await?;
-        if found.as_ref().map_or(hash.is_empty(), |setting| setting.bytes == hash) {
-            return Ok(false);
-        }
-        let version = found.map_or(0, |setting| setting.version);
-        match store.put_setting(key.clone(), version, hash.clone()).await {
-            Ok(_) => return Ok(true),
-            Err(error @ StoreError::Conflict { .. }) => last = error,
-            Err(error) => return Err(error),
-        }
-    }
-    Err(last)
+async fn put(store: &Arc<dyn Store>, node: &str, hash: Bytes) -> Result<bool, SettingError> {
+    settings::exchange(store, &format!("{PREFIX}{node}"), |before| {
+        Ok((before.unwrap_or_default() != hash).then(|| hash.clone()))
+    })
+    .await
 }
 
 fn digest(salt: &[u8; 32], token: &str) -> TokenDigest {

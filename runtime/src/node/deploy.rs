@@ -6,7 +6,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use impresario_actors::definitions::{Definitions, compare_versions};
 use impresario_actors::inventory::SharedInventory;
 use impresario_actors::post::Post;
@@ -22,13 +21,12 @@ use serde_json::json;
 use super::adapters::wanted;
 use super::{NodeError, inventory};
 use crate::pack::{self, Pack};
+use crate::settings::{SettingError, TRIES, decode, encode, update};
 
 /// Where the environment keeps the definitions, each under its id.
 const DEFINITIONS: &str = "definition/";
 /// Where it keeps the names of the triggers that are armed.
 const TRIGGERS: &str = "triggers";
-/// How often a setting that other nodes change at the same time is tried: with each conflict one of them is done.
-const TRIES: usize = 64;
 
 /// The version of this program, as instances see it.
 const RUNTIME: &str = env!("CARGO_PKG_VERSION");
@@ -169,7 +167,7 @@ async fn unknown(
 /// A definition as the environment keeps it. It was valid when it was stored, so if it does not compile, this program
 /// understands less than the one that stored it.
 fn stored_definition(key: &str, bytes: &[u8], adapters: &Catalog) -> Result<Definition, NodeError> {
-    let stored: StoredDefinition = read(key, bytes)?;
+    let stored: StoredDefinition = decode(key, bytes)?;
     let catalog = Catalog { task_functions: stored.functions, ..adapters.clone() };
     impresario_model::language::compile(&stored.source, &catalog).map_err(|diagnostics| {
         let first = diagnostics.first().map(ToString::to_string).unwrap_or_default();
@@ -197,14 +195,14 @@ pub async fn load_packs(
         }
         let key = format!("pack/{}", pack.name);
         let before = store.setting(key.clone()).await?;
-        let before: Option<StoredPack> = before.map(|setting| read(&key, &setting.bytes)).transpose()?;
+        let before: Option<StoredPack> = before.map(|setting| decode(&key, &setting.bytes)).transpose()?;
         let newer =
             |before: &StoredPack| compare_versions(&before.version, &pack.version) == Ordering::Greater;
         if !before.as_ref().is_some_and(newer) {
             inventory::deploy(store, inventory, &pack.name, &pack.inventory).await?;
         }
-        update(store, &key, |before: Option<StoredPack>| Ok(Some(stored.clone().over(before, &pack.name))))
-            .await?;
+        let over = |before| Ok::<_, NodeError>(Some(stored.clone().over(before, &pack.name)));
+        update(store, &key, over).await?;
     }
     Ok(())
 }
@@ -264,7 +262,8 @@ async fn store_definition(
              document.version (or use another data folder to start over)"
         ))),
     })
-    .await
+    .await?;
+    Ok(())
 }
 
 /// Arms the triggers of the newest active definitions, disarms those that are gone, and tells the routers.
@@ -280,18 +279,18 @@ pub async fn arm(post: &Post, definitions: &Definitions) -> Result<Deployment, N
         let before = store.setting(TRIGGERS.to_owned()).await?;
         let version = before.as_ref().map_or(0, |setting| setting.version);
         let before: BTreeSet<String> =
-            before.map_or(Ok(BTreeSet::new()), |setting| read(TRIGGERS, &setting.bytes))?;
+            before.map_or(Ok(BTreeSet::new()), |setting| decode(TRIGGERS, &setting.bytes))?;
         // What was deployed before that version was written is seen from here on.
         load_stored(store, definitions).await?;
         let deployment = arm_once(post, definitions, &before).await?;
         let armed: BTreeSet<&String> = deployment.triggers.iter().collect();
-        match store.put_setting(TRIGGERS.to_owned(), version, write(TRIGGERS, &armed)?).await {
+        match store.put_setting(TRIGGERS.to_owned(), version, encode(TRIGGERS, &armed)?).await {
             Ok(_) => return Ok(deployment),
             Err(StoreError::Conflict { .. }) => {}
             Err(error) => return Err(error.into()),
         }
     }
-    Err(contended(TRIGGERS))
+    Err(SettingError::Contended(TRIGGERS.to_owned()).into())
 }
 
 /// Arms and disarms with what is stored now; `before` are the triggers that were armed.
@@ -304,7 +303,7 @@ async fn arm_once(
     let mut deployment = Deployment::default();
     let mut active = BTreeSet::new();
     for (key, setting) in store.settings("pack/".to_owned()).await? {
-        let pack: StoredPack = read(&key, &setting.bytes)?;
+        let pack: StoredPack = decode(&key, &setting.bytes)?;
         deployment.packs.push(format!("{} {}", key.trim_start_matches("pack/"), pack.version));
         active.extend(pack.definitions);
     }
@@ -347,45 +346,6 @@ fn route(trigger: &TriggerSpec) -> Option<Route> {
     let types: Option<Vec<String>> =
         filters.iter().map(|filter| filter.event_type().map(str::to_owned)).collect();
     Some(Route { trigger: trigger.name.clone(), types: types.filter(|types| !types.is_empty()) })
-}
-
-fn read<T: serde::de::DeserializeOwned>(key: &str, bytes: &[u8]) -> Result<T, NodeError> {
-    serde_json::from_slice(bytes).map_err(|error| {
-        NodeError::Deploy(format!("the setting '{key}' of the environment is damaged: {error}"))
-    })
-}
-
-fn write<T: Serialize>(key: &str, value: &T) -> Result<Bytes, NodeError> {
-    let bytes = serde_json::to_vec(value);
-    bytes
-        .map(Bytes::from)
-        .map_err(|error| NodeError::Deploy(format!("the setting '{key}' cannot be written: {error}")))
-}
-
-/// Changes a setting into what `change` makes of its value, if anything; again if another node was faster.
-pub(super) async fn update<T: Serialize + serde::de::DeserializeOwned>(
-    store: &Arc<dyn Store>,
-    key: &str,
-    change: impl Fn(Option<T>) -> Result<Option<T>, NodeError>,
-) -> Result<(), NodeError> {
-    for _ in 0..TRIES {
-        let setting = store.setting(key.to_owned()).await?;
-        let version = setting.as_ref().map_or(0, |setting| setting.version);
-        let before = setting.map(|setting| read(key, &setting.bytes)).transpose()?;
-        let Some(after) = change(before)? else { return Ok(()) };
-        match store.put_setting(key.to_owned(), version, write(key, &after)?).await {
-            Ok(_) => return Ok(()),
-            Err(StoreError::Conflict { .. }) => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
-    Err(contended(key))
-}
-
-fn contended(key: &str) -> NodeError {
-    NodeError::Deploy(format!(
-        "the setting '{key}' of the environment was changed by other nodes {TRIES} times meanwhile: start again"
-    ))
 }
 
 #[cfg(test)]

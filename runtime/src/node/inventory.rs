@@ -24,11 +24,11 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::NodeError;
-use super::deploy::update;
 use super::local::Local;
 use crate::cluster::{ClusterView, NodeView};
 use crate::inventory::{EntryKind, InventoryDocument, InventoryEntry, PlaceView, PlacesView};
 use crate::orchestrator::{ActivityDetail, InstanceDetail, Refusal};
+use crate::settings::update;
 
 /// Who has put what an operator puts.
 const OPERATOR: &str = "operator";
@@ -170,7 +170,7 @@ pub(super) async fn deploy(
             let key = format!("{}{name}", kind.prefix());
             let kept = AtomicBool::new(false);
             update(store, &key, |before: Option<Stored>| match before {
-                Some(before) if before == new => Ok(None),
+                Some(before) if before == new => Ok::<_, NodeError>(None),
                 Some(before) if before.by != by => {
                     let had = if before.spec.is_some() { "changed" } else { "removed" };
                     kept.store(true, Ordering::Relaxed);
@@ -331,8 +331,9 @@ impl Local {
         let new = Stored { by: OPERATOR.to_owned(), spec };
         let key = format!("{}{name}", kind.prefix());
         let limited = self.inventory.now().limit_of(name).is_some();
-        let changed = |before: Option<Stored>| Ok((before.as_ref() != Some(&new)).then(|| new.clone()));
-        update(store, &key, changed).await.map_err(unsettled)?;
+        let changed =
+            |before: Option<Stored>| Ok::<_, Refusal>((before.as_ref() != Some(&new)).then(|| new.clone()));
+        update(store, &key, changed).await?;
         // The others hear of it by the count of changed settings.
         refresh(store, &self.inventory).await.map_err(unsettled)?;
         if kind != EntryKind::Target || !limited && self.inventory.now().limit_of(name).is_none() {

@@ -72,7 +72,7 @@ impl Local {
         };
         let forgotten = self.membership.forget(name.to_owned()).await.map_err(failed)?;
         // Also when it was forgotten before: whoever removed it may not have come this far.
-        let withdrawn = token::withdraw(self.engine.store(), name).await.map_err(failed)?;
+        let withdrawn = token::withdraw(self.engine.store(), name).await?;
         if forgotten || withdrawn { Ok(()) } else { Err(unknown(&view, name)) }
     }
 

@@ -39,6 +39,7 @@ pub use self::views::unsupported;
 use crate::http::TokenError;
 use crate::listener::DoorError;
 use crate::secrets::SecretsError;
+use crate::settings::SettingError;
 
 /// Why a node cannot run, or stopped running.
 #[derive(Debug, thiserror::Error)]
@@ -54,6 +55,9 @@ pub enum NodeError {
     /// The store.
     #[error("{0}")]
     Store(#[from] StoreError),
+    /// A setting of the environment.
+    #[error("{0}")]
+    Setting(SettingError),
     /// The door.
     #[error("{0}")]
     Door(#[from] DoorError),
@@ -81,6 +85,15 @@ pub enum NodeError {
     /// The async runtime cannot be built, or this program cannot find itself.
     #[error("{0}")]
     System(String),
+}
+
+impl From<SettingError> for NodeError {
+    fn from(error: SettingError) -> NodeError {
+        match error {
+            SettingError::Store(error) => NodeError::Store(error),
+            error => NodeError::Setting(error),
+        }
+    }
 }
 
 /// Runs a node until it is asked to stop, and stops it in good order.

@@ -5,6 +5,7 @@ use impresario_actors::post::PostError;
 use impresario_persistence::StoreError;
 
 use crate::orchestrator::Refusal;
+use crate::settings::SettingError;
 
 /// When a sender that was refused for now should try again, in milliseconds.
 const RETRY_AFTER_MS: u64 = 500;
@@ -24,6 +25,18 @@ pub(super) fn refusal(error: PostError) -> Refusal {
         PostError::Store(StoreError::Away(_) | StoreError::Behind(_)) => Refusal::later(error.to_string()),
         PostError::Store(_) => {
             Refusal::Unavailable { reason: error.to_string(), retry_after_ms: NO_ROOM_RETRY_AFTER_MS }
+        }
+    }
+}
+
+impl From<SettingError> for Refusal {
+    fn from(error: SettingError) -> Refusal {
+        match error {
+            SettingError::Store(error) => refusal(error.into()),
+            SettingError::Damaged { .. } | SettingError::Unwritable { .. } => {
+                Refusal::Conflict(error.to_string())
+            }
+            SettingError::Contended(_) => Refusal::later(error.to_string()),
         }
     }
 }

@@ -6,25 +6,22 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
-use bytes::Bytes;
 use impresario_actors::secrets::{Resolver, unknown};
 use impresario_adapter::{Failure, RuntimeUser};
 use impresario_persistence::{Store, StoreError};
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::key::Sealed;
 use super::users::{self, StoredUser};
 use super::{Key, KeyRing, SecretsError, UserChange, UserSummary, key_file};
-use crate::node::NodeError;
+use crate::node::{NodeError, blocking};
 use crate::orchestrator::Refusal;
+use crate::settings::{self, decode, encode};
 
 /// Where the environment keeps the runtime users, each under its name.
 const USERS: &str = "user/";
 /// Where it notes which key is the current one.
 const KEY: &str = "environment-key";
-/// How often a setting that others change at the same time is tried.
-const TRIES: usize = 64;
 
 /// What the environment notes of its key; never the key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -279,25 +276,13 @@ impl Vault {
         self.try_update(name, |before| Ok(change(before))).await
     }
 
-    /// Changes a stored user into what `change` makes of it, if anything; again if another was faster.
+    /// Changes a stored user into what `change` makes of it, if anything.
     async fn try_update(
         &self,
         name: &str,
-        change: impl Fn(Option<StoredUser>) -> Result<Option<StoredUser>, SecretsError>,
+        change: impl Fn(Option<StoredUser>) -> Result<Option<StoredUser>, NodeError>,
     ) -> Result<Option<StoredUser>, NodeError> {
-        let key = format!("{USERS}{name}");
-        for _ in 0..TRIES {
-            let setting = self.0.store.setting(key.clone()).await?;
-            let version = setting.as_ref().map_or(0, |setting| setting.version);
-            let before = setting.map(|setting| decode(&key, &setting.bytes)).transpose()?;
-            let Some(after) = change(before)? else { return Ok(None) };
-            match self.0.store.put_setting(key.clone(), version, encode(&key, &after)?).await {
-                Ok(_) => return Ok(Some(after)),
-                Err(StoreError::Conflict { .. }) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Err(NodeError::System(format!("the setting '{key}' was changed by others {TRIES} times meanwhile")))
+        settings::update(&self.0.store, &format!("{USERS}{name}"), change).await
     }
 
     /// Where the keys of this node are.
@@ -328,21 +313,6 @@ impl Resolver for Vault {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, NodeError> {
-    crate::node::blocking(work).await
-}
-
-fn encode<T: Serialize>(key: &str, value: &T) -> Result<Bytes, NodeError> {
-    let bytes = serde_json::to_vec(value);
-    bytes.map(Bytes::from).map_err(|error| NodeError::System(format!("the setting '{key}': {error}")))
-}
-
-fn decode<T: DeserializeOwned>(key: &str, bytes: &[u8]) -> Result<T, NodeError> {
-    serde_json::from_slice(bytes).map_err(|error| {
-        NodeError::System(format!("the setting '{key}' of the environment is damaged: {error}"))
-    })
 }
 
 /// What stands in the way of a change.

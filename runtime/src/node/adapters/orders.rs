@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use futures_util::future::join_all;
 use impresario_actors::hosts::{HostSpec, HostsError, try_out};
 use impresario_model::definition::TaskKind;
-use impresario_persistence::StoreError;
 
 use super::wanted::{self, Program, Wanted};
 use super::{Adapters, SETTINGS};
@@ -15,9 +14,8 @@ use crate::node::local::Local;
 use crate::node::refusal::refusal;
 use crate::orchestrator::Refusal;
 use crate::question::{Question, Reply};
+use crate::settings;
 
-/// How often a setting that other nodes change at the same time is tried.
-const TRIES: usize = 16;
 /// The longest name of an adapter.
 const NAME_LIMIT: usize = 64;
 
@@ -270,27 +268,13 @@ impl Adapters {
         name: &str,
         step: impl Fn(&mut Wanted) -> Result<(), Refusal>,
     ) -> Result<(), Refusal> {
-        let store = &self.inner.store;
-        let failed = |error: StoreError| refusal(error.into());
-        let key = wanted::key(name);
-        for _ in 0..TRIES {
-            let before = store.setting(key.clone()).await.map_err(failed)?;
-            let version = before.as_ref().map_or(0, |setting| setting.version);
-            let mut wanted: Wanted = match &before {
-                None => Wanted::default(),
-                Some(setting) => serde_json::from_slice(&setting.bytes).map_err(|error| {
-                    Refusal::Conflict(format!("the setting '{key}' of the environment is damaged: {error}"))
-                })?,
-            };
+        settings::update(&self.inner.store, &wanted::key(name), |before: Option<Wanted>| {
+            let mut wanted = before.unwrap_or_default();
             step(&mut wanted)?;
-            let bytes = serde_json::to_vec(&wanted).map_err(|error| Refusal::Invalid(error.to_string()))?;
-            match store.put_setting(key.clone(), version, bytes.into()).await {
-                Ok(_) => return self.follow().await.map_err(failed),
-                Err(StoreError::Conflict { .. }) => {}
-                Err(error) => return Err(failed(error)),
-            }
-        }
-        Err(Refusal::later(format!("the setting '{key}' is being changed by other nodes")))
+            Ok::<_, Refusal>(Some(wanted))
+        })
+        .await?;
+        self.follow().await.map_err(|error| refusal(error.into()))
     }
 }
 

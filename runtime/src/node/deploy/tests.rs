@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use bytes::Bytes;
 use impresario_model::encoding;
 use impresario_persistence::{MemoryStore, Offset, ShardId};
 
@@ -126,7 +127,7 @@ async fn a_running_node_takes_up_what_others_deploy_and_leaves_out_what_it_does_
     assert!(definitions.all().is_empty());
 
     let newer = StoredDefinition { source: "document: {dsl: 9.9.9}".to_owned(), functions: BTreeMap::new() };
-    store.put_setting("definition/ops/newer:1.0.0".to_owned(), 0, write("", &newer).unwrap()).await.unwrap();
+    store.put_setting("definition/ops/newer:1.0.0".to_owned(), 0, encode("", &newer).unwrap()).await.unwrap();
     store.put_setting("definition/ops/torn:1.0.0".to_owned(), 0, Bytes::from_static(b"{")).await.unwrap();
     let known = pack(folder.path(), "known", "a");
     let other = Definitions::default();
@@ -156,7 +157,7 @@ fn versioned(folder: &Path, of_pack: &str, of_definition: &str) -> PathBuf {
 async fn active(store: &Arc<MemoryStore>) -> Vec<String> {
     let mut ids = Vec::new();
     for (key, setting) in store.settings("pack/".to_owned()).await.unwrap() {
-        let pack: StoredPack = read(&key, &setting.bytes).unwrap();
+        let pack: StoredPack = decode(&key, &setting.bytes).unwrap();
         ids.extend(pack.definitions.iter().map(ToString::to_string));
     }
     ids
