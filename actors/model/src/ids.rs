@@ -17,6 +17,8 @@ pub enum ActorKind {
     Router,
     /// The places at a target whose work is limited.
     Target,
+    /// The turns of instances that may not all run at the same time.
+    Overlap,
 }
 
 impl ActorKind {
@@ -27,6 +29,7 @@ impl ActorKind {
             ActorKind::Trigger => "trigger",
             ActorKind::Router => "router",
             ActorKind::Target => "target",
+            ActorKind::Overlap => "overlap",
         }
     }
 }
@@ -52,6 +55,14 @@ impl ActorId {
         ActorId(format!("target/{name}"))
     }
 
+    /// The turns of the instances of `namespace/name` that have a key in common.
+    pub fn overlap(definition: &str, key: Option<&str>) -> Self {
+        match key {
+            None => ActorId(format!("overlap/{definition}")),
+            Some(key) => ActorId(format!("overlap/{definition}#{key}")),
+        }
+    }
+
     /// The event router of a shard.
     pub fn router(shard: u16) -> Self {
         ActorId(format!("router/{shard}"))
@@ -64,7 +75,9 @@ impl ActorId {
     pub fn parse(text: &str) -> Result<Self, String> {
         let id = ActorId(text.to_owned());
         if id.kind().is_none() {
-            return Err(format!("expected process/…, trigger/…, router/… or target/…, found '{text}'"));
+            return Err(format!(
+                "expected process/…, trigger/…, router/…, target/… or overlap/…, found '{text}'"
+            ));
         }
         let key = id.key();
         if key.is_empty() || key.len() > MAX_KEY_BYTES {
@@ -85,6 +98,7 @@ impl ActorId {
             "trigger" => Some(ActorKind::Trigger),
             "router" => Some(ActorKind::Router),
             "target" => Some(ActorKind::Target),
+            "overlap" => Some(ActorKind::Overlap),
             _ => None,
         }
     }
@@ -145,6 +159,18 @@ pub fn instance_of_rerun(instance: &str, key: &str) -> String {
 /// The instance id that an event always starts through a trigger.
 pub fn instance_of_event(trigger: &str, source: &str, id: &str) -> String {
     derive(&["event", trigger, source, id])
+}
+
+/// The instance id that several events always start together through a trigger: (source, id) of each.
+pub fn instance_of_events<'e>(trigger: &str, events: impl Iterator<Item = (&'e str, &'e str)>) -> String {
+    let mut parts = vec!["events", trigger];
+    events.for_each(|(source, id)| parts.extend([source, id]));
+    derive(&parts)
+}
+
+/// The instance id that an order with an idempotency key always starts through a trigger.
+pub fn instance_of_order(trigger: &str, key: &str) -> String {
+    derive(&["hand", trigger, key])
 }
 
 /// The instance id that a schedule always starts for a nominal time (milliseconds since the Unix epoch).

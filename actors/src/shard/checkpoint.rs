@@ -71,7 +71,7 @@ impl Shard {
             let body = match actor.kind() {
                 Some(ActorKind::Process) => Body::Process(ProcessEvent::Timer),
                 Some(ActorKind::Trigger) => Body::Trigger(TriggerEvent::Timer),
-                Some(ActorKind::Router | ActorKind::Target) | None => continue,
+                Some(ActorKind::Router | ActorKind::Target | ActorKind::Overlap) | None => continue,
             };
             self.post(&Entry { to: actor, origin: None, body });
         }

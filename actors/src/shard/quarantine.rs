@@ -4,7 +4,9 @@
 use std::sync::Arc;
 
 use impresario_model::encoding;
-use impresario_model::entry::{ActivityOutcome, Body, Entry, ProcessEvent, TargetEvent};
+use impresario_model::entry::{
+    ActivityOutcome, Body, Entry, OverlapEvent, ProcessEvent, TargetEvent, TurnAnswer,
+};
 use impresario_model::ids::ActorId;
 use impresario_model::instance::Moment;
 use impresario_persistence::{Offset, StoreError};
@@ -244,6 +246,12 @@ impl Shard {
         self.post(&Entry { to, origin: None, body });
     }
 
+    fn skip_turn(&mut self, to: ActorId) {
+        let reason = "its turn was skipped by an operator".to_owned();
+        let body = Body::Process(ProcessEvent::Turn(TurnAnswer::Skip { reason }));
+        self.post(&Entry { to, origin: None, body });
+    }
+
     /// An attempt whose report or start marker is skipped would never end: it counts as lost, or as not begun.
     fn make_up_for(&mut self, actor: &ActorId, skipped: &Body) {
         match skipped {
@@ -264,7 +272,14 @@ impl Shard {
             Body::Target(TargetEvent::Ask { instance, activity, .. }) => {
                 self.refuse_place(ActorId::process(instance), *activity);
             }
-            Body::Process(_) | Body::Trigger(_) | Body::Router(_) | Body::Target(_) => {}
+            // Whoever asked would wait for ever: it is skipped as the entry is, and says so.
+            Body::Overlap(OverlapEvent::Ask { instance, .. }) => self.skip_turn(ActorId::process(instance)),
+            Body::Process(ProcessEvent::Turn(_)) => self.skip_turn(actor.clone()),
+            Body::Process(_)
+            | Body::Trigger(_)
+            | Body::Router(_)
+            | Body::Target(_)
+            | Body::Overlap(OverlapEvent::Leave { .. }) => {}
         }
     }
 }

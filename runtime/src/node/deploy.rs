@@ -342,10 +342,8 @@ fn trigger_entry(name: &str, event: TriggerEvent) -> Entry {
 
 /// Which events a trigger wants to see; none for a schedule.
 fn route(trigger: &TriggerSpec) -> Option<Route> {
-    let Watch::Event(filters) = &trigger.watch else { return None };
-    let types: Option<Vec<String>> =
-        filters.iter().map(|filter| filter.event_type().map(str::to_owned)).collect();
-    Some(Route { trigger: trigger.name.clone(), types: types.filter(|types| !types.is_empty()) })
+    let Watch::Event(consumption) = &trigger.watch else { return None };
+    Some(Route { trigger: trigger.name.clone(), types: consumption.types() })
 }
 
 #[cfg(test)]

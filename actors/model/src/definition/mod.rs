@@ -3,9 +3,12 @@
 //! The form is independent of the text it came from ([`crate::language`] reads YAML into it), so that a second
 //! front end can produce it too. It is immutable; an instance pins one version of it by [`DefinitionId`].
 
+mod consumption;
 mod delay;
 mod error_kind;
+mod event_options;
 mod filter;
+mod overlap;
 mod schema;
 mod secret;
 mod start_point;
@@ -17,9 +20,15 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+pub use self::consumption::{Consumption, Read, Strategy, Until};
 pub use self::delay::Delay;
 pub use self::error_kind::standard_error_kind;
-pub use self::filter::{AttributeMatch, EventFilter};
+pub use self::event_options::{
+    Active, DAY_MINUTES, EventOptions, Rate, SETS_MAX, SETS_WITHIN_MS, Sets, Threshold, key_text,
+};
+pub(crate) use self::filter::NoVariables;
+pub use self::filter::{AttributeMatch, Correlation, EventFilter, Verdict};
+pub use self::overlap::{OnConflict, OverlapRule};
 pub use self::schema::Schema;
 pub use self::secret::{PLACEHOLDER, RunAs, SecretField};
 pub use self::start_point::StartPoint;
@@ -119,7 +128,7 @@ impl Definition {
 }
 
 /// `document.metadata.ops`: the operations profile of a definition.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default)]
 pub struct Ops {
     /// How many tasks one instance may run before it faults; the node's default if absent.
     pub task_limit: Option<u64>,
@@ -129,6 +138,10 @@ pub struct Ops {
     pub time_zone: Option<String>,
     /// The calendar on whose days its triggers fire; every day if absent.
     pub calendar: Option<String>,
+    /// What its event trigger does beyond what the language says.
+    pub events: EventOptions,
+    /// What becomes of an instance that begins while others run; nothing holds it up if absent.
+    pub overlap: Option<OverlapRule>,
 }
 
 /// What a schedule does about the nominal times that it missed.
@@ -421,8 +434,8 @@ pub enum Watch {
     After(Delay),
     /// At the times of a cron expression.
     Cron(String),
-    /// When an event matches one of the filters (`one` has one, `any` several; none matches everything).
-    Event(Vec<EventFilter>),
+    /// When the events of `on` have come.
+    Event(Box<Consumption>),
     /// A strategy of the language that this version does not watch yet.
     Unsupported(String),
 }

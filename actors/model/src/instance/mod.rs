@@ -10,6 +10,7 @@ mod doubt;
 mod emit;
 mod fan_out;
 mod leaf;
+mod overlap;
 mod poll;
 mod retry;
 mod run;
@@ -20,9 +21,11 @@ mod turn;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+pub(crate) use self::activity::approximate_bytes;
 pub use self::activity::{Activities, Activity, ActivityState, HISTORY_LIMIT, MAX_LOST, Place, token_of};
 pub use self::attempts::{InFlight, Unsettled};
 pub use self::fan_out::{Ended, FanOutRun, Iteration};
+pub use self::overlap::HeldTurn;
 use self::poll::Flow;
 pub use self::run::{
     Branch, BranchState, ForRun, FunctionRun, ListRun, TaskRun, TaskState, TryPhase, TryRun,
@@ -129,6 +132,9 @@ pub struct Instance {
     /// Why it faulted or was cancelled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fault: Option<Fault>,
+    /// Its turn, where only so many instances may run at the same time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_turn: Option<HeldTurn>,
     /// What it keeps for reruns of it.
     #[serde(default, skip_serializing_if = "StartPoints::is_empty")]
     pub start_points: StartPoints,
@@ -179,13 +185,13 @@ impl Instance {
             continuing: false,
             output: None,
             fault: None,
+            held_turn: None,
             start_points: StartPoints::default(),
             rerun_of,
             began_at: resume.as_ref().map(|resume| resume.start_point.clone()),
             applied: moment.offset,
         };
-        let applied =
-            instance.turn(definition, moment, |turn, progress| Self::enter(turn, progress, resume.as_ref()));
+        let applied = instance.begin(definition, resume, moment);
         (instance, applied)
     }
 
@@ -233,6 +239,7 @@ impl Instance {
                 self.activities.trim();
                 applied
             }
+            ProcessEvent::Turn(answer) => self.answer_turn(answer, definition, moment),
             ProcessEvent::Cancel { reason } => {
                 let reason = reason.clone();
                 self.turn(definition, moment, |turn, instance| instance.stop(turn, reason))
@@ -312,6 +319,7 @@ impl Instance {
         self.settle(flow, moment, progress.cancelled);
         if ended {
             self.tell_trigger(&mut applied);
+            self.leave_turn(&mut applied);
         }
         applied
     }
@@ -319,6 +327,7 @@ impl Instance {
     /// Takes over how the turn went.
     fn settle(&mut self, flow: Flow, moment: Moment, cancelled: bool) {
         self.status = match flow {
+            Flow::Pending if self.awaits_turn() => Status::Waiting,
             Flow::Pending => {
                 if self.continuing && !self.activities.open().any(Activity::is_uncertain) {
                     Status::Running

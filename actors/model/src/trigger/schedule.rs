@@ -2,9 +2,9 @@
 
 use serde_json::json;
 
-use super::Trigger;
 use super::catch_up::{FIRES_PER_TURN, GRACE_MS};
 use super::times::{self, Times};
+use super::{Cause, Trigger};
 use crate::calendar::{Calendar, YEARS_MAX};
 use crate::definition::{Definition, TriggerSpec, Watch};
 use crate::entry::Message;
@@ -95,7 +95,7 @@ impl Trigger {
         if matches!(spec.watch, Watch::After(_)) {
             self.waits_for = Some(instance.clone());
         }
-        self.start(&instance, json!({}), now)
+        self.fire(&instance, json!({}), &Cause::Time(nominal), now)
     }
 
     /// The instance that an `after` schedule waited for has ended.

@@ -61,13 +61,14 @@ fn what_is_only_late_is_not_missed() {
 #[test]
 fn a_plan_fires_for_nothing_until_somebody_has_decided() {
     let plan = |schedule: &Schedule| schedule.trigger.plan.clone().unwrap();
-    let table: [(fn(&[u64]) -> Choice, &[&str], u64); 4] = [
-        (|_| Choice::All, &["13:00", "14:00", "15:00", "16:00"], 0),
-        (|_| Choice::Last, &["16:00"], 3),
-        (|times| Choice::Times(BTreeSet::from([times[1], times[2], 17])), &["14:00", "15:00"], 2),
-        (|_| Choice::None, &[], 4),
+    let some = ["2026-06-01T14:00:00Z", "2026-06-01T15:00:00Z", "2026-06-01T15:30:00Z"].map(millis);
+    let table: [(Choice, &[&str], u64); 4] = [
+        (Choice::All, &["13:00", "14:00", "15:00", "16:00"], 0),
+        (Choice::Last, &["16:00"], 3),
+        (Choice::Times(BTreeSet::from(some)), &["14:00", "15:00"], 2),
+        (Choice::None, &[], 4),
     ];
-    for (choose, expected, skipped) in table {
+    for (choice, expected, skipped) in table {
         let mut schedule = hourly("plan", "2026-06-01T16:30:00Z");
         // The schedule goes on; what was missed waits.
         assert_eq!(hours(&schedule.run_until("2026-06-01T17:30:00Z")), ["17:00"]);
@@ -77,7 +78,7 @@ fn a_plan_fires_for_nothing_until_somebody_has_decided() {
         // About a plan that nobody has seen nobody has decided.
         schedule.approve(seen.id + 1, Choice::All);
         assert_eq!(schedule.run_until("2026-06-01T17:31:00Z"), Vec::<String>::new());
-        schedule.approve(seen.id, choose(&seen.times));
+        schedule.approve(seen.id, choice);
         let found = schedule.run_until("2026-06-01T17:40:00Z");
         assert_eq!(hours(&found), expected);
         assert_eq!(schedule.trigger.plan, None);
