@@ -3,12 +3,14 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::calendar::Calendar;
 use crate::definition::{DefinitionId, OnConflict};
 use crate::doubt::{ProbeAnswer, Resolution};
 use crate::event::CloudEvent;
 use crate::fault::Fault;
 use crate::ids::ActorId;
 use crate::rerun::{Rerun, RerunOrder};
+use crate::trigger::Choice;
 
 /// One entry of a mailbox log.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -180,8 +182,26 @@ pub enum TriggerEvent {
         definition: DefinitionId,
         /// The version of the program, for the instances it starts.
         runtime: String,
+        /// The calendar that the definition names, with all that it names itself.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        calendar: Option<Box<Calendar>>,
+        /// Which deployment says so: of two, the higher one counts, in whatever order they arrive.
+        #[serde(default)]
+        generation: u64,
     },
-    /// It watches no more.
+    /// It watches no more, as this deployment says.
+    Retire {
+        /// As in `Arm`.
+        generation: u64,
+    },
+    /// An operator has decided about the times that it missed.
+    Approve {
+        /// The id of the plan that he saw.
+        plan: u64,
+        /// Which of them it fires for.
+        choice: Choice,
+    },
+    /// It watches no more, whoever said otherwise before.
     Disarm,
     /// A nominal time may have come.
     Timer,
