@@ -15,6 +15,7 @@ use impresario_model::event::CloudEvent;
 use impresario_model::ids::{self, ActorId};
 use impresario_model::trigger::describe;
 use impresario_persistence::{Membership, Standing};
+use prometheus_client::registry::Registry;
 use serde_json::Value;
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
@@ -27,6 +28,7 @@ use super::{tree, views};
 use crate::adapters::{AdapterOrder, AdapterSummary};
 use crate::cluster::ClusterView;
 use crate::inventory::{EntryKind, InventoryEntry};
+use crate::metrics::NodeMetrics;
 use crate::orchestrator::{
     Accepted, Answer, DefinitionSummary, Health, InstanceDetail, InstancePage, InstanceQuery, NodeSummary,
     Orchestrator, Refusal, StartRequest, Started, TreeNode, TriggerSummary,
@@ -64,6 +66,8 @@ pub struct LocalArguments {
     pub membership: Arc<dyn Membership>,
     /// Told when this node is to finish what it does and leave; has room for one message.
     pub drain: mpsc::Sender<()>,
+    /// What is counted at its store and its doors.
+    pub metrics: NodeMetrics,
 }
 
 /// The node behind the doors. Cheap to clone.
@@ -83,6 +87,7 @@ pub struct Local {
     /// The last offset that was appended here, by shard.
     appended: Arc<[AtomicU64]>,
     writes: WriteCheck,
+    pub(super) metrics: NodeMetrics,
 }
 
 impl Local {
@@ -100,6 +105,7 @@ impl Local {
             adapters,
             membership,
             drain,
+            metrics,
         } = arguments;
         let appended = (0..engine.store().shards()).map(|_| AtomicU64::new(0)).collect();
         let writes = WriteCheck::new(engine.post().clone());
@@ -117,6 +123,7 @@ impl Local {
             drain,
             appended,
             writes,
+            metrics,
         }
     }
 
@@ -214,7 +221,9 @@ impl Orchestrator for Local {
                 origin: None,
                 body: Body::Router(RouterEvent::Event(Box::new(event))),
             });
-            node.post(entries.collect()).await?;
+            let posted = node.post(entries.collect()).await;
+            node.metrics.events(accepted, posted.is_ok());
+            posted?;
             Ok(Accepted { accepted, durability: node.tier() })
         })
     }
@@ -350,6 +359,10 @@ impl Orchestrator for Local {
 
     fn health(&self) -> Health {
         self.state()
+    }
+
+    fn figures(&self, registry: &mut Registry) {
+        self.register_figures(registry);
     }
 }
 

@@ -4,6 +4,7 @@ mod adapters;
 mod app;
 mod cluster;
 mod deploy;
+mod figures;
 mod instances;
 mod inventory;
 mod local;
