@@ -9,7 +9,7 @@ use impresario_actors::definitions::Definitions;
 use impresario_actors::engine::Engine;
 use impresario_actors::hosts::Hosts;
 use impresario_actors::inventory::SharedInventory;
-use impresario_model::definition::Definition;
+use impresario_model::definition::{Definition, Watch};
 use impresario_model::entry::{Body, Entry, RouterEvent};
 use impresario_model::event::CloudEvent;
 use impresario_model::ids::{self, ActorId};
@@ -37,6 +37,8 @@ use crate::secrets::{UserChange, UserSummary, Vault};
 
 /// How long a door waits for the store to confirm a write.
 const DURABLE: Duration = Duration::from_secs(5);
+/// How many triggers the banner looks at.
+const BANNER_TRIGGERS: usize = 20;
 /// How many triggers are asked for at once.
 const ASKED_AT_ONCE: usize = 32;
 
@@ -165,7 +167,22 @@ impl Local {
     async fn list_triggers(&self) -> Result<Vec<TriggerSummary>, Refusal> {
         let newest = self.definitions.newest();
         let names = newest.iter().flat_map(|definition| &definition.triggers).map(|spec| spec.name.clone());
-        let asked = stream::iter(names.collect::<Vec<_>>());
+        self.triggers_of(names.collect()).await
+    }
+
+    /// A few triggers for the banner, those that wait for events first: there may be very many.
+    pub async fn some_triggers(&self) -> Result<Vec<TriggerSummary>, Refusal> {
+        let newest = self.definitions.newest();
+        let (events, times): (Vec<_>, Vec<_>) = newest
+            .iter()
+            .flat_map(|definition| &definition.triggers)
+            .partition(|spec| matches!(spec.watch, Watch::Event(_)));
+        let some = events.into_iter().chain(times).take(BANNER_TRIGGERS);
+        self.triggers_of(some.map(|spec| spec.name.clone()).collect()).await
+    }
+
+    async fn triggers_of(&self, names: Vec<String>) -> Result<Vec<TriggerSummary>, Refusal> {
+        let asked = stream::iter(names);
         let asked = asked.map(|name| async move { self.trigger_of(&name).await });
         asked.buffered(ASKED_AT_ONCE).try_filter_map(|trigger| async { Ok(trigger) }).try_collect().await
     }
