@@ -119,6 +119,9 @@ fn ask(global: &Global, command: Command) -> Result<ExitCode, CliError> {
                 inventory::run(global, &client, EntryKind::TargetType, asked.command).await
             }
             Command::Groups(asked) => inventory::run(global, &client, EntryKind::Group, asked.command).await,
+            Command::Calendars(asked) => {
+                inventory::run(global, &client, EntryKind::Calendar, asked.command).await
+            }
             Command::Users(asked) => users::run(global, &client, asked.command).await,
             Command::Key(_) => key::rotate(global, &client).await,
             Command::Triggers(asked) => triggers::run(global, &client, asked).await,

@@ -2,6 +2,8 @@
 
 mod adapters;
 mod app;
+mod arm;
+mod calendars;
 mod cluster;
 mod deploy;
 mod events;

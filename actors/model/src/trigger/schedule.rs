@@ -11,6 +11,11 @@ use crate::entry::Message;
 use crate::ids;
 
 impl Trigger {
+    /// Whether it waits for nothing but a time, the end of an instance, or a decision.
+    pub fn watches_time(&self) -> bool {
+        self.time_due().is_some() || self.waits_for.is_some()
+    }
+
     /// When a nominal time comes, or it goes on to make up for missed ones, in milliseconds since the Unix epoch.
     pub(super) fn time_due(&self) -> Option<u64> {
         let owed = self.owed.as_ref().map(|owed| owed.at);
@@ -39,7 +44,7 @@ impl Trigger {
             // The first time is at once: who starts a schedule wants to see it work.
             (None, Watch::Every(_) | Watch::After(_)) => Some((now, now)),
             (None, Watch::Cron(_)) => Some((now, now.saturating_add(1))),
-            (None, Watch::Event(_) | Watch::Unsupported(_)) => None,
+            (None, Watch::Event(_)) => None,
         };
         let next = times.as_ref().zip(from).and_then(|(times, (one, from))| times.at_or_after(one, from));
         let fires = times.is_none() || next.is_some();
