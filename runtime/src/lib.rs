@@ -2,6 +2,7 @@
 
 pub mod adapters;
 mod banner;
+pub mod catch_up;
 pub mod cli;
 pub mod cluster;
 pub mod diagnostics;
@@ -19,3 +20,4 @@ pub mod secrets;
 pub mod settings;
 pub mod tcp;
 pub mod telemetry;
+pub mod triggers;

@@ -217,9 +217,6 @@ pub enum TriggerEvent {
         /// Why.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
-        /// Who says so.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        by: Option<String>,
     },
     /// It goes on.
     Resume,
@@ -234,9 +231,6 @@ pub struct FireOrder {
     pub instance: String,
     /// Its input.
     pub input: Value,
-    /// Who orders it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub by: Option<String>,
 }
 
 /// What the turns of a definition answer to an instance.

@@ -2,10 +2,12 @@
 
 mod adapters;
 mod app;
+mod approve;
 mod arm;
 mod calendars;
 mod cluster;
 mod deploy;
+mod events;
 mod instances;
 mod inventory;
 mod local;
@@ -14,12 +16,16 @@ mod members;
 mod orders;
 mod peers;
 mod reach;
+mod recent;
 mod refusal;
 mod runtime_users;
 mod stores;
 #[cfg(test)]
 pub(crate) mod test_store;
 mod tree;
+mod trigger_views;
+mod triggers;
+mod turns;
 mod views;
 mod write_check;
 
@@ -37,6 +43,7 @@ pub(crate) use self::app::blocking;
 pub use self::deploy::{Deployment, builtin_catalog, refresh as refresh_definitions};
 pub use self::local::{Local, LocalArguments};
 pub use self::peers::Peers;
+pub use self::recent::Recent;
 pub use self::views::unsupported;
 use crate::http::TokenError;
 use crate::listener::DoorError;

@@ -74,7 +74,7 @@ pub struct Trigger {
     /// Why it cannot watch, if it cannot.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
-    /// Who paused it and why, while it is paused.
+    /// Since when it is paused and why, while it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub paused: Option<Paused>,
     /// What its events were gathered by, as text: sets of another definition of them mean nothing.
@@ -196,8 +196,8 @@ impl Trigger {
             TriggerEvent::Event(event) => {
                 spec.map_or_else(Vec::new, |spec| self.on_event(spec, event, moment.now))
             }
-            TriggerEvent::Pause { reason, by } => {
-                self.pause(reason.as_deref(), by.as_deref(), moment.now);
+            TriggerEvent::Pause { reason } => {
+                self.pause(reason.as_deref(), moment.now);
                 Vec::new()
             }
             TriggerEvent::Resume => {
@@ -280,8 +280,7 @@ impl Trigger {
         let started_by = match cause {
             Cause::Time(_) | Cause::Events { .. } => format!("trigger {}", self.name),
             // Not the trigger by itself: an `after` schedule does not wait for it.
-            Cause::Hand { by: Some(by) } => format!("{by} through trigger {}", self.name),
-            Cause::Hand { by: None } => format!("operator through trigger {}", self.name),
+            Cause::Hand => format!("operator through trigger {}", self.name),
         };
         let start = StartEvent {
             // Armed triggers have a definition; a start without one is refused by the process.
