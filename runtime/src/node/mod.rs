@@ -8,6 +8,7 @@ mod calendars;
 mod cluster;
 mod deploy;
 mod events;
+mod figures;
 mod instances;
 mod inventory;
 mod local;
