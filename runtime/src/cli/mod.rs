@@ -4,6 +4,7 @@
 
 mod adapter_test;
 mod adapters;
+mod approve;
 mod args;
 mod check;
 mod client;

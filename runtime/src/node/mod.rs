@@ -2,6 +2,7 @@
 
 mod adapters;
 mod app;
+mod approve;
 mod arm;
 mod calendars;
 mod cluster;

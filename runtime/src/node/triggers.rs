@@ -14,6 +14,7 @@ use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
 use super::app::blocking;
+use super::approve::decided;
 use super::local::Local;
 use super::trigger_views::{self, EVENT};
 use crate::orchestrator::{Refusal, Started, TriggerSummary};
@@ -32,11 +33,6 @@ const BANNER_TRIGGERS: usize = 20;
 const ASKED_AT_ONCE: usize = 32;
 
 impl Local {
-    /// All triggers, by definition.
-    pub(super) async fn list_triggers(&self) -> Result<Vec<TriggerSummary>, Refusal> {
-        self.triggers_of(self.trigger_names()).await
-    }
-
     /// A few triggers for the banner, those that wait for events first: there may be very many.
     pub async fn some_triggers(&self) -> Result<Vec<TriggerSummary>, Refusal> {
         let newest = self.definitions.newest();
@@ -46,6 +42,11 @@ impl Local {
             .partition(|spec| matches!(spec.watch, Watch::Event(_)));
         let some = events.into_iter().chain(times).take(BANNER_TRIGGERS);
         self.triggers_of(some.map(|spec| spec.name.clone()).collect()).await
+    }
+
+    /// All triggers, by definition.
+    pub(super) async fn list_triggers(&self) -> Result<Vec<TriggerSummary>, Refusal> {
+        self.triggers_of(self.trigger_names()).await
     }
 
     async fn triggers_of(&self, names: Vec<String>) -> Result<Vec<TriggerSummary>, Refusal> {
@@ -89,18 +90,26 @@ impl Local {
         order: TriggerOrder,
     ) -> Result<TriggerDetail, Refusal> {
         let name = self.find_trigger(name).await?.summary.name;
-        let (event, wanted) = match order {
+        let event = match &order {
             TriggerOrder::Pause { reason } => {
                 check_reason(reason.as_deref())?;
-                (TriggerEvent::Pause { reason: reason.clone() }, Some(reason))
+                TriggerEvent::Pause { reason: reason.clone() }
             }
-            TriggerOrder::Resume => (TriggerEvent::Resume, None),
+            TriggerOrder::Resume => TriggerEvent::Resume,
+            TriggerOrder::Approve(request) => self.approval(&name, request).await?,
+        };
+        let counts = |shown: &TriggerDetail| match &order {
+            TriggerOrder::Pause { reason } => {
+                shown.paused.as_ref().is_some_and(|paused| paused.reason == *reason)
+            }
+            TriggerOrder::Resume => shown.paused.is_none(),
+            TriggerOrder::Approve(request) => decided(shown, &request.plan),
         };
         self.post_to_trigger(&name, event).await?;
         let deadline = Instant::now() + CARRIED_OUT;
         loop {
             let shown = self.find_trigger(&name).await?;
-            if shown.paused.as_ref().map(|paused| &paused.reason) == wanted.as_ref() {
+            if counts(&shown) {
                 return Ok(*shown);
             }
             if Instant::now() >= deadline {
