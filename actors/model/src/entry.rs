@@ -3,12 +3,14 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::correlation::ListenerRoute;
 use crate::definition::DefinitionId;
 use crate::doubt::{ProbeAnswer, Resolution};
 use crate::event::CloudEvent;
 use crate::fault::Fault;
 use crate::ids::ActorId;
 use crate::rerun::{Rerun, RerunOrder};
+use crate::subscription::{SubscriptionEvent, Told};
 
 /// One entry of a mailbox log.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -45,6 +47,8 @@ pub enum Body {
     Router(RouterEvent),
     /// For the places at a target.
     Target(TargetEvent),
+    /// For a subscription.
+    Subscription(SubscriptionEvent),
 }
 
 /// What happens to a process instance.
@@ -119,6 +123,8 @@ pub enum ProcessEvent {
         /// How many wait.
         waiting: usize,
     },
+    /// A subscription tells one of its listeners something.
+    Told(Box<Told>),
     /// Somebody asks it to stop.
     Cancel {
         /// Why.
@@ -229,6 +235,8 @@ pub enum RouterEvent {
     Routes(Vec<Route>),
     /// An event came in.
     Event(Box<CloudEvent>),
+    /// The listeners that there may be change.
+    Listeners(Vec<ListenerRoute>),
 }
 
 /// Which events a trigger wants to see.

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 pub use self::error::EventError;
+pub(crate) use self::syntax::is_json;
 
 /// What an event may hold at most.
 pub mod limits {

@@ -1,6 +1,7 @@
 //! Names of actors and instances, and the hash that assigns an actor to a shard.
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 /// The longest key of an actor, in bytes.
@@ -17,6 +18,8 @@ pub enum ActorKind {
     Router,
     /// The places at a target whose work is limited.
     Target,
+    /// Where events of one kind and one correlation value meet those who listen for them.
+    Subscription,
 }
 
 impl ActorKind {
@@ -27,6 +30,7 @@ impl ActorKind {
             ActorKind::Trigger => "trigger",
             ActorKind::Router => "router",
             ActorKind::Target => "target",
+            ActorKind::Subscription => "subscription",
         }
     }
 }
@@ -52,6 +56,11 @@ impl ActorId {
         ActorId(format!("target/{name}"))
     }
 
+    /// The subscription of a key.
+    pub fn subscription(key: &str) -> Self {
+        ActorId(format!("subscription/{key}"))
+    }
+
     /// The event router of a shard.
     pub fn router(shard: u16) -> Self {
         ActorId(format!("router/{shard}"))
@@ -64,7 +73,9 @@ impl ActorId {
     pub fn parse(text: &str) -> Result<Self, String> {
         let id = ActorId(text.to_owned());
         if id.kind().is_none() {
-            return Err(format!("expected process/…, trigger/…, router/… or target/…, found '{text}'"));
+            return Err(format!(
+                "expected process/…, trigger/…, router/…, target/… or subscription/…, found '{text}'"
+            ));
         }
         let key = id.key();
         if key.is_empty() || key.len() > MAX_KEY_BYTES {
@@ -85,6 +96,7 @@ impl ActorId {
             "trigger" => Some(ActorKind::Trigger),
             "router" => Some(ActorKind::Router),
             "target" => Some(ActorKind::Target),
+            "subscription" => Some(ActorKind::Subscription),
             _ => None,
         }
     }
@@ -155,6 +167,15 @@ pub fn instance_of_fire(trigger: &str, nominal_ms: u64) -> String {
 /// The id of the event that an instance emits as the task at `pointer`, the `run`th task it began.
 pub fn event_of_task(instance: &str, pointer: &str, run: u64) -> String {
     derive(&["emit", instance, pointer, &run.to_string()])
+}
+
+/// Tells events apart: the first half of the SHA-256 of (source, id).
+pub fn event_digest(source: &str, id: &str) -> u128 {
+    let mut hash = Sha256::new();
+    hash.update((source.len() as u64).to_be_bytes());
+    hash.update(source.as_bytes());
+    hash.update(id.as_bytes());
+    hash.finalize()[..16].iter().fold(0, |number, byte| (number << 8) | u128::from(*byte))
 }
 
 fn derive(parts: &[&str]) -> String {

@@ -2,6 +2,7 @@
 //!
 //! No async runtime, no clock, no randomness, no input or output: time and chance arrive inside entries.
 
+pub mod correlation;
 pub mod definition;
 pub mod doubt;
 pub mod encoding;
@@ -16,4 +17,5 @@ pub mod language;
 pub mod places;
 pub mod rerun;
 pub mod router;
+pub mod subscription;
 pub mod trigger;

@@ -3,9 +3,11 @@
 //! The form is independent of the text it came from ([`crate::language`] reads YAML into it), so that a second
 //! front end can produce it too. It is immutable; an instance pins one version of it by [`DefinitionId`].
 
+mod consumption;
 mod delay;
 mod error_kind;
 mod filter;
+mod listen;
 mod schema;
 mod secret;
 mod start_point;
@@ -17,9 +19,11 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+pub use self::consumption::{Consumption, Read, Strategy, Until};
 pub use self::delay::Delay;
 pub use self::error_kind::standard_error_kind;
-pub use self::filter::{AttributeMatch, EventFilter};
+pub use self::filter::{AttributeMatch, Correlation, EventFilter, Verdict};
+pub use self::listen::{Foreach, LOOKBACK_MAX_MS, LOOKBACK_MS, Listen, Path, Paths};
 pub use self::schema::Schema;
 pub use self::secret::{PLACEHOLDER, RunAs, SecretField};
 pub use self::start_point::StartPoint;
@@ -229,6 +233,8 @@ pub enum TaskKind {
     Raise(RaisedError),
     /// `emit`: the attributes of the event, its data among them.
     Emit(Template),
+    /// `listen`.
+    Listen(Box<Listen>),
     /// `call http`, `run shell`, or a call of an adapter's function.
     Activity(Box<ActivitySpec>),
     /// A call of a function that is itself a task: the arguments are that task's input.

@@ -94,7 +94,7 @@ fn is_quoted_string(text: &str) -> bool {
 }
 
 /// Whether data of this media type is JSON. Without a media type it is.
-pub(super) fn is_json(media_type: Option<&str>) -> bool {
+pub(crate) fn is_json(media_type: Option<&str>) -> bool {
     let Some(media_type) = media_type else { return true };
     let essence = media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     essence.ends_with("/json") || essence.ends_with("+json")

@@ -182,6 +182,7 @@ impl Instance {
                 Applied { effects, started: Vec::new() }
             }
             ProcessEvent::Rerun(order) => self.rerun(order),
+            ProcessEvent::Told(told) => self.refuse(told),
             ProcessEvent::Start(_) | ProcessEvent::Continue | ProcessEvent::Cancel { .. } => {
                 Applied::default()
             }

@@ -12,8 +12,9 @@ use crate::ids;
 impl Trigger {
     pub(super) fn on_event(&mut self, spec: &TriggerSpec, event: &CloudEvent, now: u64) -> Vec<Message> {
         let Watch::Event(filters) = &spec.watch else { return Vec::new() };
-        let matches =
-            |filter: &crate::definition::EventFilter| filter.matches(event, &mut Fuel(Fuel::PER_EXPRESSION));
+        let matches = |filter: &crate::definition::EventFilter| {
+            matches!(filter.check(event, &mut Fuel(Fuel::PER_EXPRESSION)), Ok(true))
+        };
         if !filters.is_empty() && !filters.iter().any(matches) {
             return Vec::new();
         }

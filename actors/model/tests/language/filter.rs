@@ -27,7 +27,7 @@ fn matches(with: &str) -> bool {
         extensions: json!({ "severity": 3 }).as_object().unwrap().clone(),
     };
     let Watch::Event(filters) = &definition.triggers[0].watch else { panic!() };
-    filters[0].matches(&event, &mut Fuel(Fuel::PER_EXPRESSION))
+    matches!(filters[0].check(&event, &mut Fuel(Fuel::PER_EXPRESSION)), Ok(true))
 }
 
 #[test]
