@@ -100,6 +100,8 @@ pub enum Unheard {
     Crowded(usize),
     /// So many events waited to be told, and it was behind.
     Behind(usize),
+    /// An operator passed over what it was to hear.
+    Skipped,
 }
 
 /// One subscription.
@@ -312,6 +314,28 @@ pub fn refuse(instance: &str, told: &Told) -> Option<Message> {
         News::Listening(_) | News::Event(_) => Some(unsubscribe(&told.subscription, instance, told.listener)),
         News::Unheard(_) => None,
     }
+}
+
+/// What a listener is told when an operator passed over the entry by which it would have begun to hear.
+pub fn skipped(to: &ActorId, event: &SubscriptionEvent) -> Option<Message> {
+    match event {
+        SubscriptionEvent::Subscribe { instance, listener, .. } => {
+            Some(tell(to.key(), instance, *listener, News::Unheard(Unheard::Skipped)))
+        }
+        // It still has to go on, or those who were not told would wait for another event.
+        SubscriptionEvent::GoOn => {
+            Some(Message { to: to.clone(), body: Body::Subscription(SubscriptionEvent::GoOn) })
+        }
+        SubscriptionEvent::Event { .. }
+        | SubscriptionEvent::Unsubscribe { .. }
+        | SubscriptionEvent::Timer => None,
+    }
+}
+
+/// The same where it is the answer of the subscription that was passed over.
+pub fn answer_skipped(instance: &ActorId, told: &Told) -> Option<Message> {
+    let begins = matches!(told.news, News::Listening(_) | News::Unheard(_));
+    begins.then(|| tell(&told.subscription, instance.key(), told.listener, News::Unheard(Unheard::Skipped)))
 }
 
 /// That a listener of an instance listens no more.

@@ -4,6 +4,7 @@
 
 mod process;
 mod router;
+mod subscription;
 mod target;
 mod trigger;
 
@@ -15,11 +16,13 @@ use impresario_model::ids::{ActorId, ActorKind};
 use impresario_model::instance::{Effect, Instance, Moment, Unsettled};
 use impresario_model::places::Places;
 use impresario_model::router::{RouterSnapshot, Window};
+use impresario_model::subscription::Subscription;
 use impresario_model::trigger::Trigger;
 use impresario_persistence::{Row, RowIndex};
 
 pub use self::process::{ProcessBehaviour, group_of};
 pub use self::router::RouterBehaviour;
+pub use self::subscription::SubscriptionBehaviour;
 pub use self::target::TargetBehaviour;
 pub use self::trigger::TriggerBehaviour;
 use crate::definitions::Definitions;
@@ -50,6 +53,8 @@ pub enum Inspection {
     Router(RouterSnapshot, usize),
     /// Of the places at a target.
     Places(Box<Places>),
+    /// Of a subscription.
+    Subscription(Box<Subscription>),
     /// Of an actor of which nothing is known.
     Nothing,
 }
@@ -141,7 +146,11 @@ impl Kinds for BuiltinKinds {
             Some(ActorKind::Trigger) => {
                 Ok(Box::new(TriggerBehaviour::load(actor, rows.first(), Arc::clone(&self.definitions))?))
             }
-            Some(ActorKind::Router) => Ok(Box::new(RouterBehaviour::load(actor, rows, self.window)?)),
+            Some(ActorKind::Router) => {
+                let definitions = Arc::clone(&self.definitions);
+                Ok(Box::new(RouterBehaviour::load(actor, rows, self.window, definitions)?))
+            }
+            Some(ActorKind::Subscription) => Ok(Box::new(SubscriptionBehaviour::load(actor, rows.first())?)),
             Some(ActorKind::Target) => Ok(Box::new(TargetBehaviour::load(actor, rows.first())?)),
             None => Err(Unfit(format!("'{actor}' is of a kind that this version does not know"))),
         }

@@ -254,6 +254,11 @@ impl Listener {
             Unheard::Behind(waiting) => {
                 format!("{waiting} events waited to be told, the limit of it, and this listener was behind")
             }
+            Unheard::Skipped => {
+                let detail = "an operator passed over an entry, and so it would wait for ever";
+                self.deaf.get_or_insert(Fault::new(FaultKind::Runtime, "Nothing to be heard", detail, ""));
+                return;
+            }
         };
         self.deaf.get_or_insert(too_many(detail));
     }
