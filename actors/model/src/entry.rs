@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::correlation::ListenerRoute;
-use crate::definition::DefinitionId;
+use crate::definition::{DefinitionId, OnConflict};
 use crate::doubt::{ProbeAnswer, Resolution};
 use crate::event::CloudEvent;
 use crate::fault::Fault;
@@ -49,6 +49,8 @@ pub enum Body {
     Target(TargetEvent),
     /// For a subscription.
     Subscription(SubscriptionEvent),
+    /// For the turns of a definition's instances.
+    Overlap(OverlapEvent),
 }
 
 /// What happens to a process instance.
@@ -125,6 +127,8 @@ pub enum ProcessEvent {
     },
     /// A subscription tells one of its listeners something.
     Told(Box<Told>),
+    /// It may run, or may not: the answer of its definition's turns.
+    Turn(TurnAnswer),
     /// Somebody asks it to stop.
     Cancel {
         /// Why.
@@ -191,6 +195,62 @@ pub enum TriggerEvent {
     Event(Box<CloudEvent>),
     /// An instance that it started has ended.
     Ended {
+        /// The instance.
+        instance: String,
+    },
+    /// It starts nothing until it is resumed, whatever it is armed with meanwhile.
+    Pause {
+        /// Why.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+        /// Who says so.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<String>,
+    },
+    /// It goes on.
+    Resume,
+    /// It starts an instance now, whatever it watches, and even if it is paused.
+    Fire(Box<FireOrder>),
+}
+
+/// The order to fire a trigger by hand.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FireOrder {
+    /// The instance that it starts; the same one again starts nothing again.
+    pub instance: String,
+    /// Its input.
+    pub input: Value,
+    /// Who orders it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+}
+
+/// What the turns of a definition answer to an instance.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TurnAnswer {
+    /// It is its turn.
+    Run,
+    /// It is never its turn.
+    Skip {
+        /// Why, in words.
+        reason: String,
+    },
+}
+
+/// What happens to the turns of a definition's instances.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum OverlapEvent {
+    /// An instance asks for its turn.
+    Ask {
+        /// The instance.
+        instance: String,
+        /// How many may run at the same time, as its version of the definition says.
+        max: usize,
+        /// What is to become of it if as many run already.
+        on_conflict: OnConflict,
+    },
+    /// An instance has ended.
+    Leave {
         /// The instance.
         instance: String,
     },

@@ -20,6 +20,8 @@ pub enum ActorKind {
     Target,
     /// Where events of one kind and one correlation value meet those who listen for them.
     Subscription,
+    /// The turns of instances that may not all run at the same time.
+    Overlap,
 }
 
 impl ActorKind {
@@ -31,6 +33,7 @@ impl ActorKind {
             ActorKind::Router => "router",
             ActorKind::Target => "target",
             ActorKind::Subscription => "subscription",
+            ActorKind::Overlap => "overlap",
         }
     }
 }
@@ -61,6 +64,14 @@ impl ActorId {
         ActorId(format!("subscription/{key}"))
     }
 
+    /// The turns of the instances of `namespace/name` that have a key in common.
+    pub fn overlap(definition: &str, key: Option<&str>) -> Self {
+        match key {
+            None => ActorId(format!("overlap/{definition}")),
+            Some(key) => ActorId(format!("overlap/{definition}#{key}")),
+        }
+    }
+
     /// The event router of a shard.
     pub fn router(shard: u16) -> Self {
         ActorId(format!("router/{shard}"))
@@ -74,7 +85,7 @@ impl ActorId {
         let id = ActorId(text.to_owned());
         if id.kind().is_none() {
             return Err(format!(
-                "expected process/…, trigger/…, router/…, target/… or subscription/…, found '{text}'"
+                "expected process/…, trigger/…, router/…, target/…, subscription/… or overlap/…, found '{text}'"
             ));
         }
         let key = id.key();
@@ -97,6 +108,7 @@ impl ActorId {
             "router" => Some(ActorKind::Router),
             "target" => Some(ActorKind::Target),
             "subscription" => Some(ActorKind::Subscription),
+            "overlap" => Some(ActorKind::Overlap),
             _ => None,
         }
     }
@@ -157,6 +169,18 @@ pub fn instance_of_rerun(instance: &str, key: &str) -> String {
 /// The instance id that an event always starts through a trigger.
 pub fn instance_of_event(trigger: &str, source: &str, id: &str) -> String {
     derive(&["event", trigger, source, id])
+}
+
+/// The instance id that several events always start together through a trigger: (source, id) of each.
+pub fn instance_of_events<'e>(trigger: &str, events: impl Iterator<Item = (&'e str, &'e str)>) -> String {
+    let mut parts = vec!["events", trigger];
+    events.for_each(|(source, id)| parts.extend([source, id]));
+    derive(&parts)
+}
+
+/// The instance id that an order with an idempotency key always starts through a trigger.
+pub fn instance_of_order(trigger: &str, key: &str) -> String {
+    derive(&["hand", trigger, key])
 }
 
 /// The instance id that a schedule always starts for a nominal time (milliseconds since the Unix epoch).

@@ -14,6 +14,7 @@ pub mod ids;
 pub mod instance;
 pub mod inventory;
 pub mod language;
+pub mod overlap;
 pub mod places;
 pub mod rerun;
 pub mod router;

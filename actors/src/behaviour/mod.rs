@@ -2,6 +2,7 @@
 //!
 //! A shell ([`crate::shell`]) drives a behaviour; it knows nothing of logs, stores or ractor.
 
+mod overlap;
 mod process;
 mod router;
 mod subscription;
@@ -14,12 +15,14 @@ use futures_util::future::{BoxFuture, ready};
 use impresario_model::entry::Body;
 use impresario_model::ids::{ActorId, ActorKind};
 use impresario_model::instance::{Effect, Instance, Moment, Unsettled};
+use impresario_model::overlap::Turns;
 use impresario_model::places::Places;
 use impresario_model::router::{RouterSnapshot, Window};
 use impresario_model::subscription::Subscription;
 use impresario_model::trigger::Trigger;
 use impresario_persistence::{Row, RowIndex};
 
+pub use self::overlap::OverlapBehaviour;
 pub use self::process::{ProcessBehaviour, group_of};
 pub use self::router::RouterBehaviour;
 pub use self::subscription::SubscriptionBehaviour;
@@ -55,6 +58,8 @@ pub enum Inspection {
     Places(Box<Places>),
     /// Of a subscription.
     Subscription(Box<Subscription>),
+    /// Of the turns of a definition's instances.
+    Turns(Box<Turns>),
     /// Of an actor of which nothing is known.
     Nothing,
 }
@@ -152,6 +157,7 @@ impl Kinds for BuiltinKinds {
             }
             Some(ActorKind::Subscription) => Ok(Box::new(SubscriptionBehaviour::load(actor, rows.first())?)),
             Some(ActorKind::Target) => Ok(Box::new(TargetBehaviour::load(actor, rows.first())?)),
+            Some(ActorKind::Overlap) => Ok(Box::new(OverlapBehaviour::load(actor, rows.first())?)),
             None => Err(Unfit(format!("'{actor}' is of a kind that this version does not know"))),
         }
     }

@@ -47,7 +47,7 @@ impl Behaviour for TriggerBehaviour {
     }
 
     fn due(&self) -> Option<u64> {
-        self.trigger.next
+        self.trigger.due()
     }
 
     fn attention(&self) -> bool {
@@ -64,16 +64,17 @@ impl Behaviour for TriggerBehaviour {
     }
 
     fn status(&self) -> &'static str {
-        match (&self.trigger.definition, &self.trigger.problem) {
-            (None, _) => "disarmed",
-            (Some(_), Some(_)) => "cannot watch",
-            (Some(_), None) => "watching",
+        match (&self.trigger.definition, &self.trigger.problem, &self.trigger.paused) {
+            (None, ..) => "disarmed",
+            (Some(_), Some(_), _) => "cannot watch",
+            (Some(_), None, Some(_)) => "paused",
+            (Some(_), None, None) => "watching",
         }
     }
 
     fn index(&self) -> RowIndex {
         RowIndex {
-            due: self.trigger.next,
+            due: self.trigger.due(),
             attention: self.attention(),
             status: self.status().to_owned(),
             ..RowIndex::default()

@@ -74,7 +74,7 @@ impl Shard {
                 Some(ActorKind::Process) => Body::Process(ProcessEvent::Timer),
                 Some(ActorKind::Trigger) => Body::Trigger(TriggerEvent::Timer),
                 Some(ActorKind::Subscription) => Body::Subscription(SubscriptionEvent::Timer),
-                Some(ActorKind::Router | ActorKind::Target) | None => continue,
+                Some(ActorKind::Router | ActorKind::Target | ActorKind::Overlap) | None => continue,
             };
             self.post(&Entry { to: actor, origin: None, body });
         }

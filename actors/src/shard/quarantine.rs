@@ -4,7 +4,9 @@
 use std::sync::Arc;
 
 use impresario_model::encoding;
-use impresario_model::entry::{ActivityOutcome, Body, Entry, Message, ProcessEvent, TargetEvent};
+use impresario_model::entry::{
+    ActivityOutcome, Body, Entry, Message, OverlapEvent, ProcessEvent, TargetEvent, TurnAnswer,
+};
 use impresario_model::ids::ActorId;
 use impresario_model::instance::Moment;
 use impresario_model::subscription::{answer_skipped, skipped};
@@ -251,6 +253,12 @@ impl Shard {
         self.post(&Entry { to, origin: None, body });
     }
 
+    fn skip_turn(&mut self, to: ActorId) {
+        let reason = "its turn was skipped by an operator".to_owned();
+        let body = Body::Process(ProcessEvent::Turn(TurnAnswer::Skip { reason }));
+        self.post(&Entry { to, origin: None, body });
+    }
+
     /// An attempt whose report or start marker is skipped would never end: it counts as lost, or as not begun.
     fn make_up_for(&mut self, actor: &ActorId, passed_over: &Body) {
         match passed_over {
@@ -273,7 +281,14 @@ impl Shard {
             }
             Body::Process(ProcessEvent::Told(told)) => self.send_on(answer_skipped(actor, told)),
             Body::Subscription(event) => self.send_on(skipped(actor, event)),
-            Body::Process(_) | Body::Trigger(_) | Body::Router(_) | Body::Target(_) => {}
+            // Whoever asked would wait for ever: it is skipped as the entry is, and says so.
+            Body::Overlap(OverlapEvent::Ask { instance, .. }) => self.skip_turn(ActorId::process(instance)),
+            Body::Process(ProcessEvent::Turn(_)) => self.skip_turn(actor.clone()),
+            Body::Process(_)
+            | Body::Trigger(_)
+            | Body::Router(_)
+            | Body::Target(_)
+            | Body::Overlap(OverlapEvent::Leave { .. }) => {}
         }
     }
 }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use impresario_actors::definitions::{Definitions, compare_versions};
 use impresario_actors::inventory::SharedInventory;
 use impresario_actors::post::Post;
+use impresario_model::correlation;
 use impresario_model::definition::{Definition, DefinitionId, TriggerSpec, Watch};
 use impresario_model::entry::{Body, Entry, Route, RouterEvent, TriggerEvent};
 use impresario_model::ids::ActorId;
@@ -323,17 +324,21 @@ async fn arm_once(
         }
     }
     entries.extend(before.difference(&armed).map(|gone| trigger_entry(gone, TriggerEvent::Disarm)));
+    // Before anything can start an instance that listens: of all versions, because instances may run any of them.
+    let listeners = correlation::routes(definitions.all().iter().map(AsRef::as_ref));
+    tell_routers(post, RouterEvent::Listeners(listeners)).await?;
     // Triggers first: an event must not reach one that is not armed.
     post.accept(&entries).await?;
-    let route_entry = |shard| Entry {
-        to: ActorId::router(shard),
-        origin: None,
-        body: Body::Router(RouterEvent::Routes(routes.clone())),
-    };
-    let routers: Vec<Entry> = (0..store.shards()).map(route_entry).collect();
-    post.accept(&routers).await?;
+    tell_routers(post, RouterEvent::Routes(routes)).await?;
     deployment.triggers = armed.into_iter().collect();
     Ok(deployment)
+}
+
+async fn tell_routers(post: &Post, event: RouterEvent) -> Result<(), NodeError> {
+    let entry = |shard| Entry { to: ActorId::router(shard), origin: None, body: Body::Router(event.clone()) };
+    let routers: Vec<Entry> = (0..post.store().shards()).map(entry).collect();
+    post.accept(&routers).await?;
+    Ok(())
 }
 
 fn trigger_entry(name: &str, event: TriggerEvent) -> Entry {
@@ -342,10 +347,8 @@ fn trigger_entry(name: &str, event: TriggerEvent) -> Entry {
 
 /// Which events a trigger wants to see; none for a schedule.
 fn route(trigger: &TriggerSpec) -> Option<Route> {
-    let Watch::Event(filters) = &trigger.watch else { return None };
-    let types: Option<Vec<String>> =
-        filters.iter().map(|filter| filter.event_type().map(str::to_owned)).collect();
-    Some(Route { trigger: trigger.name.clone(), types: types.filter(|types| !types.is_empty()) })
+    let Watch::Event(consumption) = &trigger.watch else { return None };
+    Some(Route { trigger: trigger.name.clone(), types: consumption.types() })
 }
 
 #[cfg(test)]

@@ -94,6 +94,7 @@ fn an_instance_is_a_page_with_its_activities() {
         rerun_of: None,
         began_at: None,
         start_points: vec![],
+        listeners: vec![],
         activities: vec![activity],
         activities_dropped: 6,
     };

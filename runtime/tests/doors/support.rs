@@ -86,6 +86,7 @@ pub fn detail() -> InstanceDetail {
         rerun_of: None,
         began_at: None,
         start_points: vec![],
+        listeners: vec![],
         activities: vec![ActivityDetail {
             number: 1,
             task: "checkDisk".to_owned(),

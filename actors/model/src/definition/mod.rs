@@ -6,8 +6,10 @@
 mod consumption;
 mod delay;
 mod error_kind;
+mod event_options;
 mod filter;
 mod listen;
+mod overlap;
 mod schema;
 mod secret;
 mod start_point;
@@ -22,8 +24,13 @@ use serde_json::Value;
 pub use self::consumption::{Consumption, Read, Strategy, Until};
 pub use self::delay::Delay;
 pub use self::error_kind::standard_error_kind;
+pub use self::event_options::{
+    Active, DAY_MINUTES, EventOptions, Rate, SETS_MAX, SETS_WITHIN_MS, Sets, Threshold, key_text,
+};
+pub(crate) use self::filter::NoVariables;
 pub use self::filter::{AttributeMatch, Correlation, EventFilter, Verdict};
 pub use self::listen::{Foreach, LOOKBACK_MAX_MS, LOOKBACK_MS, Listen, Path, Paths};
+pub use self::overlap::{OnConflict, OverlapRule};
 pub use self::schema::Schema;
 pub use self::secret::{PLACEHOLDER, RunAs, SecretField};
 pub use self::start_point::StartPoint;
@@ -123,7 +130,7 @@ impl Definition {
 }
 
 /// `document.metadata.ops`: the operations profile of a definition.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default)]
 pub struct Ops {
     /// How many tasks one instance may run before it faults; the node's default if absent.
     pub task_limit: Option<u64>,
@@ -131,6 +138,10 @@ pub struct Ops {
     pub misfire: Misfire,
     /// The time zone of cron schedules, an IANA name; UTC if absent.
     pub time_zone: Option<String>,
+    /// What its event trigger does beyond what the language says.
+    pub events: EventOptions,
+    /// What becomes of an instance that begins while others run; nothing holds it up if absent.
+    pub overlap: Option<OverlapRule>,
 }
 
 /// What a schedule does about the nominal times that it missed.
@@ -423,8 +434,8 @@ pub enum Watch {
     After(Delay),
     /// At the times of a cron expression.
     Cron(String),
-    /// When an event matches one of the filters (`one` has one, `any` several; none matches everything).
-    Event(Vec<EventFilter>),
+    /// When the events of `on` have come.
+    Event(Box<Consumption>),
     /// A strategy of the language that this version does not watch yet.
     Unsupported(String),
 }

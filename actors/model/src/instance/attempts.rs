@@ -183,9 +183,11 @@ impl Instance {
             }
             ProcessEvent::Rerun(order) => self.rerun(order),
             ProcessEvent::Told(told) => self.refuse(told),
-            ProcessEvent::Start(_) | ProcessEvent::Continue | ProcessEvent::Cancel { .. } => {
-                Applied::default()
-            }
+            // Its turn was given back when it ended.
+            ProcessEvent::Start(_)
+            | ProcessEvent::Continue
+            | ProcessEvent::Turn(_)
+            | ProcessEvent::Cancel { .. } => Applied::default(),
         };
         applied.effects.extend(self.activities.leave_places(&self.id));
         applied

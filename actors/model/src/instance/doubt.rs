@@ -34,6 +34,7 @@ impl Instance {
             | ProcessEvent::Placed { .. }
             | ProcessEvent::Crowded { .. }
             | ProcessEvent::Told(_)
+            | ProcessEvent::Turn(_)
             | ProcessEvent::Cancel { .. } => return None,
         };
         let id = &self.id;

@@ -12,6 +12,7 @@ mod fan_out;
 mod leaf;
 mod listen;
 mod listeners;
+mod overlap;
 mod poll;
 mod retry;
 mod run;
@@ -28,6 +29,7 @@ pub use self::attempts::{InFlight, Unsettled};
 pub use self::fan_out::{Ended, FanOutRun, Iteration};
 pub use self::listen::{Handling, ListenRun};
 pub use self::listeners::{Consumed, Heard, INBOX_MAX, Listener, Listeners};
+pub use self::overlap::HeldTurn;
 use self::poll::Flow;
 pub use self::run::{
     Branch, BranchState, ForRun, FunctionRun, ListRun, TaskRun, TaskState, TryPhase, TryRun,
@@ -138,6 +140,9 @@ pub struct Instance {
     /// Why it faulted or was cancelled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fault: Option<Fault>,
+    /// Its turn, where only so many instances may run at the same time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_turn: Option<HeldTurn>,
     /// What it keeps for reruns of it.
     #[serde(default, skip_serializing_if = "StartPoints::is_empty")]
     pub start_points: StartPoints,
@@ -189,13 +194,13 @@ impl Instance {
             continuing: false,
             output: None,
             fault: None,
+            held_turn: None,
             start_points: StartPoints::default(),
             rerun_of,
             began_at: resume.as_ref().map(|resume| resume.start_point.clone()),
             applied: moment.offset,
         };
-        let applied =
-            instance.turn(definition, moment, |turn, progress| Self::enter(turn, progress, resume.as_ref()));
+        let applied = instance.begin(definition, resume, moment);
         (instance, applied)
     }
 
@@ -250,6 +255,7 @@ impl Instance {
                     self.refuse(told)
                 }
             }
+            ProcessEvent::Turn(answer) => self.answer_turn(answer, definition, moment),
             ProcessEvent::Cancel { reason } => {
                 let reason = reason.clone();
                 self.turn(definition, moment, |turn, instance| instance.stop(turn, reason))
@@ -343,6 +349,7 @@ impl Instance {
         self.settle(flow, moment, progress.cancelled);
         if ended {
             self.tell_trigger(&mut applied);
+            self.leave_turn(&mut applied);
         }
         applied
     }
@@ -350,6 +357,7 @@ impl Instance {
     /// Takes over how the turn went.
     fn settle(&mut self, flow: Flow, moment: Moment, cancelled: bool) {
         self.status = match flow {
+            Flow::Pending if self.awaits_turn() => Status::Waiting,
             Flow::Pending => {
                 if self.continuing && !self.activities.open().any(Activity::is_uncertain) {
                     Status::Running

@@ -12,6 +12,9 @@ use crate::definition::{Misfire, On, Ops, Parallel};
 const DOCUMENT_KEYS: [&str; 8] =
     ["restartable", "archive", "concurrency", "retain", "taskLimit", "misfire", "timezone", "triggers"];
 
+/// Those of event triggers are read by `event_options`.
+const TRIGGERS_KEYS: [&str; 7] = ["timezone", "misfire", "calendar", "threshold", "rate", "active", "sets"];
+
 const TASK_KEYS: [&str; 6] =
     ["restartWhenInterrupted", "startPoint", "lookback", "target", "concurrency", "onError"];
 
@@ -48,7 +51,7 @@ impl Compiler<'_> {
             self.interval(&retain);
         }
         if let Some(concurrency) = map.get("concurrency") {
-            self.concurrency(&concurrency);
+            ops.overlap = self.overlap(&concurrency);
         }
         if let Some(limit) = map.get("taskLimit") {
             ops.task_limit = self.report.count(&limit);
@@ -58,12 +61,13 @@ impl Compiler<'_> {
         }
         self.trigger_ops(&map, &mut ops);
         if let Some(triggers) = map.get("triggers")
-            && let Some(triggers) = self.report.map(&triggers, "a map", &["timezone", "misfire", "calendar"])
+            && let Some(triggers) = self.report.map(&triggers, "a map", &TRIGGERS_KEYS)
         {
             self.trigger_ops(&triggers, &mut ops);
             if let Some(calendar) = triggers.get("calendar") {
                 self.report.name(&calendar);
             }
+            ops.events = self.event_options(&triggers);
         }
         ops
     }
@@ -88,21 +92,6 @@ impl Compiler<'_> {
                 );
             }
             ops.time_zone = Some(name.to_owned());
-        }
-    }
-
-    fn concurrency(&mut self, at: &At<'_>) {
-        let Some(map) = self.report.map(at, "a map", &["key", "max", "onConflict"]) else { return };
-        if let Some(key) = map.get("key")
-            && let Some(text) = self.report.name(&key)
-        {
-            self.lone_expression(&key, text);
-        }
-        if let Some(max) = map.get("max") {
-            self.report.count(&max);
-        }
-        if let Some(rule) = map.get("onConflict") {
-            self.report.name(&rule);
         }
     }
 

@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use super::compiler::Compiler;
 use super::node::At;
-use crate::definition::{DefinitionId, Read, Strategy, TriggerSpec, Watch};
+use crate::definition::{DefinitionId, Read, Strategy, TriggerSpec, Until, Watch};
 
 const KEYS: [&str; 5] = ["every", "cron", "after", "on", "read"];
 
@@ -53,19 +53,17 @@ impl Compiler<'_> {
     }
 
     fn on(&mut self, at: &At<'_>, read: Read) -> Option<Watch> {
-        let strategy = self.strategy(at, None, read)?;
-        if strategy.strategy == Strategy::All {
-            return Some(Watch::Unsupported("all".to_owned()));
+        let consumption = self.strategy(at, None, read)?;
+        if consumption.strategy == Strategy::All && consumption.filters.is_empty() {
+            self.report.error(at, "expected at least one event filter in 'all', found none");
         }
-        if strategy.until.is_some() {
-            return Some(Watch::Unsupported("any with until".to_owned()));
+        if matches!(consumption.until, Some(Until::Never)) {
+            self.report.error_hint(
+                at,
+                "expected an 'until' that ends at some time, found false: nothing would ever start",
+                "leave 'until' out to start an instance with each event",
+            );
         }
-        if strategy.filters.iter().any(|filter| filter.correlate.iter().any(|key| key.expect.is_some())) {
-            return Some(Watch::Unsupported("correlate with expect".to_owned()));
-        }
-        if read != Read::Envelope {
-            return Some(Watch::Unsupported("read data".to_owned()));
-        }
-        Some(Watch::Event(strategy.filters))
+        Some(Watch::Event(Box::new(consumption)))
     }
 }

@@ -3,13 +3,22 @@
 //! An instance's id is derived from what fired it (the event's source and id, or the nominal time), so a
 //! trigger that fires twice for one cause starts one instance.
 
+mod describe;
 mod events;
+mod history;
+mod orders;
 mod schedule;
+mod sets;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::definition::{Definition, DefinitionId, TriggerSpec, Watch};
+pub use self::describe::{describe, millis_words};
+pub use self::events::{FUEL_PER_EVENT, Matched, MatchedFilter, match_event};
+pub use self::history::{Cause, Fire, HISTORY_MAX, Passed};
+pub use self::orders::Paused;
+pub use self::sets::{EventSet, HeldEvent, SET_EVENTS_MAX, SETS_BYTES_MAX, Waiting};
+use crate::definition::{Definition, DefinitionId, TriggerSpec, key_text};
 use crate::entry::{Body, Message, ProcessEvent, StartEvent, TriggerEvent};
 use crate::ids::ActorId;
 use crate::instance::Moment;
@@ -46,6 +55,27 @@ pub struct Trigger {
     /// Why it cannot watch, if it cannot.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
+    /// Who paused it and why, while it is paused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paused: Option<Paused>,
+    /// What its events were gathered by, as text: sets of another definition of them mean nothing.
+    #[serde(default)]
+    pub gathers: String,
+    /// The events that wait for others.
+    #[serde(default)]
+    pub waiting: Waiting,
+    /// The times of its newest fires, for its limit of them, in milliseconds since the Unix epoch.
+    #[serde(default)]
+    pub pace: std::collections::VecDeque<u64>,
+    /// How many events matched.
+    #[serde(default)]
+    pub matched: u64,
+    /// What matched, or was complete, and started nothing.
+    #[serde(default)]
+    pub passed: Passed,
+    /// Its newest fires, newest last.
+    #[serde(default)]
+    pub history: std::collections::VecDeque<Fire>,
     /// The offset of the newest entry applied.
     pub applied: u64,
 }
@@ -64,18 +94,32 @@ impl Trigger {
             skipped: 0,
             waits_for: None,
             problem: None,
+            paused: None,
+            gathers: String::new(),
+            waiting: Waiting::default(),
+            pace: std::collections::VecDeque::new(),
+            matched: 0,
+            passed: Passed::default(),
+            history: std::collections::VecDeque::new(),
             applied: 0,
         }
+    }
+
+    /// When it has to be woken next, in milliseconds since the Unix epoch. What it misses while it is paused it makes up
+    /// for as its definition says.
+    pub fn due(&self) -> Option<u64> {
+        self.next.filter(|_| self.paused.is_none())
     }
 
     /// The definition that an entry needs: the one it arms with, or else the one it is armed with.
     pub fn needs<'a>(&'a self, event: &'a TriggerEvent) -> Option<&'a DefinitionId> {
         match event {
             TriggerEvent::Arm { definition, .. } => Some(definition),
-            TriggerEvent::Disarm => None,
-            TriggerEvent::Timer | TriggerEvent::Event(_) | TriggerEvent::Ended { .. } => {
-                self.definition.as_ref()
-            }
+            TriggerEvent::Disarm | TriggerEvent::Pause { .. } | TriggerEvent::Resume => None,
+            TriggerEvent::Timer
+            | TriggerEvent::Event(_)
+            | TriggerEvent::Ended { .. }
+            | TriggerEvent::Fire(_) => self.definition.as_ref(),
         }
     }
 
@@ -105,13 +149,29 @@ impl Trigger {
                     fired: self.fired,
                     last: self.last,
                     applied: self.applied,
+                    paused: self.paused.take(),
+                    history: std::mem::take(&mut self.history),
                     ..Trigger::new(&self.name)
                 };
                 Vec::new()
             }
-            TriggerEvent::Timer => spec.map_or_else(Vec::new, |spec| self.fire_due(spec, moment.now)),
+            TriggerEvent::Timer => match spec {
+                Some(spec) if self.paused.is_none() => self.fire_due(spec, moment.now),
+                _ => Vec::new(),
+            },
             TriggerEvent::Event(event) => {
-                spec.map_or_else(Vec::new, |(_, spec)| self.on_event(spec, event, moment.now))
+                spec.map_or_else(Vec::new, |spec| self.on_event(spec, event, moment.now))
+            }
+            TriggerEvent::Pause { reason, by } => {
+                self.pause(reason.as_deref(), by.as_deref(), moment.now);
+                Vec::new()
+            }
+            TriggerEvent::Resume => {
+                self.paused = None;
+                Vec::new()
+            }
+            TriggerEvent::Fire(order) => {
+                spec.map_or_else(Vec::new, |_| vec![self.fire_by_hand(order, moment.now)])
             }
             TriggerEvent::Ended { instance } => {
                 if self.waits_for.as_ref() == Some(instance) {
@@ -130,6 +190,7 @@ impl Trigger {
             return;
         };
         self.problem = None;
+        self.regather(definition);
         let watches = describe(definition, &spec.watch);
         let same = self.watches == watches && (self.next.is_some() || self.waits_for.is_some());
         self.watches = watches;
@@ -146,9 +207,33 @@ impl Trigger {
         }
     }
 
-    fn start(&mut self, instance: &str, input: Value, now: u64) -> Message {
+    /// Forgets the events that wait for others if the definition now says otherwise what belongs together.
+    fn regather(&mut self, definition: &Definition) {
+        let document = &definition.document;
+        let written = [
+            document.pointer("/schedule/on"),
+            document.pointer("/schedule/read"),
+            document.pointer("/document/metadata/ops/triggers"),
+        ];
+        let gathers = key_text(&json!(written));
+        if gathers != self.gathers {
+            self.passed.dropped += self.waiting.clear();
+            self.pace.clear();
+            self.gathers = gathers;
+        }
+    }
+
+    /// Starts an instance.
+    fn fire(&mut self, instance: &str, input: Value, cause: &Cause<'_>, now: u64) -> Message {
         self.fired += 1;
         self.last = Some(now);
+        self.remember(instance, cause, now);
+        let started_by = match cause {
+            Cause::Time(_) | Cause::Events { .. } => format!("trigger {}", self.name),
+            // Not the trigger by itself: an `after` schedule does not wait for it.
+            Cause::Hand { by: Some(by) } => format!("{by} through trigger {}", self.name),
+            Cause::Hand { by: None } => format!("operator through trigger {}", self.name),
+        };
         let start = StartEvent {
             // Armed triggers have a definition; a start without one is refused by the process.
             definition: self.definition.clone().unwrap_or_else(|| DefinitionId {
@@ -157,45 +242,11 @@ impl Trigger {
                 version: String::new(),
             }),
             input,
-            started_by: format!("trigger {}", self.name),
+            started_by,
             key: None,
             runtime: self.runtime.clone(),
             rerun: None,
         };
         Message { to: ActorId::process(instance), body: Body::Process(ProcessEvent::Start(Box::new(start))) }
-    }
-}
-
-/// What a trigger watches, in words.
-pub fn describe(definition: &Definition, watch: &Watch) -> String {
-    match watch {
-        Watch::Every(delay) => format!("every {}", delay_words(delay)),
-        Watch::After(delay) => format!("{} after it ended", delay_words(delay)),
-        Watch::Cron(pattern) => {
-            format!("cron '{pattern}' in {}", definition.ops.time_zone.as_deref().unwrap_or("UTC"))
-        }
-        Watch::Event(filters) => {
-            let types: Vec<&str> =
-                filters.iter().map(|filter| filter.event_type().unwrap_or("any type")).collect();
-            if types.is_empty() { "every event".to_owned() } else { format!("event {}", types.join(" or ")) }
-        }
-        Watch::Unsupported(what) => format!("{what} (not supported by this version)"),
-    }
-}
-
-fn delay_words(delay: &crate::definition::Delay) -> String {
-    match delay {
-        crate::definition::Delay::Millis(millis) if millis % 1000 == 0 => {
-            let seconds = millis / 1000;
-            match seconds {
-                s if s % 86_400 == 0 && s > 0 => format!("{} d", s / 86_400),
-                s if s % 3_600 == 0 && s > 0 => format!("{} h", s / 3_600),
-                s if s % 60 == 0 && s > 0 => format!("{} min", s / 60),
-                s => format!("{s} s"),
-            }
-        }
-        crate::definition::Delay::Millis(millis) => format!("{millis} ms"),
-        crate::definition::Delay::Calendar(span) => span.to_string(),
-        crate::definition::Delay::Expression(expression) => expression.source().to_owned(),
     }
 }

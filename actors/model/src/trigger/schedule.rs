@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use serde_json::{Value, json};
 
-use super::Trigger;
+use super::{Cause, Trigger};
 use crate::definition::{Definition, Misfire, TriggerSpec, Watch};
 use crate::entry::Message;
 use crate::expression::{Fuel, Variables};
@@ -59,7 +59,7 @@ impl Trigger {
         if matches!(spec.watch, Watch::After(_)) {
             self.waits_for = Some(instance.clone());
         }
-        self.start(&instance, json!({}), now)
+        self.fire(&instance, json!({}), &Cause::Time(nominal), now)
     }
 }
 
