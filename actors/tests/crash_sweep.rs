@@ -12,6 +12,8 @@
 mod emit;
 #[path = "crash_sweep/events.rs"]
 mod events;
+#[path = "crash_sweep/listen.rs"]
+mod listen;
 #[path = "crash_sweep/node.rs"]
 mod node;
 #[path = "crash_sweep/places.rs"]
