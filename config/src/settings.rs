@@ -141,6 +141,11 @@ settings! {
         dedup_window: Duration = "10m";
         /// How many of them one shard remembers at most; the oldest are forgotten first.
         dedup_limit: usize = "65536";
+        /// How many of the events that came through its doors last a node remembers, for operators to look at. They are in
+        /// memory only.
+        recent_events: usize = "1000";
+        /// How many bytes these may have together.
+        recent_bytes: ByteSize = "4MiB";
     }
 
     /// The processes that do the work of activities.

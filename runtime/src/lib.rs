@@ -19,3 +19,4 @@ pub mod secrets;
 pub mod settings;
 pub mod tcp;
 pub mod telemetry;
+pub mod triggers;

@@ -12,6 +12,9 @@ use crate::inventory::{EntryKind, InventoryEntry};
 use crate::orders::{RerunRequest, ResolveReply, ResolveRequest};
 use crate::question::{Question, Reply};
 use crate::secrets::{UserChange, UserSummary};
+use crate::triggers::{
+    EventsSummary, FireRequest, RecentPage, RecentQuery, TestReply, TestRequest, TriggerDetail, TriggerOrder,
+};
 
 /// Why the engine refuses a request, by what the sender does about it.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
@@ -166,6 +169,9 @@ pub struct InstanceDetail {
     /// The start point at which it began, if it is a rerun from one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub began_at: Option<String>,
+    /// The actor that gives it its turn, where only so many instances may run at the same time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub turn_of: Option<String>,
     /// The start points of its definition.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub start_points: Vec<StartPointDetail>,
@@ -302,16 +308,37 @@ pub struct DefinitionSummary {
 }
 
 /// A trigger monitor.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct TriggerSummary {
     /// Its name.
     pub name: String,
     /// The definition that it starts, with version.
     pub definition: String,
+    /// `schedule` or `event`.
+    #[serde(default)]
+    pub kind: String,
     /// What it watches, in words.
     pub watches: String,
+    /// `enabled`, `paused`, `problem` (it cannot watch), or `disarmed` (no definition has it any more).
+    #[serde(default)]
+    pub state: String,
+    /// Why it cannot watch, if it cannot.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
     /// How often it fired.
     pub fired: u64,
+    /// How many events matched.
+    #[serde(default)]
+    pub matched: u64,
+    /// What started nothing on purpose: it came while it was paused, out of hours, or beyond its rate.
+    #[serde(default)]
+    pub suppressed: u64,
+    /// How many events an expression failed on.
+    #[serde(default)]
+    pub failed: u64,
+    /// How many sets of events wait to be complete.
+    #[serde(default)]
+    pub waiting: usize,
     /// RFC 3339, UTC.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_fire: Option<String>,
@@ -418,6 +445,18 @@ pub trait Orchestrator: Send + Sync + 'static {
     fn definitions(&self) -> Answer<Vec<DefinitionSummary>>;
     /// Lists the trigger monitors.
     fn triggers(&self) -> Answer<Vec<TriggerSummary>>;
+    /// Shows one trigger.
+    fn trigger(&self, name: String) -> Answer<TriggerDetail>;
+    /// Does what an operator asks of a trigger; answered once it counts.
+    fn order_trigger(&self, name: String, order: TriggerOrder) -> Answer<TriggerDetail>;
+    /// Fires a trigger by hand.
+    fn fire_trigger(&self, name: String, request: FireRequest) -> Answer<Started>;
+    /// Tells whether events match a trigger, and why; starts nothing.
+    fn test_trigger(&self, name: String, request: TestRequest) -> Answer<TestReply>;
+    /// What came in, and what it set going.
+    fn events(&self) -> Answer<EventsSummary>;
+    /// The events that came through the doors last, and what they did.
+    fn recent_events(&self, query: RecentQuery) -> Answer<RecentPage>;
     /// The live actor tree: of this node if it is alone, else of all nodes.
     fn tree(&self) -> Answer<TreeNode>;
     /// The nodes of the cluster, by name.

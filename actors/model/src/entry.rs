@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::calendar::Calendar;
 use crate::correlation::ListenerRoute;
 use crate::definition::{DefinitionId, OnConflict};
 use crate::doubt::{ProbeAnswer, Resolution};
@@ -10,6 +11,7 @@ use crate::event::CloudEvent;
 use crate::fault::Fault;
 use crate::ids::ActorId;
 use crate::rerun::{Rerun, RerunOrder};
+use crate::trigger::Choice;
 use crate::subscription::{SubscriptionEvent, Told};
 
 /// One entry of a mailbox log.
@@ -186,8 +188,26 @@ pub enum TriggerEvent {
         definition: DefinitionId,
         /// The version of the program, for the instances it starts.
         runtime: String,
+        /// The calendar that the definition names, with all that it names itself.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        calendar: Option<Box<Calendar>>,
+        /// Which deployment says so: of two, the higher one counts, in whatever order they arrive.
+        #[serde(default)]
+        generation: u64,
     },
-    /// It watches no more.
+    /// It watches no more, as this deployment says.
+    Retire {
+        /// As in `Arm`.
+        generation: u64,
+    },
+    /// An operator has decided about the times that it missed.
+    Approve {
+        /// The id of the plan that he saw.
+        plan: u64,
+        /// Which of them it fires for.
+        choice: Choice,
+    },
+    /// It watches no more, whoever said otherwise before.
     Disarm,
     /// A nominal time may have come.
     Timer,
@@ -203,9 +223,6 @@ pub enum TriggerEvent {
         /// Why.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
-        /// Who says so.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        by: Option<String>,
     },
     /// It goes on.
     Resume,
@@ -220,9 +237,6 @@ pub struct FireOrder {
     pub instance: String,
     /// Its input.
     pub input: Value,
-    /// Who orders it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub by: Option<String>,
 }
 
 /// What the turns of a definition answer to an instance.

@@ -2,6 +2,7 @@
 //!
 //! No async runtime, no clock, no randomness, no input or output: time and chance arrive inside entries.
 
+pub mod calendar;
 pub mod correlation;
 pub mod definition;
 pub mod doubt;

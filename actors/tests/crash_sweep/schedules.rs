@@ -35,7 +35,12 @@ async fn run(definition: &Definition, point: Option<CrashPoint>) -> (Vec<(String
     let setup = Setup { crash: point, ..Setup::new(2, kinds_of(&[definition])) };
     let mut node = Node::start(setup).await;
     let name = definition.triggers[0].name.clone();
-    let arm = TriggerEvent::Arm { definition: definition.id.clone(), runtime: "0".to_owned() };
+    let arm = TriggerEvent::Arm {
+        definition: definition.id.clone(),
+        runtime: "0".to_owned(),
+        calendar: None,
+        generation: 0,
+    };
     let to_trigger = |event| Entry { to: ActorId::trigger(&name), origin: None, body: Body::Trigger(event) };
     node.send(to_trigger(arm));
     loop {
@@ -113,7 +118,12 @@ fn a_schedule_after_the_end_outlives_a_long_absence() {
     on_paused_time(async {
         let mut node = Node::start(Setup::new(1, kinds_of(&[&schedule]))).await;
         let name = schedule.triggers[0].name.clone();
-        let arm = TriggerEvent::Arm { definition: schedule.id.clone(), runtime: "0".to_owned() };
+        let arm = TriggerEvent::Arm {
+            definition: schedule.id.clone(),
+            runtime: "0".to_owned(),
+            calendar: None,
+            generation: 0,
+        };
         node.send(Entry { to: ActorId::trigger(&name), origin: None, body: Body::Trigger(arm) });
         for fired in 1..=3 {
             while trigger(&mut node, &name).await.fired < fired {

@@ -7,7 +7,9 @@ use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
 use super::adapters::Adapters;
+use super::events::Events;
 use super::orders::{Rerun, Resolve};
+use super::triggers::Triggers;
 
 /// A process orchestrator for IT operations that stays up.
 #[derive(Debug, Parser)]
@@ -102,8 +104,10 @@ pub(super) enum Command {
     Key(KeyArguments),
     /// List the definitions.
     Definitions(Folder),
-    /// List the trigger monitors.
-    Triggers(Folder),
+    /// List the triggers, or show, pause, resume, fire or test one.
+    Triggers(Triggers),
+    /// Tell what came in: repetitions, counters, and the newest events with what each did.
+    Events(Events),
     /// Print every setting in force and where it comes from.
     Config {
         /// Print the reference page of all settings instead.
@@ -141,9 +145,10 @@ impl Command {
             | Command::Drain(Drain { folder, .. })
             | Command::Tree(folder)
             | Command::Definitions(folder)
-            | Command::Triggers(folder)
             | Command::Repair(folder) => Some(folder),
             Command::Nodes(nodes) => Some(nodes.folder()),
+            Command::Triggers(triggers) => Some(triggers.folder()),
+            Command::Events(events) => Some(events.folder()),
             Command::Adapters(adapters) => Some(adapters.folder()),
             Command::Users(users) => Some(&users.folder),
             Command::Key(key) => Some(&key.folder),

@@ -9,6 +9,7 @@ mod check;
 mod client;
 mod config;
 mod error;
+mod events;
 mod hidden;
 mod input;
 mod instances;
@@ -24,6 +25,7 @@ mod show;
 pub mod style;
 mod table;
 mod tree;
+mod triggers;
 mod users;
 
 use std::ffi::OsString;
@@ -39,10 +41,12 @@ use crate::inventory::EntryKind;
 /// Renders pages of the command line, for tests and other front ends.
 pub mod render {
     pub use super::adapters::{render_adapter, render_adapters};
+    pub use super::events::{render_recent, render_summary};
     pub use super::instances::render_list;
     pub use super::nodes::render_nodes;
     pub use super::show::render_instance;
     pub use super::tree::render_tree;
+    pub use super::triggers::{render_test, render_trigger, render_triggers};
 }
 
 /// What `EX_USAGE` of sysexits.h is.
@@ -117,7 +121,8 @@ fn ask(global: &Global, command: Command) -> Result<ExitCode, CliError> {
             Command::Groups(asked) => inventory::run(global, &client, EntryKind::Group, asked.command).await,
             Command::Users(asked) => users::run(global, &client, asked.command).await,
             Command::Key(_) => key::rotate(global, &client).await,
-            Command::Triggers(_) => lists::triggers(global, &client).await,
+            Command::Triggers(asked) => triggers::run(global, &client, asked).await,
+            Command::Events(asked) => events::run(global, &client, asked).await,
             Command::Definitions(_) => lists::definitions(global, &client).await,
             Command::Serve(_)
             | Command::Check { .. }

@@ -1,4 +1,4 @@
-//! `/api/v1`: instances, definitions, triggers, the tree.
+//! `/api/v1`: instances, definitions, the tree.
 
 use std::sync::Arc;
 
@@ -14,7 +14,6 @@ use super::gate::Shared;
 use super::problem::Problem;
 use crate::orchestrator::{
     DefinitionSummary, InstanceDetail, InstancePage, InstanceQuery, StartRequest, Started, TreeNode,
-    TriggerSummary,
 };
 use crate::orders::REASON_LIMIT;
 
@@ -127,11 +126,6 @@ pub(super) async fn cancel(
 /// `GET definitions`.
 pub(super) async fn definitions(State(shared): Shares) -> Result<Json<Vec<DefinitionSummary>>, Problem> {
     shared.ask(shared.deadline(), shared.orchestrator.definitions()).await.map(Json)
-}
-
-/// `GET triggers`.
-pub(super) async fn triggers(State(shared): Shares) -> Result<Json<Vec<TriggerSummary>>, Problem> {
-    shared.ask(shared.deadline(), shared.orchestrator.triggers()).await.map(Json)
 }
 
 /// `GET tree`.

@@ -21,7 +21,7 @@ use tracing::error;
 
 use super::problem::Problem;
 use super::token::TokenKeeper;
-use super::{adapters, api, auth, events, health, inventory, nodes, orders, users};
+use super::{adapters, api, auth, events, health, inventory, nodes, orders, triggers, users};
 use crate::orchestrator::{Answer, Orchestrator};
 use crate::question;
 
@@ -112,7 +112,6 @@ fn routes() -> Router<Arc<Shared>> {
         .route("/api/v1/instances/{id}/rerun", post(orders::rerun))
         .route("/api/v1/instances/{id}/activities/{activity}/resolve", post(orders::resolve))
         .route("/api/v1/definitions", get(api::definitions))
-        .route("/api/v1/triggers", get(api::triggers))
         .route("/api/v1/tree", get(api::tree))
         .route("/api/v1/nodes", get(nodes::list))
         .route("/api/v1/nodes/{name}", delete(nodes::remove))
@@ -120,6 +119,7 @@ fn routes() -> Router<Arc<Shared>> {
         .route("/api/v1/adapters", get(adapters::list))
         .route("/api/v1/adapters/{name}", get(adapters::show).post(adapters::order))
         .merge(inventory::routes())
+        .merge(triggers::routes())
         .merge(users::routes())
         .route(question::PATH, post(nodes::ask))
         .route(health::LIVE, get(health::live))

@@ -19,6 +19,7 @@ mod orders;
 pub mod problem;
 pub mod token;
 mod token_file;
+mod triggers;
 mod users;
 
 pub(crate) use self::api::CancelRequest;

@@ -28,6 +28,7 @@ use super::cluster::{Cluster, News};
 use super::deploy::{self, Deployment};
 use super::local::{Local, LocalArguments};
 use super::peers::Peers;
+use super::recent::Recent;
 use super::{NodeError, deploy::arm, inventory, stores};
 use crate::cluster::presence::Identity;
 use crate::cluster::{ClusterView, NodeView};
@@ -169,6 +170,11 @@ impl App {
                 None => Arc::new(MemoryMembership::new(store.clock())),
             },
             drain,
+            recent: Recent::new(
+                config.engine.recent_events,
+                usize::try_from(config.engine.recent_bytes.0).unwrap_or(usize::MAX),
+            ),
+            dedup: (config.engine.dedup_window, config.engine.dedup_limit),
         });
         Ok(App {
             config,

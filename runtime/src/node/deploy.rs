@@ -318,7 +318,12 @@ async fn arm_once(
             armed.insert(trigger.name.clone());
             entries.push(trigger_entry(
                 &trigger.name,
-                TriggerEvent::Arm { definition: definition.id.clone(), runtime: RUNTIME.to_owned() },
+                TriggerEvent::Arm {
+                    definition: definition.id.clone(),
+                    runtime: RUNTIME.to_owned(),
+                    calendar: None,
+                    generation: 0,
+                },
             ));
             routes.extend(route(trigger));
         }

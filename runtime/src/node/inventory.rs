@@ -343,7 +343,7 @@ impl Local {
         let most = self.inventory.now().limit_of(name).and_then(|limit| limit.most);
         let limit = Limit { most, version: setting.map_or(0, |setting| setting.version) };
         // If it does not arrive, the next activity that asks for a place says the same.
-        self.post(vec![limit_entry(name, limit)]).await
+        self.post(&[limit_entry(name, limit)]).await
     }
 
     /// Adds to an instance which of its activities wait for a place, and where in the line.

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use futures_util::{StreamExt, TryStreamExt, stream};
 use impresario_actors::definitions::Definitions;
 use impresario_actors::engine::Engine;
 use impresario_actors::hosts::Hosts;
@@ -21,6 +20,7 @@ use tokio::time::timeout;
 
 use super::adapters::Adapters;
 use super::peers::Peers;
+use super::recent::Recent;
 use super::refusal::refusal;
 use super::write_check::WriteCheck;
 use super::{tree, views};
@@ -34,11 +34,12 @@ use crate::orchestrator::{
 use crate::orders::{RerunRequest, ResolveReply, ResolveRequest};
 use crate::question::{Question, Reply};
 use crate::secrets::{UserChange, UserSummary, Vault};
+use crate::triggers::{
+    EventsSummary, FireRequest, RecentPage, RecentQuery, TestReply, TestRequest, TriggerDetail, TriggerOrder,
+};
 
 /// How long a door waits for the store to confirm a write.
 const DURABLE: Duration = Duration::from_secs(5);
-/// How many triggers are asked for at once.
-const ASKED_AT_ONCE: usize = 32;
 
 /// What a node's doors work with.
 pub struct LocalArguments {
@@ -64,6 +65,10 @@ pub struct LocalArguments {
     pub membership: Arc<dyn Membership>,
     /// Told when this node is to finish what it does and leave; has room for one message.
     pub drain: mpsc::Sender<()>,
+    /// The events that came through its doors last.
+    pub recent: Recent,
+    /// For how long, and for how many events of a shard, repetitions are recognised.
+    pub dedup: (Duration, usize),
 }
 
 /// The node behind the doors. Cheap to clone.
@@ -80,6 +85,8 @@ pub struct Local {
     pub(super) adapters: Adapters,
     pub(super) membership: Arc<dyn Membership>,
     pub(super) drain: mpsc::Sender<()>,
+    pub(super) recent: Recent,
+    pub(super) dedup: (Duration, usize),
     /// The last offset that was appended here, by shard.
     appended: Arc<[AtomicU64]>,
     writes: WriteCheck,
@@ -100,6 +107,8 @@ impl Local {
             adapters,
             membership,
             drain,
+            recent,
+            dedup,
         } = arguments;
         let appended = (0..engine.store().shards()).map(|_| AtomicU64::new(0)).collect();
         let writes = WriteCheck::new(engine.post().clone());
@@ -115,6 +124,8 @@ impl Local {
             adapters,
             membership,
             drain,
+            recent,
+            dedup,
             appended,
             writes,
         }
@@ -145,8 +156,8 @@ impl Local {
     }
 
     /// Makes entries durable.
-    pub(super) async fn post(&self, entries: Vec<Entry>) -> Result<(), Refusal> {
-        let Ok(result) = timeout(DURABLE, self.engine.post().accept(&entries)).await else {
+    pub(super) async fn post(&self, entries: &[Entry]) -> Result<(), Refusal> {
+        let Ok(result) = timeout(DURABLE, self.engine.post().accept(entries)).await else {
             return Err(Refusal::later(format!(
                 "the store has not confirmed it within {}, and may still do so: send it again with the same event id \
                  or idempotency key, which changes nothing if it was taken",
@@ -160,14 +171,6 @@ impl Local {
             }
         }
         Ok(())
-    }
-
-    async fn list_triggers(&self) -> Result<Vec<TriggerSummary>, Refusal> {
-        let newest = self.definitions.newest();
-        let names = newest.iter().flat_map(|definition| &definition.triggers).map(|spec| spec.name.clone());
-        let asked = stream::iter(names.collect::<Vec<_>>());
-        let asked = asked.map(|name| async move { self.trigger_of(&name).await });
-        asked.buffered(ASKED_AT_ONCE).try_filter_map(|trigger| async { Ok(trigger) }).try_collect().await
     }
 
     fn state(&self) -> Health {
@@ -214,7 +217,13 @@ impl Orchestrator for Local {
                 origin: None,
                 body: Body::Router(RouterEvent::Event(Box::new(event))),
             });
-            node.post(entries.collect()).await?;
+            let entries: Vec<Entry> = entries.collect();
+            node.post(&entries).await?;
+            let events = entries.into_iter().filter_map(|entry| match entry.body {
+                Body::Router(RouterEvent::Event(event)) => Some(*event),
+                _ => None,
+            });
+            node.recent.note(node.engine.store().clock()(), events);
             Ok(Accepted { accepted, durability: node.tier() })
         })
     }
@@ -237,6 +246,7 @@ impl Orchestrator for Local {
                 views::set_aside(&mut instance, &reason);
             }
             node.tell_places(&mut instance).await;
+            node.tell_turn(&mut instance).await;
             Ok(*instance)
         })
     }
@@ -271,6 +281,36 @@ impl Orchestrator for Local {
     fn triggers(&self) -> Answer<Vec<TriggerSummary>> {
         let node = self.clone();
         Box::pin(async move { node.list_triggers().await })
+    }
+
+    fn trigger(&self, name: String) -> Answer<TriggerDetail> {
+        let node = self.clone();
+        Box::pin(async move { Ok(*node.find_trigger(&name).await?) })
+    }
+
+    fn order_trigger(&self, name: String, order: TriggerOrder) -> Answer<TriggerDetail> {
+        let node = self.clone();
+        Box::pin(async move { node.order_trigger(&name, order).await })
+    }
+
+    fn fire_trigger(&self, name: String, request: FireRequest) -> Answer<Started> {
+        let node = self.clone();
+        Box::pin(async move { node.fire_trigger(&name, request).await })
+    }
+
+    fn test_trigger(&self, name: String, request: TestRequest) -> Answer<TestReply> {
+        let node = self.clone();
+        Box::pin(async move { node.test_trigger(&name, request).await })
+    }
+
+    fn events(&self) -> Answer<EventsSummary> {
+        let node = self.clone();
+        Box::pin(async move { node.events_summary().await })
+    }
+
+    fn recent_events(&self, query: RecentQuery) -> Answer<RecentPage> {
+        let node = self.clone();
+        Box::pin(async move { node.recent_events(query).await })
     }
 
     fn tree(&self) -> Answer<TreeNode> {

@@ -6,13 +6,12 @@ use impresario_model::definition::{Definition, TaskKind};
 use impresario_model::instance::{
     Activity, ActivityState, Instance, ListenRun, Place, TaskRun, TaskState, TryPhase, rfc3339,
 };
-use impresario_model::trigger::Trigger;
 use impresario_persistence::RowIndex;
 use serde_json::{Value, json};
 
 use crate::orchestrator::{
     ActivityDetail, InstanceDetail, InstanceSummary, ListenerDetail, ProgressDetail, ResolvedDetail,
-    StartPointDetail, TriggerSummary,
+    StartPointDetail,
 };
 
 /// One line of a list.
@@ -51,6 +50,7 @@ pub fn detail(instance: &Instance, definitions: &Definitions) -> InstanceDetail 
         error: instance.fault.as_ref().map(|fault| fault.to_value()),
         rerun_of: instance.rerun_of.clone(),
         began_at: instance.began_at.clone(),
+        turn_of: instance.held_turn.as_ref().map(|held| held.of.to_string()),
         start_points: definition.map(|definition| start_points(instance, definition)).unwrap_or_default(),
         waits_for,
         listeners: listeners(instance, definition),
@@ -214,6 +214,9 @@ fn waits(instance: &Instance, definition: Option<&Definition>) -> Vec<String> {
             | TaskState::Function(_) => {}
         });
     }
+    if let Some(asked) = instance.held_turn.as_ref().and_then(|held| held.asked) {
+        waits.push(format!("its turn, as only so many may run at the same time, since {}", rfc3339(asked)));
+    }
     if instance.continuing {
         waits.push("its next turn".to_owned());
     }
@@ -244,22 +247,6 @@ fn activity_wait(activity: &Activity, name: &str) -> String {
         | ActivityState::Cancelled => {
             format!("{what}, attempt {}, since {}", activity.attempt, rfc3339(activity.started))
         }
-    }
-}
-
-/// A trigger monitor.
-pub fn trigger(trigger: &Trigger) -> TriggerSummary {
-    let watches = match &trigger.problem {
-        None => trigger.watches.clone(),
-        Some(problem) => format!("{} (cannot watch: {problem})", trigger.watches),
-    };
-    TriggerSummary {
-        name: trigger.name.clone(),
-        definition: trigger.definition.as_ref().map(ToString::to_string).unwrap_or_default(),
-        watches,
-        fired: trigger.fired,
-        last_fire: trigger.last.map(rfc3339),
-        next_fire: trigger.next.map(rfc3339),
     }
 }
 

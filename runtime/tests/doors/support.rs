@@ -15,6 +15,11 @@ use impresario::orchestrator::{
 use impresario::orders::{RerunRequest, ResolveReply, ResolveRequest};
 use impresario::question::{Question, Reply};
 use impresario::secrets::{UserChange, UserSummary};
+use impresario::triggers::{
+    DedupWindow, EventsSummary, FireDetail, FireRequest, PassedDetail, PausedDetail, RecentPage, RecentQuery,
+    RecentWindow, SetDetail, TestReply, TestRequest, TestedEvent, TestedFilter, TestedPart, ToldEvent,
+    TriggerCounters, TriggerDetail, TriggerOrder,
+};
 use impresario_config::{ByteSize, Http, Sources};
 use impresario_model::event::CloudEvent;
 use serde_json::{Value, json};
@@ -85,6 +90,7 @@ pub fn detail() -> InstanceDetail {
         waits_for: vec![],
         rerun_of: None,
         began_at: None,
+        turn_of: None,
         start_points: vec![],
         listeners: vec![],
         activities: vec![ActivityDetail {
@@ -115,6 +121,77 @@ fn entry(name: &str) -> InventoryEntry {
     let spec = json!({ "type": "unix-server", "properties": { "host": "h" }, "limit": 2 });
     let spec = spec.as_object().cloned().unwrap();
     InventoryEntry { name: name.to_owned(), by: "operator".to_owned(), spec, targets: None, places: None }
+}
+
+/// The only trigger, in a state.
+pub fn trigger(state: &str) -> TriggerDetail {
+    TriggerDetail {
+        summary: TriggerSummary {
+            name: "ops/clean/on".to_owned(),
+            definition: "ops/clean:1.0.0".to_owned(),
+            kind: "event".to_owned(),
+            watches: "event disk.full, 3 within 5 min".to_owned(),
+            state: state.to_owned(),
+            fired: 4,
+            matched: 14,
+            suppressed: 2,
+            failed: 1,
+            waiting: 3,
+            last_fire: Some("2026-01-31T08:30:00Z".to_owned()),
+            ..TriggerSummary::default()
+        },
+        options: [("rate".to_owned(), "at most 10 in 1 min".to_owned())].into(),
+        paused: (state == "paused").then(|| PausedDetail {
+            since: "2026-01-31T08:00:00Z".to_owned(),
+            reason: Some("upgrade".to_owned()),
+        }),
+        passed: PassedDetail {
+            limited: 2,
+            failed: 1,
+            failure: Some("its filter failed: data: cannot index".to_owned()),
+            ..PassedDetail::default()
+        },
+        sets: vec![SetDetail {
+            keys: [("by".to_owned(), "\"web1\"".to_owned())].into(),
+            events: 2,
+            since: "2026-01-31T08:29:00Z".to_owned(),
+            until: "2026-01-31T08:34:00Z".to_owned(),
+            waits_for: "1 more".to_owned(),
+        }],
+        history: vec![FireDetail {
+            at: "2026-01-31T08:30:00Z".to_owned(),
+            cause: "event 1 of /disks".to_owned(),
+            instance: "0f2c".to_owned(),
+        }],
+    }
+}
+
+/// What its filter says of an event.
+pub fn tested(recent: bool) -> TestReply {
+    let part = |name: &str, matches, wanted: &str, found: Option<&str>, failure: Option<&str>| TestedPart {
+        name: name.to_owned(),
+        matches,
+        wanted: wanted.to_owned(),
+        found: found.map(str::to_owned),
+        failure: failure.map(str::to_owned),
+    };
+    let parts = vec![
+        part("type", true, "disk.full", Some("disk.full"), None),
+        part("data", false, "${ .used > 90 }", Some("{}"), Some("cannot compare")),
+    ];
+    TestReply {
+        trigger: "ops/clean/on".to_owned(),
+        watches: "event disk.full".to_owned(),
+        events: vec![TestedEvent {
+            id: "1".to_owned(),
+            source: "/disks".to_owned(),
+            kind: "disk.full".to_owned(),
+            matches: false,
+            ends: false,
+            filters: vec![TestedFilter { name: "filter 1".to_owned(), matches: false, parts }],
+        }],
+        window: recent.then(|| RecentWindow { kept: 1, most: 1_000, unheard: vec![] }),
+    }
 }
 
 /// A runtime user of that name.
@@ -197,7 +274,63 @@ impl Orchestrator for Handle {
     }
 
     fn triggers(&self) -> Answer<Vec<TriggerSummary>> {
-        self.0.answer(vec![])
+        self.0.answer(vec![trigger("enabled").summary])
+    }
+
+    fn trigger(&self, name: String) -> Answer<TriggerDetail> {
+        self.0.orders.lock().unwrap().push(format!("show {name}"));
+        self.0.answer(trigger("enabled"))
+    }
+
+    fn order_trigger(&self, name: String, order: TriggerOrder) -> Answer<TriggerDetail> {
+        self.0.orders.lock().unwrap().push(format!("{name} {order:?}"));
+        self.0.answer(trigger(if order == TriggerOrder::Resume { "enabled" } else { "paused" }))
+    }
+
+    fn fire_trigger(&self, name: String, request: FireRequest) -> Answer<Started> {
+        let FireRequest { input, event, key } = request;
+        self.0.orders.lock().unwrap().push(format!("fire {name} {input:?} {event:?} {key:?}"));
+        let definition = summary().definition;
+        let id = "new".to_owned();
+        self.0.answer(Started { id, definition, created: key.is_none(), durability: "memory".to_owned() })
+    }
+
+    fn test_trigger(&self, name: String, request: TestRequest) -> Answer<TestReply> {
+        self.0.orders.lock().unwrap().push(format!("test {name} {:?} {:?}", request.event, request.recent));
+        self.0.answer(tested(request.recent.is_some()))
+    }
+
+    fn events(&self) -> Answer<EventsSummary> {
+        let dedup = DedupWindow {
+            within: "10m".to_owned(),
+            most: 1_000,
+            remembered: 7,
+            events: 9,
+            repetitions: 2,
+            unheard: vec![3],
+        };
+        let triggers = TriggerCounters {
+            schedules_monitored: 1,
+            schedules_met: 5,
+            events_monitored: 2,
+            events_fired: 3,
+        };
+        self.0.answer(EventsSummary { dedup, triggers })
+    }
+
+    fn recent_events(&self, query: RecentQuery) -> Answer<RecentPage> {
+        self.0.orders.lock().unwrap().push(format!("recent {:?} {:?}", query.kind, query.limit));
+        let event = ToldEvent {
+            at: "2026-01-31T08:30:00Z".to_owned(),
+            node: "a".to_owned(),
+            id: "1".to_owned(),
+            source: "/disks".to_owned(),
+            kind: "disk.full".to_owned(),
+            subject: None,
+            did: vec!["started 0f2c (ops/clean/on)".to_owned()],
+        };
+        let window = RecentWindow { kept: 1, most: 1_000, unheard: vec!["b".to_owned()] };
+        self.0.answer(RecentPage { items: vec![event], window })
     }
 
     fn tree(&self) -> Answer<TreeNode> {

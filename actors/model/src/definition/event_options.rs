@@ -67,8 +67,6 @@ pub struct Active {
     pub to: Option<u16>,
     /// The days of the week; all if absent.
     pub days: Option<Vec<Weekday>>,
-    /// The calendar whose days count.
-    pub calendar: Option<String>,
 }
 
 impl Active {

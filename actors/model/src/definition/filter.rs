@@ -152,6 +152,15 @@ impl Correlation {
         let value = self.from.evaluate(envelope, &NoVariables, fuel);
         value.map_err(|error| format!("correlate.{}.from: {error}", self.key))
     }
+
+    /// What the value must be, where no instance is there to say it; none if the first event says it.
+    ///
+    /// # Errors
+    /// Why `expect` could not be evaluated.
+    pub fn expected(&self, fuel: &mut Fuel) -> Result<Option<Value>, String> {
+        let expected = self.expect.as_ref().map(|expect| expect.evaluate(&Value::Null, &NoVariables, fuel));
+        expected.transpose().map_err(|error| format!("correlate.{}.expect: {error}", self.key))
+    }
 }
 
 /// The value of an attribute of the envelope, its data, or an extension.

@@ -138,6 +138,8 @@ pub struct Ops {
     pub misfire: Misfire,
     /// The time zone of cron schedules, an IANA name; UTC if absent.
     pub time_zone: Option<String>,
+    /// The calendar on whose days its triggers fire; every day if absent.
+    pub calendar: Option<String>,
     /// What its event trigger does beyond what the language says.
     pub events: EventOptions,
     /// What becomes of an instance that begins while others run; nothing holds it up if absent.
@@ -154,6 +156,8 @@ pub enum Misfire {
     FireOnce,
     /// Fires for each of them, oldest first.
     FireAll,
+    /// Shows them, and an operator decides.
+    Plan,
 }
 
 /// `input`: a schema for the raw input, then its transformation.

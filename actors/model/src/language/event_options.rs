@@ -110,11 +110,10 @@ impl Compiler<'_> {
     }
 
     fn active(&mut self, at: &At<'_>) -> Option<Active> {
-        let map = self.report.map(at, "a map", &["from", "to", "days", "calendar"])?;
+        let map = self.report.map(at, "a map", &["from", "to", "days"])?;
         if map.members().next().is_none() {
-            self.report.error(&map, "expected one of from, to, days, calendar, found none");
+            self.report.error(&map, "expected one of from, to, days, found none");
         }
-        let calendar = map.get("calendar").and_then(|at| self.report.name(&at)).map(str::to_owned);
         let days = map.get("days").and_then(|at| {
             let days = self.report.list(&at, "a list of days of the week")?;
             if days.is_empty() {
@@ -129,7 +128,7 @@ impl Compiler<'_> {
         });
         let from = map.get("from").and_then(|at| self.time_of_day(&at));
         let to = map.get("to").and_then(|at| self.time_of_day(&at));
-        Some(Active { from, to, days, calendar })
+        Some(Active { from, to, days })
     }
 
     /// Minutes since midnight of `08:30`; `24:00` is the end of the day.

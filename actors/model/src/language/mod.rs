@@ -37,9 +37,8 @@ mod uses;
 use std::collections::BTreeMap;
 
 use self::compiler::Compiler;
-pub use self::diagnostic::Diagnostic;
 use self::diagnostic::Report;
-pub(crate) use self::diagnostic::nearest;
+pub use self::diagnostic::{Diagnostic, nearest};
 use self::node::At;
 use crate::definition::Definition;
 

@@ -65,7 +65,7 @@ impl Compiler<'_> {
         {
             self.trigger_ops(&triggers, &mut ops);
             if let Some(calendar) = triggers.get("calendar") {
-                self.report.name(&calendar);
+                ops.calendar = self.report.name(&calendar).map(str::to_owned);
             }
             ops.events = self.event_options(&triggers);
         }
@@ -74,9 +74,11 @@ impl Compiler<'_> {
 
     fn trigger_ops(&mut self, map: &At<'_>, ops: &mut Ops) {
         if let Some(misfire) = map.get("misfire") {
-            ops.misfire = match self.report.word(&misfire, "misfire rule", &["skip", "fireOnce", "fireAll"]) {
+            let rules = ["skip", "fireOnce", "fireAll", "plan"];
+            ops.misfire = match self.report.word(&misfire, "misfire rule", &rules) {
                 Some("skip") => Misfire::Skip,
                 Some("fireAll") => Misfire::FireAll,
+                Some("plan") => Misfire::Plan,
                 _ => Misfire::FireOnce,
             };
         }

@@ -7,8 +7,8 @@ use serde_json::Value;
 use super::sets::{EventSet, HeldEvent};
 use super::{Cause, Trigger};
 use crate::definition::{
-    Consumption, Definition, EventFilter, EventOptions, NoVariables, Strategy, Threshold, TriggerSpec, Until,
-    Watch, key_text,
+    Active, Consumption, Definition, EventFilter, EventOptions, NoVariables, Strategy, Threshold,
+    TriggerSpec, Until, Watch, key_text,
 };
 use crate::entry::Message;
 use crate::event::CloudEvent;
@@ -92,11 +92,7 @@ fn match_filter(
     let envelope = event.envelope();
     for correlation in &filter.correlate {
         let value = correlation.value(&envelope, fuel)?;
-        let expected = correlation.expect.as_ref().map(|expect| {
-            let expected = expect.evaluate(&Value::Null, &NoVariables, fuel);
-            expected.map_err(|error| format!("correlate.{}.expect: {error}", correlation.key))
-        });
-        match expected.transpose()? {
+        match correlation.expected(fuel)? {
             _ if value.is_null() => return Ok(None),
             Some(expected) if expected != value => return Ok(None),
             Some(_) => {}
@@ -130,14 +126,25 @@ impl Trigger {
             self.passed.paused += counts;
             return Vec::new();
         }
-        let zone = definition.ops.time_zone.as_deref().unwrap_or("UTC");
-        if !options.active.as_ref().is_none_or(|active| active.day(now, zone).is_some()) {
+        if !self.is_active(definition, now) {
             self.passed.inactive += counts;
             return Vec::new();
         }
         let complete = self.complete(consumption, options, event, &found, now);
         let fire = |events| self.fire_events(options, events, now);
         complete.into_iter().filter_map(fire).collect()
+    }
+
+    /// Whether events count now. Without the calendar that its definition names, none do.
+    fn is_active(&self, definition: &Definition, now: u64) -> bool {
+        let zone = definition.ops.time_zone.as_deref().unwrap_or("UTC");
+        let day = match (&definition.ops.events.active, &self.calendar) {
+            (None, None) => return self.problem.is_none(),
+            (Some(active), _) => active.day(now, zone),
+            (None, Some(_)) => Active::default().day(now, zone),
+        };
+        let covers = |day| self.calendar.as_ref().is_none_or(|calendar| calendar.covers_day(day));
+        self.problem.is_none() && day.is_some_and(covers)
     }
 
     /// The sets that an event completes.

@@ -11,7 +11,7 @@ pub const HISTORY_MAX: usize = 10;
 const WORDS_MAX: usize = 200;
 
 /// What made a trigger fire.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Cause<'e> {
     /// This nominal time, in milliseconds since the Unix epoch.
     Time(u64),
@@ -24,11 +24,8 @@ pub enum Cause<'e> {
         /// The last one's id.
         id: &'e str,
     },
-    /// An order.
-    Hand {
-        /// Who gave it.
-        by: Option<&'e str>,
-    },
+    /// An operator's order.
+    Hand,
 }
 
 /// One fire.
@@ -86,8 +83,7 @@ impl Trigger {
             Cause::Events { count, source, id } => {
                 format!("{count} events, the last {} of {}", shortened(id), shortened(source))
             }
-            Cause::Hand { by: Some(by) } => format!("by hand: {}", shortened(by)),
-            Cause::Hand { by: None } => "by hand".to_owned(),
+            Cause::Hand => "by hand".to_owned(),
         };
         self.history.push_back(Fire { at: now, instance: instance.to_owned(), cause });
         while self.history.len() > HISTORY_MAX {

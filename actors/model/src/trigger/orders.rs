@@ -6,7 +6,7 @@ use super::history::shortened;
 use super::{Cause, Trigger};
 use crate::entry::{FireOrder, Message};
 
-/// Who paused a trigger, when, and why.
+/// Since when a trigger is paused, and why.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Paused {
     /// Since when, in milliseconds since the Unix epoch.
@@ -14,21 +14,17 @@ pub struct Paused {
     /// Why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// Who.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub by: Option<String>,
 }
 
 impl Trigger {
     /// Paused again it keeps since when it is, and takes the newer reason over.
-    pub(super) fn pause(&mut self, reason: Option<&str>, by: Option<&str>, now: u64) {
+    pub(super) fn pause(&mut self, reason: Option<&str>, now: u64) {
         let since = self.paused.as_ref().map_or(now, |paused| paused.since);
-        let kept = |text: Option<&str>| text.map(shortened);
-        self.paused = Some(Paused { since, reason: kept(reason), by: kept(by) });
+        self.paused = Some(Paused { since, reason: reason.map(shortened) });
     }
 
     /// Fires because somebody says so: neither a pause nor a limit holds it back, and it counts for no limit.
     pub(super) fn fire_by_hand(&mut self, order: &FireOrder, now: u64) -> Message {
-        self.fire(&order.instance, order.input.clone(), &Cause::Hand { by: order.by.as_deref() }, now)
+        self.fire(&order.instance, order.input.clone(), &Cause::Hand, now)
     }
 }
