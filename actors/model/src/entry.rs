@@ -11,8 +11,8 @@ use crate::event::CloudEvent;
 use crate::fault::Fault;
 use crate::ids::ActorId;
 use crate::rerun::{Rerun, RerunOrder};
-use crate::trigger::Choice;
 use crate::subscription::{SubscriptionEvent, Told};
+use crate::trigger::Choice;
 
 /// One entry of a mailbox log.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -12,6 +12,7 @@ use super::turn::{At, Effect, Scope, Turn};
 use crate::correlation::same;
 use crate::definition::{EventFilter, Foreach, LOOKBACK_MS, Listen, Strategy, Task, TaskId, Until};
 use crate::event::CloudEvent;
+use crate::expression::Fuel;
 use crate::fault::{Fault, FaultKind};
 use crate::ids;
 use crate::subscription::{subscribe, unsubscribe};
@@ -283,7 +284,8 @@ fn began_it(turn: &Turn<'_>, event: &CloudEvent) -> bool {
     })
 }
 
-/// The filter that an event is taken for; those that end the listening come first.
+/// The filter that an event is taken for; those that end the listening come first. All of them share the fuel of one
+/// expression.
 fn filter_of(
     turn: &mut Turn<'_>,
     listen: &Listen,
@@ -294,41 +296,30 @@ fn filter_of(
     let mut filters: Vec<_> = listen.filters().enumerate().collect();
     filters.rotate_left(listen.to.filters.len());
     let envelope = event.envelope();
-    filters
-        .into_iter()
-        .find(|(place, filter)| is_for(turn, number, *place, filter, (event, &envelope), at))
-        .map(|(place, _)| place)
-}
-
-fn is_for(
-    turn: &mut Turn<'_>,
-    number: u64,
-    place: usize,
-    filter: &EventFilter,
-    (event, envelope): (&CloudEvent, &Value),
-    at: At<'_>,
-) -> bool {
-    let filled = turn.listeners.get(number).is_some_and(|listener| listener.filled.contains(&place));
-    if filled || !turn.sees(filter, event, at) {
-        return false;
-    }
-    filter.correlate.iter().all(|key| {
-        let value = turn.value_of(key, envelope);
-        let wanted = turn.listeners.get(number).and_then(|listener| listener.value_of(place, &key.key));
-        match wanted {
-            Some(wanted) => same(wanted, &value),
-            None => !value.is_null(),
+    let mut fuel = Fuel(Fuel::PER_EXPRESSION);
+    let mut fits = |place: usize, filter: &EventFilter| {
+        let filled = turn.listeners.get(number).is_some_and(|listener| listener.filled.contains(&place));
+        if filled || !turn.sees(filter, event, at, &mut fuel) {
+            return false;
         }
-    })
+        filter.correlate.iter().all(|key| {
+            let value = turn.value_of(key, &envelope, &mut fuel);
+            match turn.listeners.get(number).and_then(|listener| listener.value_of(place, &key.key)) {
+                Some(wanted) => same(wanted, &value),
+                None => !value.is_null(),
+            }
+        })
+    };
+    filters.into_iter().find(|(place, filter)| fits(*place, filter)).map(|(place, _)| place)
 }
 
 /// Consumes an event for a filter: its keys are bound from now on, and it may be the last that was missing.
 fn take(turn: &mut Turn<'_>, listen: &Listen, number: u64, filter: usize, event: &CloudEvent) {
     turn.listeners.consume(number, event);
     let Some(spec) = listen.filters().nth(filter) else { return };
-    let envelope = event.envelope();
-    let values: Vec<_> =
-        spec.correlate.iter().map(|key| (key.key.clone(), turn.value_of(key, &envelope))).collect();
+    let (envelope, mut fuel) = (event.envelope(), Fuel(Fuel::PER_EXPRESSION));
+    let values = spec.correlate.iter().map(|key| (key.key.clone(), turn.value_of(key, &envelope, &mut fuel)));
+    let values: Vec<_> = values.collect();
     let Some(listener) = turn.listeners.get_mut(number) else { return };
     for (key, value) in values {
         listener.bound.entry(key).or_insert(value);

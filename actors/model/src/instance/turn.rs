@@ -302,21 +302,19 @@ impl<'a> Turn<'a> {
     }
 
     /// Whether an event matches a filter. What cannot be evaluated does not match.
-    pub fn sees(&mut self, filter: &EventFilter, event: &CloudEvent, at: At<'_>) -> bool {
-        let mut fuel = Fuel(Fuel::PER_EXPRESSION);
-        let sees = {
-            let names = Names { turn: self, at };
-            matches!(filter.check_seeing(event, Some(&names), &mut fuel), Ok(true))
-        };
-        self.fuel_left = self.fuel_left.saturating_sub(Fuel::PER_EXPRESSION - fuel.0);
+    pub fn sees(&mut self, filter: &EventFilter, event: &CloudEvent, at: At<'_>, fuel: &mut Fuel) -> bool {
+        let before = fuel.0;
+        let names = Names { turn: self, at };
+        let sees = matches!(filter.check_seeing(event, Some(&names), fuel), Ok(true));
+        self.fuel_left = self.fuel_left.saturating_sub(before - fuel.0);
         sees
     }
 
     /// The value of a key for an event; null if it has none.
-    pub fn value_of(&mut self, key: &Correlation, envelope: &Value) -> Value {
-        let mut fuel = Fuel(Fuel::PER_EXPRESSION);
-        let value = key.value(envelope, &mut fuel).unwrap_or_default();
-        self.fuel_left = self.fuel_left.saturating_sub(Fuel::PER_EXPRESSION - fuel.0);
+    pub fn value_of(&mut self, key: &Correlation, envelope: &Value, fuel: &mut Fuel) -> Value {
+        let before = fuel.0;
+        let value = key.value(envelope, fuel).unwrap_or_default();
+        self.fuel_left = self.fuel_left.saturating_sub(before - fuel.0);
         value
     }
 

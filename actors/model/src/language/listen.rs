@@ -5,6 +5,9 @@ use super::node::At;
 use super::ops::TaskOps;
 use crate::definition::{Delay, Foreach, LOOKBACK_MAX_MS, Listen, Read, TaskKind};
 
+/// How many filters a task may have, those of `until` among them: each event is looked at by all of them.
+const FILTERS_MAX: usize = 64;
+
 impl Compiler<'_> {
     pub(super) fn listen(
         &mut self,
@@ -17,7 +20,16 @@ impl Compiler<'_> {
         let read = head.get("read").and_then(|at| self.read(&at)).unwrap_or(Read::Data);
         let to = self.report.required(&head, "to").and_then(|to| self.strategy(&to, Some(scope), read));
         let foreach = map.get("foreach").map(|at| self.foreach(&at, scope));
-        Some(TaskKind::Listen(Box::new(Listen::new(to?, foreach.flatten(), ops.lookback_ms))))
+        let listen = Listen::new(to?, foreach.flatten(), ops.lookback_ms);
+        let count = listen.filters().count();
+        if count > FILTERS_MAX {
+            self.report.error_named(
+                body,
+                format!("expected at most {FILTERS_MAX} event filters, found {count}"),
+                None,
+            );
+        }
+        Some(TaskKind::Listen(Box::new(listen)))
     }
 
     /// What is done for each event or message.

@@ -96,3 +96,26 @@ line 4, column 10: /do/1/b/listen: expected a member 'to', found none
 line 4, column 20: /do/1/b/listen: unknown key 'too' (expected one of to, read); did you mean 'to'?",
     );
 }
+
+#[test]
+fn listen_lookback() {
+    check(
+        "do:
+  - a: { wait: PT1S, metadata: { ops: { lookback: PT1H } } }
+  - b: { listen: { to: { any: [] } }, metadata: { ops: { lookback: P8D } } }
+  - c: { listen: { to: { any: [] } }, metadata: { ops: { lookback: P1M } } }
+",
+        "?",
+    );
+}
+
+#[test]
+fn listen_foreach() {
+    check(
+        "do:
+  - a: { listen: { to: { any: [] } }, foreach: { item: e, at: e } }
+  - b: { listen: { to: { any: [] } }, foreach: { do: [ { c: { wait: PT1S, metadata: { ops: { startPoint: { id: c } } } } } ] } }
+",
+        "?",
+    );
+}
