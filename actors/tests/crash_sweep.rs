@@ -12,10 +12,14 @@
 mod emit;
 #[path = "crash_sweep/events.rs"]
 mod events;
+#[path = "crash_sweep/gathering.rs"]
+mod gathering;
 #[path = "crash_sweep/listen.rs"]
 mod listen;
 #[path = "crash_sweep/node.rs"]
 mod node;
+#[path = "crash_sweep/overlap.rs"]
+mod overlap;
 #[path = "crash_sweep/places.rs"]
 mod places;
 #[path = "crash_sweep/poison.rs"]
@@ -30,5 +34,7 @@ mod refusing;
 mod scenarios;
 #[path = "crash_sweep/schedules.rs"]
 mod schedules;
+#[path = "crash_sweep/storm.rs"]
+mod storm;
 #[path = "../model/tests/support/mod.rs"]
 mod support;

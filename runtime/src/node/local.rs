@@ -14,6 +14,7 @@ use impresario_model::event::CloudEvent;
 use impresario_model::ids::{self, ActorId};
 use impresario_model::trigger::describe;
 use impresario_persistence::{Membership, Standing};
+use prometheus_client::registry::Registry;
 use serde_json::Value;
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
@@ -27,6 +28,7 @@ use super::{tree, views};
 use crate::adapters::{AdapterOrder, AdapterSummary};
 use crate::cluster::ClusterView;
 use crate::inventory::{EntryKind, InventoryEntry};
+use crate::metrics::NodeMetrics;
 use crate::orchestrator::{
     Accepted, Answer, DefinitionSummary, Health, InstanceDetail, InstancePage, InstanceQuery, NodeSummary,
     Orchestrator, Refusal, StartRequest, Started, TreeNode, TriggerSummary,
@@ -69,6 +71,8 @@ pub struct LocalArguments {
     pub recent: Recent,
     /// For how long, and for how many events of a shard, repetitions are recognised.
     pub dedup: (Duration, usize),
+    /// What is counted at its store and its doors.
+    pub metrics: NodeMetrics,
 }
 
 /// The node behind the doors. Cheap to clone.
@@ -90,6 +94,7 @@ pub struct Local {
     /// The last offset that was appended here, by shard.
     appended: Arc<[AtomicU64]>,
     writes: WriteCheck,
+    pub(super) metrics: NodeMetrics,
 }
 
 impl Local {
@@ -109,6 +114,7 @@ impl Local {
             drain,
             recent,
             dedup,
+            metrics,
         } = arguments;
         let appended = (0..engine.store().shards()).map(|_| AtomicU64::new(0)).collect();
         let writes = WriteCheck::new(engine.post().clone());
@@ -128,6 +134,7 @@ impl Local {
             dedup,
             appended,
             writes,
+            metrics,
         }
     }
 
@@ -218,7 +225,9 @@ impl Orchestrator for Local {
                 body: Body::Router(RouterEvent::Event(Box::new(event))),
             });
             let entries: Vec<Entry> = entries.collect();
-            node.post(&entries).await?;
+            let posted = node.post(&entries).await;
+            node.metrics.events(accepted, posted.is_ok());
+            posted?;
             let events = entries.into_iter().filter_map(|entry| match entry.body {
                 Body::Router(RouterEvent::Event(event)) => Some(*event),
                 _ => None,
@@ -390,6 +399,10 @@ impl Orchestrator for Local {
 
     fn health(&self) -> Health {
         self.state()
+    }
+
+    fn figures(&self, registry: &mut Registry) {
+        self.register_figures(registry);
     }
 }
 

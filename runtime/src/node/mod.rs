@@ -5,6 +5,7 @@ mod app;
 mod cluster;
 mod deploy;
 mod events;
+mod figures;
 mod instances;
 mod inventory;
 mod local;
