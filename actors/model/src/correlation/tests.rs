@@ -1,3 +1,5 @@
+//! Which events come where, and which share a way.
+
 use std::collections::HashMap;
 
 use super::*;

@@ -379,6 +379,8 @@ impl Instance {
             self.root = None;
             self.deadline = None;
             self.continuing = false;
+            // All are closed; what was consumed is of no more use.
+            self.listeners = Listeners::default();
             self.context = Value::Null;
         }
     }

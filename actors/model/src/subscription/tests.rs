@@ -1,3 +1,5 @@
+//! Who hears what of a subscription, and how much it keeps.
+
 use serde_json::json;
 
 use super::*;
