@@ -24,7 +24,7 @@ pub async fn when_ready(
     while !engine.ready() {
         tokio::time::sleep(LOOK).await;
     }
-    let triggers = local.triggers().await.unwrap_or_default();
+    let triggers = local.some_triggers().await.unwrap_or_default();
     let mut lines = vec![format!(
         "impresario {} is running: node {}, environment {}, ready after {} ms",
         env!("CARGO_PKG_VERSION"),
@@ -55,8 +55,8 @@ pub async fn when_ready(
     for trigger in triggers.iter().take(3) {
         lines.push(format!("  watches  {} ({})", trigger.name, trigger.watches));
     }
-    if triggers.len() > 3 {
-        lines.push(format!("  watches  and {} more: impresario triggers", triggers.len() - 3));
+    if deployment.triggers.len() > 3 {
+        lines.push(format!("  watches  and {} more: impresario triggers", deployment.triggers.len() - 3));
     }
     lines.extend(crate::hints::next_steps(config, &triggers));
     println!("{}", lines.join("\n"));

@@ -2,6 +2,7 @@
 
 pub mod adapters;
 mod banner;
+pub mod catch_up;
 pub mod cli;
 pub mod cluster;
 pub mod diagnostics;

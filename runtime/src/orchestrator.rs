@@ -340,6 +340,15 @@ pub struct TriggerSummary {
     /// How many sets of events wait to be complete.
     #[serde(default)]
     pub waiting: usize,
+    /// The calendar on whose days it fires.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calendar: Option<String>,
+    /// How many missed times it skipped.
+    #[serde(default)]
+    pub skipped: u64,
+    /// How many missed times wait for a decision.
+    #[serde(default)]
+    pub planned: usize,
     /// RFC 3339, UTC.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_fire: Option<String>,

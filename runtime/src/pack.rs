@@ -1,5 +1,5 @@
 //! Packs: a folder with `pack.yaml`, `definitions/*.yaml`, `functions/<name>/<version>/function.yaml`, and perhaps
-//! `targets/*.yaml` and `groups/*.yaml` with parts of an inventory.
+//! `targets/*.yaml`, `groups/*.yaml` and `calendars/*.yaml` with parts of an inventory.
 //!
 //! A single definition file is a pack too, named after the file.
 
@@ -35,7 +35,7 @@ pub struct Pack {
     pub sources: Vec<(PathBuf, String)>,
     /// The functions that are tasks, by `name:version`, each with its text.
     pub functions: BTreeMap<String, String>,
-    /// The targets, their types and groups by path.
+    /// The targets, their types and groups, and the calendars by path.
     pub inventory: Vec<(PathBuf, InventoryDocument)>,
 }
 
@@ -146,13 +146,15 @@ fn load_functions(folder: &Path) -> Result<BTreeMap<String, String>, PackError> 
 /// Targets before groups, which name them.
 fn load_inventory(pack: &Path) -> Result<Vec<(PathBuf, InventoryDocument)>, PackError> {
     let mut documents = Vec::new();
-    for folder in
-        ["targets", "groups"].map(|name| pack.join(name)).into_iter().filter(|folder| folder.exists())
+    for folder in ["targets", "groups", "calendars"]
+        .map(|name| pack.join(name))
+        .into_iter()
+        .filter(|folder| folder.exists())
     {
         for path in files(&folder)?.into_iter().filter(|path| is_yaml(path)) {
             let document = InventoryDocument::parse(&read(&path)?).map_err(|found| PackError::Content {
                 path: path.clone(),
-                expected: "targetTypes, targets or groups, each by name,".to_owned(),
+                expected: "targetTypes, targets, groups or calendars, each by name,".to_owned(),
                 found,
             })?;
             documents.push((path, document));

@@ -6,6 +6,7 @@ use impresario_model::event::CloudEvent;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
+use crate::catch_up::{ApproveRequest, MissedDetail, PlanDetail};
 use crate::orchestrator::TriggerSummary;
 
 /// One trigger, whole.
@@ -20,6 +21,12 @@ pub struct TriggerDetail {
     /// Since when it is paused, and why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub paused: Option<PausedDetail>,
+    /// What it missed at the last stop.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub missed: Option<MissedDetail>,
+    /// Missed times that wait for a decision.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<PlanDetail>,
     /// What matched, or was complete, and started nothing.
     #[serde(default)]
     pub passed: PassedDetail,
@@ -103,6 +110,8 @@ pub enum TriggerOrder {
     },
     /// Go on.
     Resume,
+    /// Fire for what was missed, or not.
+    Approve(ApproveRequest),
 }
 
 /// The reason of a pause.

@@ -124,6 +124,23 @@ pub fn routes<'d>(definitions: impl IntoIterator<Item = &'d Definition>) -> Vec<
     routes.into_values().collect()
 }
 
+/// Adds routes to those that are known. In whatever order that is done, and how often, the same comes out.
+pub(crate) fn merge(known: &mut Vec<ListenerRoute>, more: &[ListenerRoute]) {
+    let mut all: BTreeMap<String, ListenerRoute> =
+        std::mem::take(known).into_iter().map(|route| (route.listener.clone(), route)).collect();
+    for route in more {
+        let listener = all.entry(route.listener.clone()).or_insert_with(|| route.clone());
+        // Any of the definitions does; the lowest is the same for all orders.
+        if (&route.definition, route.task, route.filter)
+            < (&listener.definition, listener.task, listener.filter)
+        {
+            *listener = ListenerRoute { keep_ms: listener.keep_ms, ..route.clone() };
+        }
+        listener.keep_ms = listener.keep_ms.max(route.keep_ms);
+    }
+    known.extend(all.into_values());
+}
+
 /// Finds a definition that is known.
 pub type FindDefinition<'f> = &'f dyn Fn(&DefinitionId) -> Option<Arc<Definition>>;
 

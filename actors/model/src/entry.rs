@@ -309,7 +309,7 @@ pub enum RouterEvent {
     Routes(Vec<Route>),
     /// An event came in.
     Event(Box<CloudEvent>),
-    /// The listeners that there may be change.
+    /// There may be these listeners too. None is ever taken back, so it does not matter who says it first.
     Listeners(Vec<ListenerRoute>),
 }
 

@@ -8,7 +8,7 @@ use std::collections::{HashSet, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
-use crate::correlation::{FindDefinition, ListenerRoute, Listeners};
+use crate::correlation::{self, FindDefinition, ListenerRoute, Listeners};
 use crate::definition::DefinitionId;
 use crate::entry::{Body, Message, Route, RouterEvent, TriggerEvent};
 use crate::event::CloudEvent;
@@ -109,8 +109,8 @@ impl Router {
         match event {
             RouterEvent::Routes(routes) => self.state.routes.clone_from(routes),
             RouterEvent::Listeners(routes) => {
-                self.state.listeners.clone_from(routes);
-                self.listeners = Listeners::new(routes);
+                correlation::merge(&mut self.state.listeners, routes);
+                self.listeners = Listeners::new(&self.state.listeners);
             }
             RouterEvent::Event(event) => messages = self.route(event, find, moment.now)?,
         }

@@ -51,8 +51,8 @@ impl Behaviour for TriggerBehaviour {
     }
 
     fn attention(&self) -> bool {
-        // An armed trigger lives: its definition is looked up at every entry, and people want to see it.
-        self.trigger.definition.is_some()
+        // An event trigger lives: events come at any time. A schedule has a timer, by which its row is found.
+        !self.parks()
     }
 
     fn ended(&self) -> bool {
@@ -60,7 +60,7 @@ impl Behaviour for TriggerBehaviour {
     }
 
     fn parks(&self) -> bool {
-        self.trigger.definition.is_none()
+        self.trigger.definition.is_none() || self.trigger.watches_time()
     }
 
     fn status(&self) -> &'static str {

@@ -98,6 +98,8 @@ pub(super) enum Command {
     TargetTypes(Inventory),
     /// List, describe or remove groups of targets.
     Groups(Inventory),
+    /// List, describe or remove calendars: on which days triggers fire.
+    Calendars(Inventory),
     /// List, set or remove runtime users: as whom work is done. Their secrets are never shown.
     Users(Users),
     /// Show, export, import or rotate the environment key, under which secrets are sealed.
@@ -152,9 +154,10 @@ impl Command {
             Command::Adapters(adapters) => Some(adapters.folder()),
             Command::Users(users) => Some(&users.folder),
             Command::Key(key) => Some(&key.folder),
-            Command::Targets(inventory) | Command::TargetTypes(inventory) | Command::Groups(inventory) => {
-                Some(&inventory.folder)
-            }
+            Command::Targets(inventory)
+            | Command::TargetTypes(inventory)
+            | Command::Groups(inventory)
+            | Command::Calendars(inventory) => Some(&inventory.folder),
             Command::Check { .. }
             | Command::Send(_)
             | Command::Completions { .. }
@@ -258,7 +261,7 @@ pub(super) enum InventoryCommand {
         /// Its name.
         name: String,
     },
-    /// Describe all that a file has, in YAML or JSON, under targetTypes, targets and groups.
+    /// Describe all that a file has, in YAML or JSON, under targetTypes, targets, groups and calendars.
     Import {
         /// The file.
         file: PathBuf,

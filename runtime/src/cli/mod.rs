@@ -4,6 +4,7 @@
 
 mod adapter_test;
 mod adapters;
+mod approve;
 mod args;
 mod check;
 mod client;
@@ -119,6 +120,9 @@ fn ask(global: &Global, command: Command) -> Result<ExitCode, CliError> {
                 inventory::run(global, &client, EntryKind::TargetType, asked.command).await
             }
             Command::Groups(asked) => inventory::run(global, &client, EntryKind::Group, asked.command).await,
+            Command::Calendars(asked) => {
+                inventory::run(global, &client, EntryKind::Calendar, asked.command).await
+            }
             Command::Users(asked) => users::run(global, &client, asked.command).await,
             Command::Key(_) => key::rotate(global, &client).await,
             Command::Triggers(asked) => triggers::run(global, &client, asked).await,

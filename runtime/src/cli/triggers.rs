@@ -8,10 +8,11 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use super::approve::{self, Approve};
 use super::args::{Folder, Global};
 use super::client::Client;
 use super::error::CliError;
-use super::style::{BAD, FAINT, GOOD, HEADING, of_status};
+use super::style::{BAD, FAINT, GOOD, HEADING, PAUSED, of_status};
 use super::table::{Cell, table};
 use super::{input, page};
 use crate::orchestrator::{Started, TriggerSummary};
@@ -21,6 +22,8 @@ use crate::triggers::{
 
 /// How many recent events a filter is tried on if nothing is said.
 const RECENT: &str = "20";
+/// How many times of a plan a page has; `--json` has all.
+const PLANNED_SHOWN: usize = 10;
 
 #[derive(Debug, Args)]
 pub(super) struct Triggers {
@@ -40,7 +43,8 @@ impl Triggers {
             | C::Pause { folder, .. }
             | C::Resume { folder, .. }
             | C::Fire { folder, .. }
-            | C::Test { folder, .. } => folder,
+            | C::Test { folder, .. }
+            | C::Approve(Approve { folder, .. }) => folder,
         });
         inner.filter(|folder| folder.data.is_some()).unwrap_or(&self.folder)
     }
@@ -74,6 +78,8 @@ enum TriggersCommand {
         #[command(flatten)]
         folder: Folder,
     },
+    /// Decide about the times that a schedule missed, where its misfire rule is `plan`.
+    Approve(Approve),
     /// Start an instance as the trigger would, now: even while it is paused, and beyond its limits.
     Fire {
         /// The trigger, or its definition if that has only one: namespace/name.
@@ -133,6 +139,7 @@ pub(super) async fn run(global: &Global, client: &Client, asked: Triggers) -> Re
                 format!("{GOOD}resumed{GOOD:#} {}{next}\n", trigger.summary.name)
             })
         }
+        Some(C::Approve(asked)) => approve::run(global, client, asked).await,
         Some(C::Fire { name, input, event, key, .. }) => {
             let input = input.as_deref().map(|text| input::json("--input", text)).transpose()?;
             let event = event.as_deref().map(|path| input::file("--event", path)).transpose()?;
@@ -155,7 +162,7 @@ pub(super) async fn run(global: &Global, client: &Client, asked: Triggers) -> Re
 }
 
 /// Posts an order; names may have any character.
-async fn order<T: DeserializeOwned>(
+pub(super) async fn order<T: DeserializeOwned>(
     client: &Client,
     name: &str,
     word: &str,
@@ -188,6 +195,14 @@ pub fn render_triggers(triggers: &[TriggerSummary]) -> String {
         ]
     });
     let mut page = table(headings, rows);
+    for trigger in triggers.iter().filter(|trigger| trigger.planned > 0) {
+        page.push_str(&format!(
+            "{PAUSED}{}{PAUSED:#}: {} that it missed wait for a decision: `impresario triggers show {}`\n",
+            trigger.name,
+            approve::times(trigger.planned),
+            trigger.name
+        ));
+    }
     for trigger in triggers.iter().filter(|trigger| trigger.failed > 0) {
         page.push_str(&format!(
             "{BAD}{}{BAD:#}: an expression failed on {} events: `impresario triggers show {}`\n",
@@ -214,6 +229,7 @@ pub fn render_trigger(trigger: &TriggerDetail, now: SystemTime) -> String {
         line("paused", format!("since {}{why}", ago(&paused.since)));
     }
     line("watches", summary.watches.clone());
+    line("on days of", summary.calendar.clone().unwrap_or_default());
     line("starts", summary.definition.clone());
     for (name, words) in &trigger.options {
         line(name, words.clone());
@@ -221,6 +237,28 @@ pub fn render_trigger(trigger: &TriggerDetail, now: SystemTime) -> String {
     line("fired", summary.fired.to_string());
     line("last", summary.last_fire.as_deref().map(ago).unwrap_or_default());
     line("next", summary.next_fire.clone().unwrap_or_default());
+    if let Some(missed) = &trigger.missed {
+        let more = if missed.more { " and more" } else { "" };
+        let (count, first, last, rule) =
+            (approve::times(missed.count), &missed.first, &missed.last, &missed.rule);
+        line("missed", format!("{count}{more} from {first} to {last}, {rule}"));
+    }
+    if summary.skipped > 0 {
+        line("skipped", approve::times(usize::try_from(summary.skipped).unwrap_or(usize::MAX)));
+    }
+    if let Some(plan) = &trigger.plan {
+        let more = if plan.more { " and more, which are skipped" } else { "" };
+        let count = approve::times(plan.times.len());
+        line(
+            "plan",
+            format!("{count}{more} wait since {}: `triggers approve {}`", ago(&plan.since), summary.name),
+        );
+        let shown = plan.times.len().min(PLANNED_SHOWN);
+        plan.times[..shown].iter().for_each(|time| line("", format!("  {time}")));
+        if plan.times.len() > shown {
+            line("", format!("  and {} more, the last at {}", plan.times.len() - shown, plan.last));
+        }
+    }
     let passed = &trigger.passed;
     if summary.matched > 0 {
         line("matched", format!("{} events", summary.matched));

@@ -15,6 +15,7 @@ use super::api::{Id, key};
 use super::body;
 use super::gate::Shared;
 use super::problem::Problem;
+use crate::catch_up::ApproveRequest;
 use crate::orchestrator::{Started, TriggerSummary};
 use crate::triggers::{
     EventsSummary, FireRequest, PauseRequest, RecentPage, RecentQuery, TestReply, TestRequest, TriggerDetail,
@@ -29,6 +30,7 @@ pub(super) fn routes() -> Router<Arc<Shared>> {
         .route("/api/v1/triggers/{name}", get(show))
         .route("/api/v1/triggers/{name}/pause", post(pause))
         .route("/api/v1/triggers/{name}/resume", post(resume))
+        .route("/api/v1/triggers/{name}/approve", post(approve))
         .route("/api/v1/triggers/{name}/fire", post(fire))
         .route("/api/v1/triggers/{name}/test", post(test))
         .route("/api/v1/events", get(events))
@@ -75,6 +77,20 @@ async fn pause(
 async fn resume(State(shared): Shares, path: Id) -> Result<Json<TriggerDetail>, Problem> {
     let order = shared.orchestrator.order_trigger(name(path)?, TriggerOrder::Resume);
     shared.ask(shared.deadline(), order).await.map(Json)
+}
+
+/// `POST …/approve`: 200 with the trigger once the decision counts; 409 if the plan is not the one that was seen.
+async fn approve(
+    State(shared): Shares,
+    path: Id,
+    request: Request<Body>,
+) -> Result<Json<TriggerDetail>, Problem> {
+    let deadline = shared.deadline();
+    let name = name(path)?;
+    let (head, body) = request.into_parts();
+    let decision: ApproveRequest = body::read_json(&shared, &head.headers, body, deadline).await?;
+    let order = shared.orchestrator.order_trigger(name, TriggerOrder::Approve(decision));
+    shared.ask(deadline, order).await.map(Json)
 }
 
 /// `POST …/fire`: 201 with the new instance, 200 with the one that the key had started before.

@@ -29,7 +29,7 @@ use super::deploy::{self, Deployment};
 use super::local::{Local, LocalArguments};
 use super::peers::Peers;
 use super::recent::Recent;
-use super::{NodeError, deploy::arm, inventory, stores};
+use super::{NodeError, arm::arm, inventory, stores};
 use crate::cluster::presence::Identity;
 use crate::cluster::{ClusterView, NodeView};
 use crate::endpoint::Endpoint;
@@ -87,10 +87,11 @@ impl App {
         }
         let vault = Vault::open(Arc::clone(&store), secrets::key_file(&config)).await?;
         let definitions = Arc::new(Definitions::new(config.engine.task_limit));
-        deploy::load_stored(&store, &definitions).await?;
         let inventory = SharedInventory::default();
         inventory::refresh(&store, &inventory).await?;
         deploy::load_packs(&store, (&definitions, &inventory), packs).await?;
+        // What the packs brought is known by now, and is not compiled twice.
+        deploy::load_stored(&store, &definitions).await?;
         let stopping = Arc::new(AtomicBool::new(false));
         let post = Post::new(Arc::clone(&store), config.engine.backlog_limit as u64);
         let flights = Flights::default();
@@ -133,7 +134,7 @@ impl App {
             tick: TICK,
         };
         let engine = Engine::start(arguments, None).await?;
-        let deployment = arm(&post, &definitions).await?;
+        let deployment = arm(&post, &definitions, &inventory).await?;
         inventory::announce_limits(&post, &inventory).await?;
         let cluster = match presence {
             None => None,

@@ -2,6 +2,9 @@
 
 mod adapters;
 mod app;
+mod approve;
+mod arm;
+mod calendars;
 mod cluster;
 mod deploy;
 mod events;

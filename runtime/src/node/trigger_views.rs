@@ -10,6 +10,7 @@ use impresario_model::expression::Fuel;
 use impresario_model::instance::rfc3339;
 use impresario_model::trigger::{EventSet, FUEL_PER_EVENT, Trigger, match_event, millis_words};
 
+use super::approve::{missed_detail, plan_detail};
 use crate::orchestrator::TriggerSummary;
 use crate::triggers::{
     FireDetail, PassedDetail, PausedDetail, SETS_SHOWN, SetDetail, TestedEvent, TestedFilter, TestedPart,
@@ -48,6 +49,9 @@ pub fn detail(trigger: &Trigger, definition: Option<&Definition>) -> TriggerDeta
         suppressed: passed.suppressed(),
         failed: passed.failed,
         waiting: trigger.waiting.sets.len(),
+        calendar: trigger.calendar.as_ref().map(|calendar| calendar.name.clone()),
+        skipped: trigger.skipped,
+        planned: trigger.plan.as_ref().map_or(0, |plan| plan.times.len()),
         last_fire: trigger.last.map(rfc3339),
         next_fire: trigger.due().map(rfc3339),
     };
@@ -74,6 +78,8 @@ pub fn detail(trigger: &Trigger, definition: Option<&Definition>) -> TriggerDeta
             .paused
             .as_ref()
             .map(|paused| PausedDetail { since: rfc3339(paused.since), reason: paused.reason.clone() }),
+        missed: trigger.missed.as_ref().map(missed_detail),
+        plan: trigger.plan.as_ref().map(plan_detail),
         passed: PassedDetail {
             paused: passed.paused,
             inactive: passed.inactive,

@@ -14,6 +14,7 @@ use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
 use super::app::blocking;
+use super::approve::decided;
 use super::local::Local;
 use super::trigger_views::{self, EVENT};
 use crate::orchestrator::{Refusal, Started, TriggerSummary};
@@ -26,13 +27,30 @@ use crate::triggers::{
 const CARRIED_OUT: Duration = Duration::from_secs(5);
 /// How long before it looks again.
 const PAUSE: Duration = Duration::from_millis(20);
+/// How many triggers the banner looks at.
+const BANNER_TRIGGERS: usize = 20;
 /// How many triggers are asked for at once.
 const ASKED_AT_ONCE: usize = 32;
 
 impl Local {
+    /// A few triggers for the banner, those that wait for events first: there may be very many.
+    pub async fn some_triggers(&self) -> Result<Vec<TriggerSummary>, Refusal> {
+        let newest = self.definitions.newest();
+        let (events, times): (Vec<_>, Vec<_>) = newest
+            .iter()
+            .flat_map(|definition| &definition.triggers)
+            .partition(|spec| matches!(spec.watch, Watch::Event(_)));
+        let some = events.into_iter().chain(times).take(BANNER_TRIGGERS);
+        self.triggers_of(some.map(|spec| spec.name.clone()).collect()).await
+    }
+
     /// All triggers, by definition.
     pub(super) async fn list_triggers(&self) -> Result<Vec<TriggerSummary>, Refusal> {
-        let asked = stream::iter(self.trigger_names());
+        self.triggers_of(self.trigger_names()).await
+    }
+
+    async fn triggers_of(&self, names: Vec<String>) -> Result<Vec<TriggerSummary>, Refusal> {
+        let asked = stream::iter(names);
         let asked = asked.map(|name| async move { self.trigger_of(&name).await });
         let shown = asked
             .buffered(ASKED_AT_ONCE)
@@ -72,18 +90,24 @@ impl Local {
         order: TriggerOrder,
     ) -> Result<TriggerDetail, Refusal> {
         let name = self.find_trigger(name).await?.summary.name;
-        let (event, paused) = match order {
+        let event = match &order {
             TriggerOrder::Pause { reason } => {
                 check_reason(reason.as_deref())?;
-                (TriggerEvent::Pause { reason }, true)
+                TriggerEvent::Pause { reason: reason.clone() }
             }
-            TriggerOrder::Resume => (TriggerEvent::Resume, false),
+            TriggerOrder::Resume => TriggerEvent::Resume,
+            TriggerOrder::Approve(request) => self.approval(&name, request).await?,
+        };
+        let counts = |shown: &TriggerDetail| match &order {
+            TriggerOrder::Pause { .. } => shown.paused.is_some(),
+            TriggerOrder::Resume => shown.paused.is_none(),
+            TriggerOrder::Approve(request) => decided(shown, &request.plan),
         };
         self.post_to_trigger(&name, event).await?;
         let deadline = Instant::now() + CARRIED_OUT;
         loop {
             let shown = self.find_trigger(&name).await?;
-            if shown.paused.is_some() == paused {
+            if counts(&shown) {
                 return Ok(*shown);
             }
             if Instant::now() >= deadline {

@@ -122,7 +122,7 @@ pub fn detail() -> InstanceDetail {
 fn entry(name: &str) -> InventoryEntry {
     let spec = json!({ "type": "unix-server", "properties": { "host": "h" }, "limit": 2 });
     let spec = spec.as_object().cloned().unwrap();
-    InventoryEntry { name: name.to_owned(), by: "operator".to_owned(), spec, targets: None, places: None }
+    InventoryEntry { name: name.to_owned(), by: "operator".to_owned(), spec, ..InventoryEntry::default() }
 }
 
 /// The only trigger, in a state.
@@ -165,6 +165,7 @@ pub fn trigger(state: &str) -> TriggerDetail {
             cause: "event 1 of /disks".to_owned(),
             instance: "0f2c".to_owned(),
         }],
+        ..TriggerDetail::default()
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use jiff::civil::Date;
 
-use super::{Calendar, CalendarSpec, DEPTH_MAX, YEARS_MAX};
+use super::{Ahead, Calendar, CalendarSpec, DEPTH_MAX};
 
 /// The most calendars of an environment.
 const CALENDARS_MAX: usize = 1_000;
@@ -102,7 +102,7 @@ impl Calendars {
         Ok(height)
     }
 
-    /// Whether a calendar may be put, so that it covers a day from `from` on within so many years.
+    /// Whether a calendar may be put, so that it covers some day in time.
     ///
     /// # Errors
     /// [`CalendarError`].
@@ -110,7 +110,7 @@ impl Calendars {
         &self,
         name: &str,
         spec: &CalendarSpec,
-        (from, years): (Date, i16),
+        Ahead { from, years }: Ahead,
     ) -> Result<(), CalendarError> {
         let count = self.0.len();
         if count >= CALENDARS_MAX && !self.0.contains_key(name) {
@@ -189,11 +189,11 @@ impl Calendars {
     ///
     /// # Errors
     /// As [`Calendars::resolve`].
-    pub fn next_days(&self, name: &str, from: Date, count: usize) -> Result<Vec<Date>, CalendarError> {
+    pub fn next_days(&self, name: &str, ahead: Ahead, count: usize) -> Result<Vec<Date>, CalendarError> {
         let calendar = self.resolve(name)?;
         let mut days = Vec::new();
-        let mut from = Some(from);
-        while let Some(day) = from.and_then(|from| calendar.next_day(from, YEARS_MAX)) {
+        let mut from = Some(ahead.from);
+        while let Some(day) = from.and_then(|from| calendar.next_day(from, ahead.years)) {
             days.push(day);
             from = day.tomorrow().ok().filter(|_| days.len() < count);
         }

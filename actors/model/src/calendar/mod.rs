@@ -12,6 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 pub use self::book::{CalendarError, Calendars};
 pub use self::day::{Day, Weekday, local_day};
@@ -19,8 +20,25 @@ pub use self::rule::Rule;
 
 /// How deep calendars may name each other.
 pub const DEPTH_MAX: usize = 8;
-/// So many years ahead a day is looked for; a calendar that covers none until then is refused.
+/// So many years ahead a day is looked for.
 pub const YEARS_MAX: i16 = 10;
+
+/// Within which time a calendar has to cover some day.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ahead {
+    from: Date,
+    years: i16,
+}
+
+impl Ahead {
+    /// At any time at all: for what was right once, and is still there.
+    pub const EVER: Ahead = Ahead { from: jiff::civil::date(1970, 1, 1), years: 230 };
+
+    /// Within [`YEARS_MAX`] years from a moment on, in milliseconds since the Unix epoch.
+    pub fn of(now: u64) -> Self {
+        Ahead { from: local_day(now, "UTC").unwrap_or(Ahead::EVER.from), years: YEARS_MAX }
+    }
+}
 
 /// A calendar as somebody has described it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -75,6 +93,12 @@ impl Calendar {
     /// One that names no other.
     pub fn of(name: &str, spec: CalendarSpec) -> Self {
         Calendar { name: name.to_owned(), parts: BTreeMap::from([(name.to_owned(), spec)]) }
+    }
+
+    /// A short text that is another one for another calendar.
+    pub fn fingerprint(&self) -> String {
+        let text = serde_json::to_vec(self).unwrap_or_default();
+        Sha256::digest(&text).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
     }
 
     /// Whether it covers a moment, in milliseconds since the Unix epoch: that is, its day in a time zone of the IANA

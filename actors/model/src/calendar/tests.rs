@@ -146,7 +146,10 @@ fn what_is_excluded_is_left_out_of_what_is_included() {
     book.put("rest", spec(json!({ "exclude": { "calendars": ["work"] } })));
     let rest = book.resolve("rest").unwrap();
     assert_eq!(first(&rest, date(2026, 12, 23), 4), ["2026-12-24", "2026-12-25", "2026-12-26", "2026-12-27"]);
-    assert_eq!(book.next_days("holidays", date(2026, 6, 1), 3).unwrap().len(), 3);
+    assert_eq!(
+        book.next_days("holidays", Ahead { from: date(2026, 6, 1), years: YEARS_MAX }, 3).unwrap().len(),
+        3
+    );
     // It is the local day that counts.
     let midnight_in_berlin = 1_782_856_800_000; // 2026-06-30T22:00Z
     let july = Calendar::of("july", spec(json!({ "include": { "dates": ["2026-07-01"] } })));
@@ -157,7 +160,7 @@ fn what_is_excluded_is_left_out_of_what_is_included() {
 
 #[test]
 fn the_book_refuses_circles_gaps_depth_and_what_never_comes() {
-    let from = (date(2026, 11, 1), YEARS_MAX);
+    let from = Ahead { from: date(2026, 11, 1), years: YEARS_MAX };
     let refused = |book: &Calendars, name: &str, value: Value, part: &str| {
         let found = book.check(name, &spec(value.clone()), from).unwrap_err().to_string();
         assert!(found.contains(part), "{value}: {found}");
@@ -176,6 +179,10 @@ fn the_book_refuses_circles_gaps_depth_and_what_never_comes() {
         json!({ "include": { "rules": [{ "repeat": "monthly", "months": [2], "days": [30] }] } }),
         "found none",
     );
+    // What has passed is no reason to refuse what is there; what never comes is.
+    book.check("a", &spec(json!({ "include": { "dates": ["2019-01-01"] } })), Ahead::EVER).unwrap();
+    let never = json!({ "include": { "dates": ["2019-01-01"] }, "exclude": { "weekdays": ["tue"] } });
+    assert!(book.check("a", &spec(never), Ahead::EVER).is_err());
     // A change that takes all days from one that names it is told too.
     refused(&book, "holidays", json!({}), "'work'");
     book.check("a", &spec(in_work), from).unwrap();

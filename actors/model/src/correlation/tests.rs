@@ -123,3 +123,25 @@ fn any_of_nothing_takes_everything_and_an_unknown_definition_is_named() {
     let unknown = view.listeners.of(&event("whatever", json!(1)), &|id| view.definitions.get(id).cloned());
     assert_eq!(unknown.unwrap_err().to_string(), "t/a:1.0.0");
 }
+
+#[test]
+fn routes_of_several_nodes_come_to_the_same_in_every_order() {
+    let one = |kind: &str, name: &str, lookback: &str| {
+        let listen = format!(
+            "{{ listen: {{ to: {{ one: {{ with: {{ type: {kind} }} }} }} }}, metadata: {{ ops: {{ lookback: {lookback} }} }} }}"
+        );
+        routes([&definition(name, "1.0.0", &listen)])
+    };
+    let parts = [one("a", "x", "PT1H"), one("a", "y", "PT2H"), one("b", "z", "PT1M")];
+    let merged = |order: [usize; 4]| {
+        let mut known = Vec::new();
+        order.iter().for_each(|at| merge(&mut known, &parts[*at]));
+        known
+    };
+    let expected = merged([0, 1, 2, 2]);
+    assert_eq!(expected.len(), 2);
+    assert!(expected.iter().any(|route| route.keep_ms == 7_200_000 && route.definition.name == "x"));
+    for order in [[2, 1, 0, 1], [1, 0, 2, 0], [2, 0, 1, 2], [0, 2, 1, 0]] {
+        assert_eq!(merged(order), expected);
+    }
+}

@@ -87,7 +87,7 @@ impl FromStr for DefinitionId {
 }
 
 /// The index of a task in [`Definition::tasks`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct TaskId(pub u32);
 
 /// The tasks of a list, in order.

@@ -36,7 +36,7 @@ pub use self::run::{
 };
 pub use self::start_points::StartPoints;
 use self::turn::{At, Facts, Turn};
-pub use self::turn::{Attempt, Effect, FUEL_PER_TURN, ProbeRequest, TASKS_PER_TURN, rfc3339};
+pub use self::turn::{Attempt, Effect, FUEL_PER_TURN, ProbeRequest, TASKS_PER_TURN, from_rfc3339, rfc3339};
 use crate::definition::{Definition, DefinitionId, TaskId};
 use crate::entry::{Body, Message, ProcessEvent, StartEvent, TriggerEvent};
 use crate::fault::{Fault, FaultKind};

@@ -221,6 +221,11 @@ pub fn rfc3339(millis: u64) -> String {
     moment.map_or_else(|| "9999-12-31T23:59:59.999Z".to_owned(), |moment| format!("{moment:.3}"))
 }
 
+/// The milliseconds since the Unix epoch that RFC 3339 text says.
+pub fn from_rfc3339(text: &str) -> Option<u64> {
+    u64::try_from(text.parse::<jiff::Timestamp>().ok()?.as_millisecond()).ok()
+}
+
 /// Something that gives a value: an expression, a template, a delay.
 pub(super) trait Evaluate<T> {
     fn evaluate(

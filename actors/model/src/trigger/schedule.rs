@@ -11,6 +11,11 @@ use crate::entry::Message;
 use crate::ids;
 
 impl Trigger {
+    /// Whether it waits for nothing but a time, the end of an instance, or a decision.
+    pub fn watches_time(&self) -> bool {
+        self.time_due().is_some() || self.waits_for.is_some()
+    }
+
     /// When a nominal time comes, or it goes on to make up for missed ones, in milliseconds since the Unix epoch.
     pub(super) fn time_due(&self) -> Option<u64> {
         let owed = self.owed.as_ref().map(|owed| owed.at);
