@@ -21,6 +21,7 @@ pub fn describe(definition: &Definition, watch: &Watch) -> String {
             }
             words
         }
+        Watch::Unsupported(what) => format!("{what} (not supported by this version)"),
     }
 }
 
