@@ -14,6 +14,8 @@ mod emit;
 mod events;
 #[path = "crash_sweep/gathering.rs"]
 mod gathering;
+#[path = "crash_sweep/listen.rs"]
+mod listen;
 #[path = "crash_sweep/node.rs"]
 mod node;
 #[path = "crash_sweep/overlap.rs"]

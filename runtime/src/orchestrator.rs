@@ -178,10 +178,34 @@ pub struct InstanceDetail {
     pub start_points: Vec<StartPointDetail>,
     /// What it waits for now, in words, such as `activity 3 checkDisk (command/shell), attempt 1, since …`.
     pub waits_for: Vec<String>,
+    /// The events that it listens for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub listeners: Vec<ListenerDetail>,
     /// Its activities, oldest first.
     pub activities: Vec<ActivityDetail>,
     /// How many older activities are no longer kept.
     pub activities_dropped: u64,
+}
+
+/// A `listen` task under way.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListenerDetail {
+    /// The task's name.
+    pub task: String,
+    /// The task's place in the document.
+    pub pointer: String,
+    /// What it waits for, in words: types, and what their keys have to be.
+    pub waits_for: String,
+    /// How many events it has consumed.
+    pub consumed: usize,
+    /// How many have come and wait for their turn.
+    pub queued: usize,
+    /// Whether all its subscriptions hold; until then, what came early is being looked for.
+    pub subscribed: bool,
+    /// Since when it listens. RFC 3339, UTC.
+    pub since: String,
+    /// How far it looks back. RFC 3339, UTC.
+    pub looks_back_to: String,
 }
 
 /// A start point of an instance's definition.

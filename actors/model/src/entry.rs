@@ -4,12 +4,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::calendar::Calendar;
+use crate::correlation::ListenerRoute;
 use crate::definition::{DefinitionId, OnConflict};
 use crate::doubt::{ProbeAnswer, Resolution};
 use crate::event::CloudEvent;
 use crate::fault::Fault;
 use crate::ids::ActorId;
 use crate::rerun::{Rerun, RerunOrder};
+use crate::subscription::{SubscriptionEvent, Told};
 use crate::trigger::Choice;
 
 /// One entry of a mailbox log.
@@ -47,6 +49,8 @@ pub enum Body {
     Router(RouterEvent),
     /// For the places at a target.
     Target(TargetEvent),
+    /// For a subscription.
+    Subscription(SubscriptionEvent),
     /// For the turns of a definition's instances.
     Overlap(OverlapEvent),
 }
@@ -123,6 +127,8 @@ pub enum ProcessEvent {
         /// How many wait.
         waiting: usize,
     },
+    /// A subscription tells one of its listeners something.
+    Told(Box<Told>),
     /// It may run, or may not: the answer of its definition's turns.
     Turn(TurnAnswer),
     /// Somebody asks it to stop.
@@ -303,6 +309,8 @@ pub enum RouterEvent {
     Routes(Vec<Route>),
     /// An event came in.
     Event(Box<CloudEvent>),
+    /// There may be these listeners too. None is ever taken back, so it does not matter who says it first.
+    Listeners(Vec<ListenerRoute>),
 }
 
 /// Which events a trigger wants to see.

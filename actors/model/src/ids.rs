@@ -1,6 +1,7 @@
 //! Names of actors and instances, and the hash that assigns an actor to a shard.
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 /// The longest key of an actor, in bytes.
@@ -17,6 +18,8 @@ pub enum ActorKind {
     Router,
     /// The places at a target whose work is limited.
     Target,
+    /// Where events of one kind and one correlation value meet those who listen for them.
+    Subscription,
     /// The turns of instances that may not all run at the same time.
     Overlap,
 }
@@ -29,6 +32,7 @@ impl ActorKind {
             ActorKind::Trigger => "trigger",
             ActorKind::Router => "router",
             ActorKind::Target => "target",
+            ActorKind::Subscription => "subscription",
             ActorKind::Overlap => "overlap",
         }
     }
@@ -55,6 +59,11 @@ impl ActorId {
         ActorId(format!("target/{name}"))
     }
 
+    /// The subscription of a key.
+    pub fn subscription(key: &str) -> Self {
+        ActorId(format!("subscription/{key}"))
+    }
+
     /// The turns of the instances of `namespace/name` that have a key in common.
     pub fn overlap(definition: &str, key: Option<&str>) -> Self {
         match key {
@@ -76,7 +85,7 @@ impl ActorId {
         let id = ActorId(text.to_owned());
         if id.kind().is_none() {
             return Err(format!(
-                "expected process/…, trigger/…, router/…, target/… or overlap/…, found '{text}'"
+                "expected process/…, trigger/…, router/…, target/…, subscription/… or overlap/…, found '{text}'"
             ));
         }
         let key = id.key();
@@ -98,6 +107,7 @@ impl ActorId {
             "trigger" => Some(ActorKind::Trigger),
             "router" => Some(ActorKind::Router),
             "target" => Some(ActorKind::Target),
+            "subscription" => Some(ActorKind::Subscription),
             "overlap" => Some(ActorKind::Overlap),
             _ => None,
         }
@@ -181,6 +191,15 @@ pub fn instance_of_fire(trigger: &str, nominal_ms: u64) -> String {
 /// The id of the event that an instance emits as the task at `pointer`, the `run`th task it began.
 pub fn event_of_task(instance: &str, pointer: &str, run: u64) -> String {
     derive(&["emit", instance, pointer, &run.to_string()])
+}
+
+/// Tells events apart: the first half of the SHA-256 of (source, id).
+pub fn event_digest(source: &str, id: &str) -> u128 {
+    let mut hash = Sha256::new();
+    hash.update((source.len() as u64).to_be_bytes());
+    hash.update(source.as_bytes());
+    hash.update(id.as_bytes());
+    hash.finalize()[..16].iter().fold(0, |number, byte| (number << 8) | u128::from(*byte))
 }
 
 fn derive(parts: &[&str]) -> String {

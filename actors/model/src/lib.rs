@@ -3,6 +3,7 @@
 //! No async runtime, no clock, no randomness, no input or output: time and chance arrive inside entries.
 
 pub mod calendar;
+pub mod correlation;
 pub mod definition;
 pub mod doubt;
 pub mod encoding;
@@ -18,4 +19,5 @@ pub mod overlap;
 pub mod places;
 pub mod rerun;
 pub mod router;
+pub mod subscription;
 pub mod trigger;

@@ -1,17 +1,20 @@
 //! The state machine of a router: the one place of a shard where events come in.
 //!
-//! A router drops an event whose (source, id) it has seen within its window, and tells every trigger that
-//! wants to see events of that type. The window is bounded by time and by count; both are settings.
+//! A router drops an event whose (source, id) it has seen within its window. It tells every trigger that wants to see
+//! events of that type, and every subscription that the event belongs to. The window is bounded by time and by count;
+//! both are settings.
 
 use std::collections::{HashSet, VecDeque};
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
+use crate::correlation::{self, FindDefinition, ListenerRoute, Listeners};
+use crate::definition::DefinitionId;
 use crate::entry::{Body, Message, Route, RouterEvent, TriggerEvent};
 use crate::event::CloudEvent;
-use crate::ids::ActorId;
+use crate::ids::{ActorId, event_digest};
 use crate::instance::Moment;
+use crate::subscription::{Received, SubscriptionEvent};
 
 /// How many ids one stored chunk of the window holds.
 const CHUNK: usize = 1024;
@@ -42,6 +45,9 @@ pub struct Chunk {
 pub struct RouterSnapshot {
     /// Who wants to see which events.
     pub routes: Vec<Route>,
+    /// The listeners that instances may have.
+    #[serde(default)]
+    pub listeners: Vec<ListenerRoute>,
     /// How many events came in.
     pub events: u64,
     /// How many of them were dropped as repetitions.
@@ -57,6 +63,7 @@ pub struct RouterSnapshot {
 pub struct Router {
     /// What is stored of it besides the window.
     pub state: RouterSnapshot,
+    listeners: Listeners,
     window: Window,
     chunks: VecDeque<Chunk>,
     seen: HashSet<u128>,
@@ -81,30 +88,50 @@ impl Router {
         chunks.retain(|chunk| chunk.number >= state.first_chunk);
         let seen = chunks.iter().flat_map(|chunk| chunk.ids.chunks_exact(16)).map(number_of).collect();
         let changed_from = chunks.last().map_or(state.first_chunk, |chunk| chunk.number + 1);
-        Router { state, window, chunks: chunks.into(), seen, changed_from, dropped: Vec::new() }
+        let listeners = Listeners::new(&state.listeners);
+        Router { state, listeners, window, chunks: chunks.into(), seen, changed_from, dropped: Vec::new() }
     }
 
-    /// Applies one entry: the messages it asks for.
-    pub fn apply(&mut self, event: &RouterEvent, moment: Moment) -> Vec<Message> {
+    /// Applies one entry: the messages it asks for. Definitions never change, so `find` is part of no state.
+    ///
+    /// # Errors
+    /// A definition that is not known here, and whose listeners the event may concern; it is not applied then.
+    pub fn apply(
+        &mut self,
+        event: &RouterEvent,
+        find: FindDefinition<'_>,
+        moment: Moment,
+    ) -> Result<Vec<Message>, DefinitionId> {
         if moment.offset <= self.state.applied {
-            return Vec::new();
+            return Ok(Vec::new());
+        }
+        let mut messages = Vec::new();
+        match event {
+            RouterEvent::Routes(routes) => self.state.routes.clone_from(routes),
+            RouterEvent::Listeners(routes) => {
+                correlation::merge(&mut self.state.listeners, routes);
+                self.listeners = Listeners::new(&self.state.listeners);
+            }
+            RouterEvent::Event(event) => messages = self.route(event, find, moment.now)?,
         }
         self.state.applied = moment.offset;
-        match event {
-            RouterEvent::Routes(routes) => {
-                self.state.routes.clone_from(routes);
-                Vec::new()
-            }
-            RouterEvent::Event(event) => self.route(event, moment.now),
-        }
+        Ok(messages)
     }
 
-    fn route(&mut self, event: &CloudEvent, now: u64) -> Vec<Message> {
-        self.state.events += 1;
+    fn route(
+        &mut self,
+        event: &CloudEvent,
+        find: FindDefinition<'_>,
+        now: u64,
+    ) -> Result<Vec<Message>, DefinitionId> {
         self.forget(now);
-        if !self.remember(digest(&event.source, &event.id), now) {
+        let id = event_digest(&event.source, &event.id);
+        let known = self.seen.contains(&id);
+        let subscriptions = if known { Vec::new() } else { self.listeners.of(event, find)? };
+        self.state.events += 1;
+        if !self.remember(id, now) {
             self.state.repeated += 1;
-            return Vec::new();
+            return Ok(Vec::new());
         }
         let wants = |route: &&Route| match &route.types {
             None => true,
@@ -114,7 +141,15 @@ impl Router {
             to: ActorId::trigger(&route.trigger),
             body: Body::Trigger(TriggerEvent::Event(Box::new(event.clone()))),
         };
-        self.state.routes.iter().filter(wants).map(tell).collect()
+        let pass_on = |(key, keep_ms): (String, u64)| {
+            let received = Received { at: now, event: Box::new(event.clone()) };
+            Message {
+                to: ActorId::subscription(&key),
+                body: Body::Subscription(SubscriptionEvent::Event { received, keep_ms }),
+            }
+        };
+        let triggers = self.state.routes.iter().filter(wants).map(tell);
+        Ok(triggers.chain(subscriptions.into_iter().map(pass_on)).collect())
     }
 
     /// Notes an id; false if it was known.
@@ -171,14 +206,6 @@ fn number_of(bytes: &[u8]) -> u128 {
     bytes.iter().fold(0, |number, byte| (number << 8) | u128::from(*byte))
 }
 
-fn digest(source: &str, id: &str) -> u128 {
-    let mut hash = Sha256::new();
-    hash.update((source.len() as u64).to_be_bytes());
-    hash.update(source.as_bytes());
-    hash.update(id.as_bytes());
-    number_of(&hash.finalize()[..16])
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -202,6 +229,10 @@ mod tests {
         Moment { offset, now }
     }
 
+    fn apply(router: &mut Router, event: &RouterEvent, moment: Moment) -> Vec<Message> {
+        router.apply(event, &|_| None, moment).unwrap()
+    }
+
     fn routed() -> Router {
         let window = Window { millis: 1_000, count: 2_000 };
         let mut router = Router::new(RouterSnapshot::default(), Vec::new(), window);
@@ -209,7 +240,7 @@ mod tests {
             Route { trigger: "disk".to_owned(), types: Some(vec!["full".to_owned()]) },
             Route { trigger: "all".to_owned(), types: None },
         ];
-        router.apply(&RouterEvent::Routes(routes), at(1, 0));
+        router.apply(&RouterEvent::Routes(routes), &|_| None, at(1, 0)).unwrap();
         router
     }
 
@@ -217,10 +248,10 @@ mod tests {
     fn tells_those_who_want_the_type_once() {
         let mut router = routed();
         let told = |messages: Vec<Message>| messages.iter().map(|m| m.to.to_string()).collect::<Vec<_>>();
-        assert_eq!(told(router.apply(&event("a", "full"), at(2, 0))), ["trigger/disk", "trigger/all"]);
-        assert_eq!(told(router.apply(&event("b", "other"), at(3, 0))), ["trigger/all"]);
-        assert!(router.apply(&event("a", "full"), at(4, 10)).is_empty(), "a repetition");
-        assert!(router.apply(&event("c", "full"), at(3, 0)).is_empty(), "an entry applied before");
+        assert_eq!(told(apply(&mut router, &event("a", "full"), at(2, 0))), ["trigger/disk", "trigger/all"]);
+        assert_eq!(told(apply(&mut router, &event("b", "other"), at(3, 0))), ["trigger/all"]);
+        assert!(apply(&mut router, &event("a", "full"), at(4, 10)).is_empty(), "a repetition");
+        assert!(apply(&mut router, &event("c", "full"), at(3, 0)).is_empty(), "an entry applied before");
         assert_eq!((router.state.events, router.state.repeated), (3, 1));
     }
 
@@ -229,7 +260,7 @@ mod tests {
         let mut router = routed();
         let mut stored: std::collections::BTreeMap<u64, Chunk> = Default::default();
         for n in 0..5_000_u64 {
-            router.apply(&event(&n.to_string(), "full"), at(n + 2, 0));
+            apply(&mut router, &event(&n.to_string(), "full"), at(n + 2, 0));
             if n % 700 == 0 {
                 save(&mut router, &mut stored);
             }
@@ -238,8 +269,8 @@ mod tests {
         assert!(router.remembered() <= 2_000 + CHUNK, "{}", router.remembered());
         let mut again = Router::new(router.state.clone(), stored.into_values().collect(), router.window);
         assert_eq!(again.remembered(), router.remembered());
-        assert!(again.apply(&event("4999", "full"), at(6_000, 0)).is_empty(), "still known");
-        assert!(!again.apply(&event("4999", "full"), at(6_001, 5_000)).is_empty(), "out of the window");
+        assert!(apply(&mut again, &event("4999", "full"), at(6_000, 0)).is_empty(), "still known");
+        assert!(!apply(&mut again, &event("4999", "full"), at(6_001, 5_000)).is_empty(), "out of the window");
     }
 
     fn save(router: &mut Router, stored: &mut std::collections::BTreeMap<u64, Chunk>) {

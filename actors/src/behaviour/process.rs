@@ -7,6 +7,7 @@ use impresario_model::entry::{Body, ProcessEvent};
 use impresario_model::ids::ActorId;
 use impresario_model::instance::{Effect, Instance, Moment, Unsettled};
 use impresario_model::places::leave;
+use impresario_model::subscription::refuse;
 use impresario_persistence::{Row, RowIndex};
 
 use super::{Behaviour, Inspection, RowChanges, Unfit, decode, encode};
@@ -62,6 +63,10 @@ impl Behaviour for ProcessBehaviour {
             // A place for an instance that is groomed is given back, or it would be taken for ever.
             (None, ProcessEvent::Placed { activity, target }) => {
                 Ok(vec![Effect::Tell(leave(self.actor.key(), *activity, target))])
+            }
+            // The same holds for a subscription.
+            (None, ProcessEvent::Told(told)) => {
+                Ok(refuse(self.actor.key(), told).into_iter().map(Effect::Tell).collect())
             }
             // What comes for an instance that never started, or is long groomed, has nobody to tell.
             (None, _) => Ok(Vec::new()),

@@ -94,6 +94,7 @@ pub fn detail() -> InstanceDetail {
         began_at: None,
         turn_of: None,
         start_points: vec![],
+        listeners: vec![],
         activities: vec![ActivityDetail {
             number: 1,
             task: "checkDisk".to_owned(),

@@ -182,6 +182,7 @@ impl Instance {
                 Applied { effects, started: Vec::new() }
             }
             ProcessEvent::Rerun(order) => self.rerun(order),
+            ProcessEvent::Told(told) => self.refuse(told),
             // Its turn was given back when it ended.
             ProcessEvent::Start(_)
             | ProcessEvent::Continue

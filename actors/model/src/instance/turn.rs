@@ -6,8 +6,10 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::activity::Activities;
+use super::listeners::Listeners;
 use super::start_points::StartPoints;
-use crate::definition::{Definition, SecretField, Task, TaskId};
+use crate::definition::{Correlation, Definition, EventFilter, SecretField, Task, TaskId};
+use crate::event::CloudEvent;
 use crate::expression::{EvaluationError, Expression, Fuel, Variables};
 use crate::fault::{Fault, FaultKind};
 
@@ -110,6 +112,7 @@ pub(super) struct Facts<'a> {
     pub input: &'a Value,
     pub started: u64,
     pub runtime: &'a str,
+    pub started_by: &'a str,
     pub task_limit: u64,
 }
 
@@ -123,6 +126,7 @@ pub(super) struct Turn<'a> {
     pub seed: u64,
     pub context: Value,
     pub activities: &'a mut Activities,
+    pub listeners: &'a mut Listeners,
     pub start_points: &'a mut StartPoints,
     pub tasks_run: &'a mut u64,
     pub effects: Vec<Effect>,
@@ -300,6 +304,23 @@ impl<'a> Turn<'a> {
     ) -> Result<bool, Fault> {
         let value: Value = self.evaluate(condition, input, at, field)?;
         Ok(!matches!(value, Value::Null | Value::Bool(false)))
+    }
+
+    /// Whether an event matches a filter. What cannot be evaluated does not match.
+    pub fn sees(&mut self, filter: &EventFilter, event: &CloudEvent, at: At<'_>, fuel: &mut Fuel) -> bool {
+        let before = fuel.0;
+        let names = Names { turn: self, at };
+        let sees = matches!(filter.check_seeing(event, Some(&names), fuel), Ok(true));
+        self.fuel_left = self.fuel_left.saturating_sub(before - fuel.0);
+        sees
+    }
+
+    /// The value of a key for an event; null if it has none.
+    pub fn value_of(&mut self, key: &Correlation, envelope: &Value, fuel: &mut Fuel) -> Value {
+        let before = fuel.0;
+        let value = key.value(envelope, fuel).unwrap_or_default();
+        self.fuel_left = self.fuel_left.saturating_sub(before - fuel.0);
+        value
     }
 
     /// Whether the next task has to wait for another turn.
