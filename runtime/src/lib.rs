@@ -1,6 +1,7 @@
 //! Impresario: a process orchestrator for IT operations that stays up.
 
 pub mod adapters;
+pub mod ask;
 mod banner;
 pub mod cli;
 pub mod cluster;
@@ -8,6 +9,7 @@ pub mod diagnostics;
 pub mod endpoint;
 pub mod hints;
 pub mod http;
+mod intake;
 pub mod inventory;
 mod listener;
 pub mod node;
@@ -17,5 +19,8 @@ pub mod pack;
 pub mod question;
 pub mod secrets;
 pub mod settings;
+pub mod syslog;
 pub mod tcp;
 pub mod telemetry;
+mod tls;
+pub mod webhook;

@@ -5,6 +5,7 @@
 mod adapter_test;
 mod adapters;
 mod args;
+mod ask;
 mod check;
 mod client;
 mod config;
@@ -25,6 +26,7 @@ pub mod style;
 mod table;
 mod tree;
 mod users;
+mod webhooks;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -95,6 +97,7 @@ fn ask(global: &Global, command: Command) -> Result<ExitCode, CliError> {
     runtime.block_on(async {
         match command {
             Command::Send(send) => send::send(global, &client, send).await,
+            Command::Ask(asked) => ask::ask(global, &client, asked).await,
             Command::Start(start) => instances::start(global, &client, start).await,
             Command::Ps(ps) => instances::list(global, &client, ps).await,
             Command::Show { id, .. } => show::show(global, &client, &id).await,
@@ -116,6 +119,7 @@ fn ask(global: &Global, command: Command) -> Result<ExitCode, CliError> {
             }
             Command::Groups(asked) => inventory::run(global, &client, EntryKind::Group, asked.command).await,
             Command::Users(asked) => users::run(global, &client, asked.command).await,
+            Command::Webhooks(asked) => webhooks::webhooks(global, &client, asked).await,
             Command::Key(_) => key::rotate(global, &client).await,
             Command::Triggers(_) => lists::triggers(global, &client).await,
             Command::Definitions(_) => lists::definitions(global, &client).await,

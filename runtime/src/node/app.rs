@@ -28,13 +28,16 @@ use super::cluster::{Cluster, News};
 use super::deploy::{self, Deployment};
 use super::local::{Local, LocalArguments};
 use super::peers::Peers;
+use super::webhooks::SharedWebhooks;
 use super::{NodeError, deploy::arm, inventory, stores};
+use crate::banner::Listeners;
 use crate::cluster::presence::Identity;
 use crate::cluster::{ClusterView, NodeView};
 use crate::endpoint::Endpoint;
 use crate::http::{Door, TokenKeeper};
 use crate::orchestrator::Orchestrator;
 use crate::secrets::{self, Vault};
+use crate::syslog::{Now, SyslogDoor};
 use crate::tcp::TcpDoor;
 
 /// How often the shards look at their timers: a timer fires at most about so late.
@@ -50,6 +53,7 @@ pub struct App {
     local: Local,
     door: Door,
     tcp: Option<TcpDoor>,
+    syslog: Option<SyslogDoor>,
     keeper: Arc<TokenKeeper>,
     deployment: Deployment,
     cluster: Option<Cluster>,
@@ -73,6 +77,7 @@ impl App {
         make_private(&data)?;
         let door = Door::bind(config.http.clone()).await?;
         let tcp = TcpDoor::bind(config.tcp.clone()).await?;
+        let syslog = SyslogDoor::bind(config.syslog.clone()).await?;
         let identity =
             Identity { node: config.node.name.as_str().to_owned(), incarnation: Uuid::new_v4().to_string() };
         let (store, presence) = stores::open(&config, &identity, &door.url()).await?;
@@ -87,6 +92,8 @@ impl App {
         let inventory = SharedInventory::default();
         inventory::refresh(&store, &inventory).await?;
         deploy::load_packs(&store, (&definitions, &inventory), packs).await?;
+        let webhooks = SharedWebhooks::default();
+        webhooks.refresh(&store).await?;
         let stopping = Arc::new(AtomicBool::new(false));
         let post = Post::new(Arc::clone(&store), config.engine.backlog_limit as u64);
         let flights = Flights::default();
@@ -111,7 +118,8 @@ impl App {
             Arc::clone(&keeper),
             adapters.clone(),
         )
-        .with_vault(vault.clone());
+        .with_vault(vault.clone())
+        .with_webhooks(webhooks.clone());
         let store_clock = store.clock();
         let arguments = EngineArguments {
             owner: Owner { node: identity.node.clone(), incarnation: identity.incarnation.clone() },
@@ -169,6 +177,8 @@ impl App {
                 None => Arc::new(MemoryMembership::new(store.clock())),
             },
             drain,
+            webhooks,
+            lost: syslog.iter().map(SyslogDoor::lost).collect(),
         });
         Ok(App {
             config,
@@ -177,6 +187,7 @@ impl App {
             local,
             door,
             tcp,
+            syslog,
             keeper,
             deployment,
             cluster,
@@ -196,6 +207,8 @@ impl App {
         let endpoint = Endpoint {
             url: url.clone(),
             tcp: self.tcp.as_ref().map(TcpDoor::address),
+            syslog: self.syslog.as_ref().and_then(SyslogDoor::address),
+            syslog_udp: self.syslog.as_ref().and_then(SyslogDoor::udp_address),
             pid: std::process::id(),
             node: self.config.node.name.as_str().to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -203,22 +216,29 @@ impl App {
         };
         let data = &self.config.data;
         endpoint.publish(data).map_err(|source| NodeError::Data { path: data.clone(), source })?;
-        let tcp_shown = self.tcp.as_ref().map(ToString::to_string);
+        let shown = Listeners {
+            tcp: self.tcp.as_ref().map(ToString::to_string),
+            syslog: self.syslog.as_ref().map(ToString::to_string),
+        };
         let (close, closed) = watch::channel(false);
         let orchestrator: Arc<dyn Orchestrator> = Arc::new(self.local.clone());
         let http = self.door.serve(Arc::clone(&orchestrator), Arc::clone(&self.keeper), shut(closed.clone()));
         let patience = self.config.http.request_timeout;
         let tcp =
-            self.tcp.map(|door| door.serve(orchestrator, Arc::clone(&self.keeper), patience, shut(closed)));
+            self.tcp.map(|door| {
+            door.serve(Arc::clone(&orchestrator), Arc::clone(&self.keeper), patience, shut(closed.clone()))
+        });
+        let clock: Now = self.engine.store().clock();
+        let syslog = self.syslog.map(|door| door.serve(orchestrator, clock, shut(closed)));
         let mut doors = tokio::spawn(async move {
-            tokio::join!(http, OptionFuture::from(tcp));
+            tokio::join!(http, OptionFuture::from(tcp), OptionFuture::from(syslog));
         });
         let mut stop = std::pin::pin!(stop_signal());
         let mut ready = std::pin::pin!(crate::banner::when_ready(
             &self.engine,
             &self.config,
             &url,
-            tcp_shown,
+            shown,
             &self.deployment,
             self.local.clone(),
             self.began

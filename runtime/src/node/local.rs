@@ -22,10 +22,13 @@ use tokio::time::timeout;
 use super::adapters::Adapters;
 use super::peers::Peers;
 use super::refusal::refusal;
+use super::webhooks::SharedWebhooks;
 use super::write_check::WriteCheck;
 use super::{tree, views};
 use crate::adapters::{AdapterOrder, AdapterSummary};
+use crate::ask::AskReply;
 use crate::cluster::ClusterView;
+use crate::intake::Lost;
 use crate::inventory::{EntryKind, InventoryEntry};
 use crate::orchestrator::{
     Accepted, Answer, DefinitionSummary, Health, InstanceDetail, InstancePage, InstanceQuery, NodeSummary,
@@ -34,6 +37,7 @@ use crate::orchestrator::{
 use crate::orders::{RerunRequest, ResolveReply, ResolveRequest};
 use crate::question::{Question, Reply};
 use crate::secrets::{UserChange, UserSummary, Vault};
+use crate::webhook::{Delivery, WebhookFindings, WebhookOutcome, WebhookSummary, WebhookTrial};
 
 /// How long a door waits for the store to confirm a write.
 const DURABLE: Duration = Duration::from_secs(5);
@@ -64,6 +68,10 @@ pub struct LocalArguments {
     pub membership: Arc<dyn Membership>,
     /// Told when this node is to finish what it does and leave; has room for one message.
     pub drain: mpsc::Sender<()>,
+    /// The webhooks, as far as it knows them.
+    pub webhooks: SharedWebhooks,
+    /// What its listeners for datagrams have lost.
+    pub lost: Vec<Arc<Lost>>,
 }
 
 /// The node behind the doors. Cheap to clone.
@@ -80,6 +88,8 @@ pub struct Local {
     pub(super) adapters: Adapters,
     pub(super) membership: Arc<dyn Membership>,
     pub(super) drain: mpsc::Sender<()>,
+    pub(super) webhooks: SharedWebhooks,
+    lost: Arc<[Arc<Lost>]>,
     /// The last offset that was appended here, by shard.
     appended: Arc<[AtomicU64]>,
     writes: WriteCheck,
@@ -100,6 +110,8 @@ impl Local {
             adapters,
             membership,
             drain,
+            webhooks,
+            lost,
         } = arguments;
         let appended = (0..engine.store().shards()).map(|_| AtomicU64::new(0)).collect();
         let writes = WriteCheck::new(engine.post().clone());
@@ -115,6 +127,8 @@ impl Local {
             adapters,
             membership,
             drain,
+            webhooks,
+            lost: lost.into(),
             appended,
             writes,
         }
@@ -198,7 +212,7 @@ impl Local {
             durability: self.tier(),
             store: standing,
             shards: mine.len(),
-            alarms: store.alarms(),
+            alarms: store.alarms().into_iter().chain(self.lost.iter().filter_map(|lost| lost.alarm())).collect(),
         }
     }
 }
@@ -239,6 +253,16 @@ impl Orchestrator for Local {
             node.tell_places(&mut instance).await;
             Ok(*instance)
         })
+    }
+
+    fn wait_for(&self, id: String, wait: Duration) -> Answer<InstanceDetail> {
+        let node = self.clone();
+        Box::pin(async move { node.wait_for_end(&id, wait).await })
+    }
+
+    fn ask(&self, event: CloudEvent, wait: Duration) -> Answer<AskReply> {
+        let node = self.clone();
+        Box::pin(async move { node.ask_event(event, wait).await })
     }
 
     fn cancel(&self, id: String, reason: Option<String>) -> Answer<()> {
@@ -341,6 +365,21 @@ impl Orchestrator for Local {
     fn rotate_key(&self) -> Answer<String> {
         let node = self.clone();
         Box::pin(async move { node.rotate_key().await })
+    }
+
+    fn webhooks(&self, name: Option<String>) -> Answer<Vec<WebhookSummary>> {
+        let node = self.clone();
+        Box::pin(async move { node.list_webhooks(name).await })
+    }
+
+    fn try_webhook(&self, name: String, trial: WebhookTrial) -> Answer<WebhookFindings> {
+        let node = self.clone();
+        Box::pin(async move { node.findings(&name, trial).await })
+    }
+
+    fn deliver(&self, name: String, delivery: Delivery) -> Answer<WebhookOutcome> {
+        let node = self.clone();
+        Box::pin(async move { node.take_delivery(&name, delivery).await })
     }
 
     fn answer(&self, question: Question) -> Answer<Reply> {

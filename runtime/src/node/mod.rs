@@ -2,6 +2,7 @@
 
 mod adapters;
 mod app;
+mod ask;
 mod cluster;
 mod deploy;
 mod instances;
@@ -19,6 +20,7 @@ mod stores;
 pub(crate) mod test_store;
 mod tree;
 mod views;
+mod webhooks;
 mod write_check;
 
 use std::path::PathBuf;
@@ -36,6 +38,7 @@ pub use self::deploy::{Deployment, builtin_catalog, refresh as refresh_definitio
 pub use self::local::{Local, LocalArguments};
 pub use self::peers::Peers;
 pub use self::views::unsupported;
+pub use self::webhooks::SharedWebhooks;
 use crate::http::TokenError;
 use crate::listener::DoorError;
 use crate::secrets::SecretsError;

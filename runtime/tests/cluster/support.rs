@@ -8,7 +8,7 @@ use axum::Router;
 use axum::http::StatusCode;
 use impresario::cluster::{ClusterView, NodeRecord, NodeView};
 use impresario::http::{Door, TokenKeeper};
-use impresario::node::{Adapters, Local, LocalArguments, Peers};
+use impresario::node::{Adapters, Local, LocalArguments, Peers, SharedWebhooks};
 use impresario::orchestrator::{InstanceQuery, Orchestrator, StartRequest, Started};
 use impresario_actors::behaviour::BuiltinKinds;
 use impresario_actors::clock::Clock;
@@ -149,6 +149,8 @@ impl Cluster {
             peers: Peers::new(&token).unwrap(),
             membership: Arc::clone(&self.membership) as Arc<dyn Membership>,
             drain,
+            webhooks: SharedWebhooks::default(),
+            lost: vec![],
         });
         let (close, closed) = oneshot::channel::<()>();
         let (served, kept) = (Arc::new(local.clone()), Arc::clone(&keeper));

@@ -10,5 +10,7 @@
 mod cli_commands;
 mod cli_pages;
 mod http;
+mod ingress;
 mod support;
+mod syslog;
 mod tcp;

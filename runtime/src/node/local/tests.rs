@@ -62,6 +62,8 @@ async fn node() -> (Local, Arc<Slow>) {
         peers: Peers::new("token").unwrap(),
         membership: Arc::new(MemoryMembership::new(system_clock())),
         drain: mpsc::channel(1).0,
+        webhooks: SharedWebhooks::default(),
+        lost: vec![],
     });
     (local, slow)
 }
