@@ -16,8 +16,8 @@ mod value;
 
 pub use self::error::{ConfigError, Problem};
 pub use self::load::{Effective, Loaded, load};
-pub use self::reference::reference;
 pub use self::network::{Network, Networks};
+pub use self::reference::reference;
 pub use self::settings::{
     Adapters, Cluster, Config, Engine, Http, KeySettings, Log, Node, Redis, SETTINGS, Snmp, Store, Syslog,
     Tcp,

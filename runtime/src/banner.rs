@@ -18,6 +18,8 @@ pub struct Listeners {
     pub tcp: Option<String>,
     /// The syslog listener.
     pub syslog: Option<String>,
+    /// The listener for SNMP notifications.
+    pub snmp: Option<String>,
 }
 
 /// Waits until the node has caught up, then prints the banner to standard output.
@@ -56,6 +58,7 @@ pub async fn when_ready(
     lines.push(format!("  door     {url} (token in {})", crate::http::token_file(&config.data).display()));
     lines.extend(shown.tcp.map(|tcp| format!("  tcp      {tcp} (one event a line, the same token)")));
     lines.extend(shown.syslog.map(|syslog| format!("  syslog   {syslog}")));
+    lines.extend(shown.snmp.map(|snmp| format!("  snmp     udp {snmp}")));
     if deployment.packs.is_empty() {
         lines.push("  packs    none: give a pack to serve, such as packs/quickstart".to_owned());
     } else {

@@ -32,7 +32,10 @@ struct Held {
 impl Drop for Held {
     fn drop(&mut self) {
         if self.count > 0 {
-            warn!(events = self.count, "the node ended before events that it had read were durable: they are lost");
+            warn!(
+                events = self.count,
+                "the node ended before events that it had read were durable: they are lost"
+            );
         }
     }
 }
@@ -61,9 +64,9 @@ async fn take_group(orchestrator: &Arc<dyn Orchestrator>, events: &[CloudEvent])
     loop {
         let (pause, reason) = match timeout(PATIENCE, orchestrator.accept(events.to_vec())).await {
             Ok(Ok(_)) => return true,
-            Ok(Err(Refusal::Busy { reason, retry_after_ms } | Refusal::Unavailable { reason, retry_after_ms })) => {
-                (Duration::from_millis(retry_after_ms), reason)
-            }
+            Ok(Err(
+                Refusal::Busy { reason, retry_after_ms } | Refusal::Unavailable { reason, retry_after_ms },
+            )) => (Duration::from_millis(retry_after_ms), reason),
             Ok(Err(refusal @ Refusal::NotMine)) => (PAUSE.0, refusal.to_string()),
             Ok(Err(Refusal::Invalid(_) | Refusal::NotFound(_) | Refusal::Conflict(_))) => return false,
             Err(_) => (PAUSE.0, "no answer of the log".to_owned()),

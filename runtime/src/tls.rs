@@ -38,7 +38,9 @@ pub(crate) async fn acceptor(settings: Certificate<'_>) -> Result<Option<TlsAcce
         (Some(certificate), Some(key)) => (certificate, key),
         (Some(_), None) | (None, Some(_)) => {
             return Err(DoorError::Tls {
-                expected: format!("both settings {section}.tls_certificate and {section}.tls_key, or neither"),
+                expected: format!(
+                    "both settings {section}.tls_certificate and {section}.tls_key, or neither"
+                ),
                 found: "one of them".to_owned(),
             });
         }

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use impresario::endpoint::Endpoint;
 use impresario_tests::api::event;
-use impresario_tests::cli::Cli;
 use impresario_tests::node::{Node, Place};
 use impresario_tests::poll::eventually;
 use reqwest::{Method, StatusCode};
@@ -88,9 +87,14 @@ async fn lines_of_syslog_start_instances_and_survive_a_kill() {
     let node = place.start().await;
     let told = Endpoint::find(place.data()).expect("a node tells where it is");
     let mut device = TcpStream::connect(told.syslog.expect("a listener")).await.expect("an open door");
-    device.write_all(b"<13>1 - sw-1 a - - - over TCP\n<13>1 - sw-1 a - - - over TCP\n").await.expect("a line");
+    device
+        .write_all(b"<13>1 - sw-1 a - - - over TCP\n<13>1 - sw-1 a - - - over TCP\n")
+        .await
+        .expect("a line");
     let udp = UdpSocket::bind("127.0.0.1:0").await.expect("a socket");
-    udp.send_to(b"<13>1 - sw-2 a - - - over UDP", told.syslog_udp.expect("a listener")).await.expect("a datagram");
+    udp.send_to(b"<13>1 - sw-2 a - - - over UDP", told.syslog_udp.expect("a listener"))
+        .await
+        .expect("a datagram");
     let heard = outputs(&node, "test/line", 3).await;
     let expected = json!([
         { "from": "syslog://sw-1", "heard": "over TCP" }, { "from": "syslog://sw-1", "heard": "over TCP" },
@@ -116,7 +120,6 @@ async fn a_signed_delivery_starts_one_instance_however_often_it_comes() {
     let pack = pack(&place);
     let place = place.pack(&pack);
     let node = place.start().await;
-    let cli = Cli::of(&place);
     let body = json!({ "name": "ada" }).to_string();
     let deliver = async |signature: Option<String>, kind: &str| {
         let mut request = node.api.anonymous(Method::POST, "/hooks/example").body(body.clone());
@@ -130,7 +133,7 @@ async fn a_signed_delivery_starts_one_instance_however_often_it_comes() {
     // Until somebody sets the secret, nobody is believed.
     let (early, _) = deliver(Some(signature(&body)), "push").await;
     assert_eq!(early, StatusCode::UNAUTHORIZED);
-    cli.run(&["users", "set", "example", "secret=s3cret"]).await.succeeded();
+    place.run(&["users", "set", "example", "secret=s3cret"]).done();
     for wrong in [None, Some(String::new()), Some(signature("another"))] {
         let (status, text) = deliver(wrong, "push").await;
         assert_eq!(status, StatusCode::UNAUTHORIZED);
@@ -144,13 +147,17 @@ async fn a_signed_delivery_starts_one_instance_however_often_it_comes() {
     assert_eq!((status, text.contains("\"accepted\":0")), (StatusCode::ACCEPTED, true), "{text}");
     assert_eq!(outputs(&node, "test/pushed", 1).await, [json!({ "by": "ada" })]);
 
-    let listed = cli.run(&["webhooks"]).await.succeeded();
-    assert!(listed.contains("example") && listed.contains("hmac") && listed.contains("pack hooks"), "{listed}");
+    let listed = place.run(&["webhooks"]).done().stdout;
+    assert!(
+        listed.contains("example") && listed.contains("hmac") && listed.contains("pack hooks"),
+        "{listed}"
+    );
     let file = place.write("body.json", &body);
     let file = file.to_string_lossy().into_owned();
     let signed = format!("X-Signature: {}", signature(&body));
-    let test = ["webhooks", "test", "example", "--body", &file, "--header", &signed, "--header", "x-kind: push"];
-    let tried = cli.run(&test).await.succeeded();
+    let test =
+        ["webhooks", "test", "example", "--body", &file, "--header", &signed, "--header", "x-kind: push"];
+    let tried = place.run(&test).done().stdout;
     assert!(tried.contains("com.example.push") && tried.contains("verified"), "{tried}");
     node.stop().await;
 
@@ -158,9 +165,15 @@ async fn a_signed_delivery_starts_one_instance_however_often_it_comes() {
     fs::write(pack.join("pack.yaml"), "{ name: hooks, version: '1.0.1' }").expect("a file");
     fs::remove_file(pack.join("webhooks/example.yaml")).expect("a file");
     let node = place.start().await;
-    let closed = node.api.anonymous(Method::POST, "/hooks/example").body(body.clone()).send().await.expect("an answer");
+    let closed = node
+        .api
+        .anonymous(Method::POST, "/hooks/example")
+        .body(body.clone())
+        .send()
+        .await
+        .expect("an answer");
     assert_eq!(closed.status(), StatusCode::UNAUTHORIZED);
-    let listed = Cli::of(&place).run(&["webhooks"]).await.succeeded();
+    let listed = place.run(&["webhooks"]).done().stdout;
     assert!(listed.contains("no webhooks"), "{listed}");
     node.stop().await;
 }
@@ -171,13 +184,17 @@ async fn who_asks_hears_the_output_of_what_the_event_started() {
     let node = place.start().await;
     let ask = async |event: Value, timeout: &str| {
         let path = format!("/api/v1/ask?timeout={timeout}");
-        let request = node.api.request(Method::POST, &path).header("content-type", "application/cloudevents+json");
+        let request =
+            node.api.request(Method::POST, &path).header("content-type", "application/cloudevents+json");
         let response = request.body(event.to_string()).send().await.expect("an answer");
         (response.status(), response.json::<Value>().await.expect("a reply"))
     };
     let (status, reply) = ask(event("/t", "1", "asked", json!({ "n": 41 })), "30s").await;
     assert_eq!(status, StatusCode::OK, "{reply}");
-    assert_eq!((&reply["complete"], &reply["instances"][0]["output"]), (&json!(true), &json!({ "answer": 42 })));
+    assert_eq!(
+        (&reply["complete"], &reply["instances"][0]["output"]),
+        (&json!(true), &json!({ "answer": 42 }))
+    );
     // The same again hears the same, and starts nothing.
     let (_, again) = ask(event("/t", "1", "asked", json!({ "n": 41 })), "30s").await;
     assert_eq!(again["instances"], reply["instances"]);
@@ -196,8 +213,7 @@ async fn who_asks_hears_the_output_of_what_the_event_started() {
     let detail: Value = node.api.ask(waited).await.expect("an instance");
     assert_eq!((&detail["status"], &detail["output"]), (&json!("completed"), &json!({ "done": true })));
 
-    let cli = Cli::of(&place);
-    let said = cli.run(&["ask", "asked", "--data", "{\"n\": 1}"]).await.succeeded();
+    let said = place.run(&["ask", "asked", "--data", "{\"n\": 1}"]).done().stdout;
     assert_eq!(serde_json::from_str::<Value>(&said).ok(), Some(json!({ "answer": 2 })));
     node.stop().await;
 }

@@ -15,8 +15,9 @@ use crate::ask::{AskReply, AskedInstance};
 
 /// Done if every instance has completed; else 1.
 pub(super) async fn ask(global: &Global, client: &Client, ask: Ask) -> Result<ExitCode, CliError> {
-    let timeout = humantime::parse_duration(&ask.timeout)
-        .map_err(|error| CliError::Usage(format!("--timeout: expected a duration such as 30s, found: {error}")))?;
+    let timeout = humantime::parse_duration(&ask.timeout).map_err(|error| {
+        CliError::Usage(format!("--timeout: expected a duration such as 30s, found: {error}"))
+    })?;
     let event = event(&ask)?;
     let path = format!("/api/v1/ask?timeout={}ms", timeout.as_millis());
     let client = client.patient(timeout + Duration::from_secs(60))?;
@@ -53,7 +54,9 @@ fn render(reply: &AskReply) -> String {
         let style = of_status(status);
         text += &format!("{id}  {style}{status}{style:#}  {definition}  {FAINT}by {trigger}{FAINT:#}\n");
         for (word, value) in [("output", output), ("error", error)] {
-            text += &value.as_ref().map_or_else(String::new, |value| format!("  {FAINT}{word}{FAINT:#} {value}\n"));
+            text += &value
+                .as_ref()
+                .map_or_else(String::new, |value| format!("  {FAINT}{word}{FAINT:#} {value}\n"));
         }
     }
     text += &reply.detail.as_ref().map_or_else(String::new, |detail| format!("{PAUSED}{detail}{PAUSED:#}\n"));

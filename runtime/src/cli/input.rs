@@ -35,7 +35,8 @@ pub(super) fn text(flag: &str, path: &str) -> Result<String, CliError> {
         "-" => read("standard input", stdin())?,
         path => {
             let file = File::open(path);
-            let file = file.map_err(|error| CliError::Failed(format!("{flag}: cannot read {path}: {error}")))?;
+            let file =
+                file.map_err(|error| CliError::Failed(format!("{flag}: cannot read {path}: {error}")))?;
             read(path, file)?
         }
     };

@@ -84,6 +84,7 @@ fn render_findings(found: &WebhookFindings) -> String {
         text += &serde_json::to_string_pretty(event).unwrap_or_default();
         text.push('\n');
     }
-    text += &found.reply.as_ref().map_or_else(String::new, |reply| format!("{FAINT}answers{FAINT:#} {reply}\n"));
+    text +=
+        &found.reply.as_ref().map_or_else(String::new, |reply| format!("{FAINT}answers{FAINT:#} {reply}\n"));
     text
 }

@@ -13,8 +13,7 @@ use super::body;
 use super::gate::Shared;
 use super::problem::Problem;
 use crate::orchestrator::{
-    DefinitionSummary, InstancePage, InstanceQuery, StartRequest, Started, TreeNode,
-    TriggerSummary,
+    DefinitionSummary, InstancePage, InstanceQuery, StartRequest, Started, TreeNode, TriggerSummary,
 };
 use crate::orders::REASON_LIMIT;
 

@@ -55,7 +55,9 @@ fn wait_of(name: &str, text: Option<&str>, default: Duration) -> Result<Duration
     let wait = humantime::parse_duration(text).ok().filter(|wait| *wait <= WAIT_MAX);
     wait.ok_or_else(|| {
         let most = humantime::format_duration(WAIT_MAX);
-        Problem::invalid(format!("expected {name} as a duration of at most {most}, such as 30s, found '{text}'"))
+        Problem::invalid(format!(
+            "expected {name} as a duration of at most {most}, such as 30s, found '{text}'"
+        ))
     })
 }
 

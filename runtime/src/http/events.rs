@@ -49,7 +49,10 @@ pub(super) async fn only_event(
     let mut events = read(&mode, &head.headers, &body)?;
     match (events.pop(), events.len()) {
         (Some(only), 0) => Ok(only),
-        (_, more) => Err(Problem::invalid(format!("expected one event, found {}", if more == 0 { 0 } else { more + 1 }))),
+        (_, more) => Err(Problem::invalid(format!(
+            "expected one event, found {}",
+            if more == 0 { 0 } else { more + 1 }
+        ))),
     }
 }
 

@@ -107,7 +107,10 @@ impl Problem {
 
     /// A webhook that does not exist, and one that does not believe the sender: told alike.
     pub(super) fn unverified() -> Problem {
-        Problem::new(Kind::Unverified, "expected a webhook and what verifies the sender to it, found something else")
+        Problem::new(
+            Kind::Unverified,
+            "expected a webhook and what verifies the sender to it, found something else",
+        )
     }
 
     pub(super) fn verifying_another() -> Problem {

@@ -14,10 +14,11 @@ use impresario_actors::gate::Gate;
 use impresario_actors::hosts::{HostSpec, Hosts};
 use impresario_actors::inventory::SharedInventory;
 use impresario_actors::post::Post;
+use impresario_actors::secrets::Resolver;
 use impresario_actors::shard::ShardSettings;
 use impresario_config::Config;
 use impresario_model::router::Window;
-use impresario_persistence::{MemoryMembership, Owner, monotonic_ms};
+use impresario_persistence::{MemoryMembership, Owner, Store, monotonic_ms};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
@@ -35,8 +36,10 @@ use crate::cluster::presence::Identity;
 use crate::cluster::{ClusterView, NodeView};
 use crate::endpoint::Endpoint;
 use crate::http::{Door, TokenKeeper};
+use crate::metrics::{MeteredStore, NodeMetrics};
 use crate::orchestrator::Orchestrator;
 use crate::secrets::{self, Vault};
+use crate::snmp::SnmpDoor;
 use crate::syslog::{Now, SyslogDoor};
 use crate::tcp::TcpDoor;
 
@@ -54,6 +57,7 @@ pub struct App {
     door: Door,
     tcp: Option<TcpDoor>,
     syslog: Option<SyslogDoor>,
+    snmp: Option<SnmpDoor>,
     keeper: Arc<TokenKeeper>,
     deployment: Deployment,
     cluster: Option<Cluster>,
@@ -78,9 +82,12 @@ impl App {
         let door = Door::bind(config.http.clone()).await?;
         let tcp = TcpDoor::bind(config.tcp.clone()).await?;
         let syslog = SyslogDoor::bind(config.syslog.clone()).await?;
+        let snmp = SnmpDoor::bind(config.snmp.clone(), &data).await?;
         let identity =
             Identity { node: config.node.name.as_str().to_owned(), incarnation: Uuid::new_v4().to_string() };
         let (store, presence) = stores::open(&config, &identity, &door.url()).await?;
+        let metrics = NodeMetrics::default();
+        let store: Arc<dyn Store> = Arc::new(MeteredStore::new(store, metrics.store.clone()));
         let keeper = Arc::new(open_token(data.clone()).await?);
         if presence.is_some() {
             // Without it this node could not call the others: better told now than at the first question.
@@ -178,7 +185,8 @@ impl App {
             },
             drain,
             webhooks,
-            lost: syslog.iter().map(SyslogDoor::lost).collect(),
+            lost: syslog.iter().map(SyslogDoor::lost).chain(snmp.iter().map(SnmpDoor::lost)).collect(),
+            metrics,
         });
         Ok(App {
             config,
@@ -188,6 +196,7 @@ impl App {
             door,
             tcp,
             syslog,
+            snmp,
             keeper,
             deployment,
             cluster,
@@ -208,6 +217,7 @@ impl App {
             url: url.clone(),
             tcp: self.tcp.as_ref().map(TcpDoor::address),
             syslog: self.syslog.as_ref().and_then(SyslogDoor::address),
+            snmp: self.snmp.as_ref().map(SnmpDoor::address),
             syslog_udp: self.syslog.as_ref().and_then(SyslogDoor::udp_address),
             pid: std::process::id(),
             node: self.config.node.name.as_str().to_owned(),
@@ -219,19 +229,23 @@ impl App {
         let shown = Listeners {
             tcp: self.tcp.as_ref().map(ToString::to_string),
             syslog: self.syslog.as_ref().map(ToString::to_string),
+            snmp: self.snmp.as_ref().map(|door| door.address().to_string()),
         };
         let (close, closed) = watch::channel(false);
         let orchestrator: Arc<dyn Orchestrator> = Arc::new(self.local.clone());
         let http = self.door.serve(Arc::clone(&orchestrator), Arc::clone(&self.keeper), shut(closed.clone()));
         let patience = self.config.http.request_timeout;
-        let tcp =
-            self.tcp.map(|door| {
+        let tcp = self.tcp.map(|door| {
             door.serve(Arc::clone(&orchestrator), Arc::clone(&self.keeper), patience, shut(closed.clone()))
         });
         let clock: Now = self.engine.store().clock();
-        let syslog = self.syslog.map(|door| door.serve(orchestrator, clock, shut(closed)));
+        let syslog = self
+            .syslog
+            .map(|door| door.serve(Arc::clone(&orchestrator), Arc::clone(&clock), shut(closed.clone())));
+        let secrets: Arc<dyn Resolver> = Arc::new(self.local.vault());
+        let snmp = self.snmp.map(|door| door.serve(orchestrator, secrets, clock, shut(closed)));
         let mut doors = tokio::spawn(async move {
-            tokio::join!(http, OptionFuture::from(tcp), OptionFuture::from(syslog));
+            tokio::join!(http, OptionFuture::from(tcp), OptionFuture::from(syslog), OptionFuture::from(snmp));
         });
         let mut stop = std::pin::pin!(stop_signal());
         let mut ready = std::pin::pin!(crate::banner::when_ready(

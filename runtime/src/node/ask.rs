@@ -120,7 +120,9 @@ fn why_nothing(event: &CloudEvent, others: &[(&Definition, &TriggerSpec, bool)])
     let named: Vec<String> = others
         .iter()
         .take(NAMED)
-        .map(|(definition, trigger, _)| format!("{} ({})", trigger.name, describe(definition, &trigger.watch)))
+        .map(|(definition, trigger, _)| {
+            format!("{} ({})", trigger.name, describe(definition, &trigger.watch))
+        })
         .collect();
     let more = others.len().saturating_sub(NAMED);
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };

@@ -118,7 +118,16 @@ impl News {
         keeper: Arc<TokenKeeper>,
         adapters: Adapters,
     ) -> Self {
-        News { store, definitions, inventory, keeper, adapters, vault: None, webhooks: SharedWebhooks::default(), skipped: Arc::default() }
+        News {
+            store,
+            definitions,
+            inventory,
+            keeper,
+            adapters,
+            vault: None,
+            webhooks: SharedWebhooks::default(),
+            skipped: Arc::default(),
+        }
     }
 
     /// With the runtime users.

@@ -15,6 +15,7 @@ use impresario_model::event::CloudEvent;
 use impresario_model::ids::{self, ActorId};
 use impresario_model::trigger::describe;
 use impresario_persistence::{Membership, Standing};
+use prometheus_client::registry::Registry;
 use serde_json::Value;
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
@@ -30,6 +31,7 @@ use crate::ask::AskReply;
 use crate::cluster::ClusterView;
 use crate::intake::Lost;
 use crate::inventory::{EntryKind, InventoryEntry};
+use crate::metrics::NodeMetrics;
 use crate::orchestrator::{
     Accepted, Answer, DefinitionSummary, Health, InstanceDetail, InstancePage, InstanceQuery, NodeSummary,
     Orchestrator, Refusal, StartRequest, Started, TreeNode, TriggerSummary,
@@ -72,6 +74,8 @@ pub struct LocalArguments {
     pub webhooks: SharedWebhooks,
     /// What its listeners for datagrams have lost.
     pub lost: Vec<Arc<Lost>>,
+    /// What is counted at its store and its doors.
+    pub metrics: NodeMetrics,
 }
 
 /// The node behind the doors. Cheap to clone.
@@ -93,6 +97,7 @@ pub struct Local {
     /// The last offset that was appended here, by shard.
     appended: Arc<[AtomicU64]>,
     writes: WriteCheck,
+    pub(super) metrics: NodeMetrics,
 }
 
 impl Local {
@@ -112,6 +117,7 @@ impl Local {
             drain,
             webhooks,
             lost,
+            metrics,
         } = arguments;
         let appended = (0..engine.store().shards()).map(|_| AtomicU64::new(0)).collect();
         let writes = WriteCheck::new(engine.post().clone());
@@ -131,7 +137,13 @@ impl Local {
             lost: lost.into(),
             appended,
             writes,
+            metrics,
         }
+    }
+
+    /// The runtime users.
+    pub(super) fn vault(&self) -> Vault {
+        self.vault.clone()
     }
 
     pub(super) fn tier(&self) -> String {
@@ -212,7 +224,11 @@ impl Local {
             durability: self.tier(),
             store: standing,
             shards: mine.len(),
-            alarms: store.alarms().into_iter().chain(self.lost.iter().filter_map(|lost| lost.alarm())).collect(),
+            alarms: store
+                .alarms()
+                .into_iter()
+                .chain(self.lost.iter().filter_map(|lost| lost.alarm()))
+                .collect(),
         }
     }
 }
@@ -228,7 +244,9 @@ impl Orchestrator for Local {
                 origin: None,
                 body: Body::Router(RouterEvent::Event(Box::new(event))),
             });
-            node.post(entries.collect()).await?;
+            let posted = node.post(entries.collect()).await;
+            node.metrics.events(accepted, posted.is_ok());
+            posted?;
             Ok(Accepted { accepted, durability: node.tier() })
         })
     }
@@ -389,6 +407,10 @@ impl Orchestrator for Local {
 
     fn health(&self) -> Health {
         self.state()
+    }
+
+    fn figures(&self, registry: &mut Registry) {
+        self.register_figures(registry);
     }
 }
 

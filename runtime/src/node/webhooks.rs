@@ -180,10 +180,14 @@ impl Local {
 
     fn verified(&self, webhook: &Webhook, delivery: &Delivery) -> Result<(), String> {
         webhook.verifier().verify(delivery, &|secret| {
-            let user = self.vault.user(&secret.user).map_err(|failure| failure.detail.unwrap_or(failure.title))?;
+            let user =
+                self.vault.user(&secret.user).map_err(|failure| failure.detail.unwrap_or(failure.title))?;
             let value = user.field(&secret.field).map(|value| Zeroizing::new(value.to_owned()));
             value.ok_or_else(|| {
-                format!("expected a field '{}' of the runtime user '{}', found none", secret.field, secret.user)
+                format!(
+                    "expected a field '{}' of the runtime user '{}', found none",
+                    secret.field, secret.user
+                )
             })
         })
     }

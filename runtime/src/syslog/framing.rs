@@ -196,8 +196,19 @@ mod tests {
         let bytes = b"<1>one\n5 <2>aa\n\r\n\0<3>three\r\n12 <4>two\nlines6 <5>six2026-01-31 no count\n12 monkeys\n\
             27 <6>much too long to be kept<7>next\n<8>this line is far too long\n0 <9>zero\n99999999999 x\n7 <0>half";
         let expected = [
-            "<1>one", "<2>aa", "<3>three", "<4>two\nlines", "<5>six", "2026-01-31 no c~", "12 monkeys",
-            "<6>much too lon~", "<7>next", "<8>this line is~", "0 <9>zero", "99999999999 x", "<0>half",
+            "<1>one",
+            "<2>aa",
+            "<3>three",
+            "<4>two\nlines",
+            "<5>six",
+            "2026-01-31 no c~",
+            "12 monkeys",
+            "<6>much too lon~",
+            "<7>next",
+            "<8>this line is~",
+            "0 <9>zero",
+            "99999999999 x",
+            "<0>half",
         ];
         for piece in 1..=bytes.len() {
             assert_eq!(frames(bytes, piece, 15), expected, "in pieces of {piece}");

@@ -91,7 +91,9 @@ impl SyslogDoor {
         };
         let wide = |address: SocketAddr| !address.ip().is_loopback() && settings.networks.0.is_none();
         if [settings.listen, settings.listen_udp].into_iter().flatten().any(wide) {
-            warn!("everybody who can reach the syslog listener is heard: name the senders in syslog.networks");
+            warn!(
+                "everybody who can reach the syslog listener is heard: name the senders in syslog.networks"
+            );
         }
         let lost = Lost::new("messages of syslog over UDP (setting syslog.queue)");
         Ok(Some(SyslogDoor { tcp, tls, udp, settings, lost }))

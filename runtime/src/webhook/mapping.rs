@@ -140,7 +140,9 @@ impl Webhook {
             }
         }
         let query = delivery.query.iter().filter(|(name, _)| Some(name.as_str()) != parameter).cloned();
-        Ok(json!({ "hook": self.name, "headers": shown, "query": fields(query), "body": self.body(delivery)? }))
+        Ok(
+            json!({ "hook": self.name, "headers": shown, "query": fields(query), "body": self.body(delivery)? }),
+        )
     }
 
     fn body(&self, delivery: &Delivery) -> Result<Value, String> {
@@ -152,7 +154,9 @@ impl Webhook {
             BodyKind::Auto if essence == "application/x-www-form-urlencoded" => BodyKind::Form,
             kind => kind,
         };
-        let json = || serde_json::from_slice(body).map_err(|error| format!("expected a body of JSON, found: {error}"));
+        let json = || {
+            serde_json::from_slice(body).map_err(|error| format!("expected a body of JSON, found: {error}"))
+        };
         let text = || Value::from(String::from_utf8_lossy(body));
         match kind {
             BodyKind::Json => json(),
@@ -181,7 +185,8 @@ fn fields(pairs: impl Iterator<Item = (String, String)>) -> Value {
 /// What a delivery is recognised by when it comes again: the id that its sender gives it, or else its content.
 fn delivery_id(hook: &str, delivery: &Delivery) -> String {
     let said = DELIVERY_IDS.iter().find_map(|name| delivery.header(name));
-    if let Some(id) = said.filter(|id| !id.is_empty() && id.len() <= 256 && !id.chars().any(char::is_control)) {
+    if let Some(id) = said.filter(|id| !id.is_empty() && id.len() <= 256 && !id.chars().any(char::is_control))
+    {
         return id.to_owned();
     }
     let mut hash = Sha256::new().chain_update(hook).chain_update([0]);

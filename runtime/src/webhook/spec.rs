@@ -211,7 +211,10 @@ impl WebhookSpec {
         }
         for (attribute, value) in &self.event {
             if attribute == "specversion" {
-                return Err("event.specversion: expected attributes of the event, found what is 1.0 in any case".to_owned());
+                return Err(
+                    "event.specversion: expected attributes of the event, found what is 1.0 in any case"
+                        .to_owned(),
+                );
             }
             if value.is_null() {
                 return Err(format!("event.{attribute}: expected a value or an expression, found nothing"));
@@ -248,8 +251,7 @@ fn template(value: &Value, place: &str) -> Result<Template, String> {
                 .map_err(|error| format!("{place}: {}", error.message.replace('`', "'"))),
         },
         Value::Array(items) => {
-            let item =
-                |(index, item): (usize, &Value)| template(item, &format!("{place}[{index}]"));
+            let item = |(index, item): (usize, &Value)| template(item, &format!("{place}[{index}]"));
             items.iter().enumerate().map(item).collect::<Result<_, _>>().map(Template::List)
         }
         Value::Object(members) => map(members, place),

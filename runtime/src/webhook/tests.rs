@@ -11,7 +11,9 @@ use super::{Delivery, Webhook, WebhookSpec};
 const NOW: u64 = 1_767_323_045_000;
 
 fn webhook(text: &str) -> Webhook {
-    WebhookSpec::parse(text).and_then(|spec| spec.compile("h")).unwrap_or_else(|error| panic!("{error}\n{text}"))
+    WebhookSpec::parse(text)
+        .and_then(|spec| spec.compile("h"))
+        .unwrap_or_else(|error| panic!("{error}\n{text}"))
 }
 
 fn delivery(headers: &[(&str, &str)], query: &[(&str, &str)], body: &str) -> Delivery {
@@ -43,7 +45,8 @@ event:
 "#,
     );
     let body = r#"{"ref":"refs/heads/main","repository":{"full_name":"a/b"},"pusher":{"name":"ada"},"commits":[{"id":"1"}]}"#;
-    let headers = [("content-type", "application/json"), ("x-github-event", "push"), ("x-github-delivery", "d-1")];
+    let headers =
+        [("content-type", "application/json"), ("x-github-event", "push"), ("x-github-delivery", "d-1")];
     let expected = json!({
         "specversion": "1.0", "id": "d-1", "source": "https://github.com/a/b", "type": "com.github.push",
         "subject": "refs/heads/main", "branch": "main", "data": { "by": "ada", "commits": ["1"] },
@@ -100,8 +103,12 @@ fn no_expression_sees_what_verifies() {
         "verify: { token: { query: key, secret: { user: u, field: f } } }\nevent: { type: t, data: '${ . }' }\n",
     );
     let headers = [("authorization", "Bearer x"), ("cookie", "c"), ("x-one", "1"), ("x-one", "2")];
-    let seen = mapped(&webhook, &delivery(&headers, &[("key", "secret"), ("a", "b")], "1")).unwrap().remove(0);
-    assert_eq!(seen["data"], json!({ "hook": "h", "headers": { "x-one": "1, 2" }, "query": { "a": "b" }, "body": 1 }));
+    let seen =
+        mapped(&webhook, &delivery(&headers, &[("key", "secret"), ("a", "b")], "1")).unwrap().remove(0);
+    assert_eq!(
+        seen["data"],
+        json!({ "hook": "h", "headers": { "x-one": "1, 2" }, "query": { "a": "b" }, "body": 1 })
+    );
 }
 
 #[test]
@@ -113,11 +120,26 @@ fn mistakes_of_a_file_are_told_with_their_place() {
         ("verify: none\nevent: { type: t, data: { a: ['${ $nobody }'] } }", "event.data.a[0]: "),
         ("verify: none\nwhen: '${ nope(1) }'\nevent: { type: t }", "when: "),
         ("verify: none\nevents: { type: t }", "events"),
-        ("verify: { hmac: { header: 'a b', secret: { user: u, field: f } } }\nevent: { type: t }", "verify.hmac.header"),
-        ("verify: { hmac: { header: h, signed: 'x', secret: { user: u, field: f } } }\nevent: { type: t }", "{body}"),
-        ("verify: { hmac: { header: h, signed: '{timestamp}{body}', secret: { user: u, field: f } } }\nevent: { type: t }", "'timestamp'"),
-        ("verify: { token: { secret: { user: u, field: f } } }\nevent: { type: t }", "either 'header' or 'query'"),
-        ("verify: { hmac: { header: h, algorithm: md5, secret: { user: u, field: f } } }\nevent: { type: t }", "md5"),
+        (
+            "verify: { hmac: { header: 'a b', secret: { user: u, field: f } } }\nevent: { type: t }",
+            "verify.hmac.header",
+        ),
+        (
+            "verify: { hmac: { header: h, signed: 'x', secret: { user: u, field: f } } }\nevent: { type: t }",
+            "{body}",
+        ),
+        (
+            "verify: { hmac: { header: h, signed: '{timestamp}{body}', secret: { user: u, field: f } } }\nevent: { type: t }",
+            "'timestamp'",
+        ),
+        (
+            "verify: { token: { secret: { user: u, field: f } } }\nevent: { type: t }",
+            "either 'header' or 'query'",
+        ),
+        (
+            "verify: { hmac: { header: h, algorithm: md5, secret: { user: u, field: f } } }\nevent: { type: t }",
+            "md5",
+        ),
         ("verify: maybe\nevent: { type: t }", "maybe"),
     ] {
         let found = WebhookSpec::parse(text).and_then(|spec| spec.compile("h").map(drop)).unwrap_err();
@@ -156,7 +178,9 @@ fn signatures_are_those_that_others_make() {
     // The example of GitHub's documentation.
     let github = "{ hmac: { header: X-Hub-Signature-256, prefix: 'sha256=', secret: { user: u, field: \"It's a Secret to Everybody\" } } }";
     let right = "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17";
-    let of = |signature: &str, body: &str| verified(github, &delivery(&[("x-hub-signature-256", signature)], &[], body));
+    let of = |signature: &str, body: &str| {
+        verified(github, &delivery(&[("x-hub-signature-256", signature)], &[], body))
+    };
     assert_eq!(of(right, "Hello, World!"), Ok(()));
     assert_eq!(of(&format!("sha256=00 {right}"), "Hello, World!"), Ok(()), "one of several");
     for wrong in ["", "sha256=", "sha256=zz", "757107", &right[..right.len() - 2], &right.replace('7', "8")] {
@@ -172,8 +196,12 @@ fn signatures_are_those_that_others_make() {
     let body = "what do ya want for nothing?";
     assert_eq!(verified(sha512, &delivery(&[("s", signature)], &[], body)), Ok(()));
     let sha1 = "{ hmac: { header: s, algorithm: sha1, secret: { user: u, field: Jefe } } }";
-    assert_eq!(verified(sha1, &delivery(&[("s", "effcdf6ae5eb2fa2d27416d5f184df9c259a7c79")], &[], body)), Ok(()));
-    let base64 = "{ hmac: { header: s, encoding: base64, secret: { user: u, field: SmVmZQ==, encoding: base64 } } }";
+    assert_eq!(
+        verified(sha1, &delivery(&[("s", "effcdf6ae5eb2fa2d27416d5f184df9c259a7c79")], &[], body)),
+        Ok(())
+    );
+    let base64 =
+        "{ hmac: { header: s, encoding: base64, secret: { user: u, field: SmVmZQ==, encoding: base64 } } }";
     let signature = "W9zBRr9gdU5qBCQmCJV1x1oAPwidJzmDnexYuWTsOEM=";
     assert_eq!(verified(base64, &delivery(&[("s", signature)], &[], body)), Ok(()));
 }
@@ -189,7 +217,8 @@ fn a_signed_time_has_to_be_near() {
     };
     let of = |time: &str, signed: &str| {
         let headers = [("x-slack-signature", sign(signed)), ("x-slack-request-timestamp", time.to_owned())];
-        let headers: Vec<(&str, &str)> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let headers: Vec<(&str, &str)> =
+            headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
         verified(slack, &delivery(&headers, &[], "body"))
     };
     let now = (NOW / 1000).to_string();

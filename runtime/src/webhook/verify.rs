@@ -57,8 +57,10 @@ impl Verifier {
                         .to_owned());
                 }
                 if parts.contains(&Part::Timestamp) != hmac.timestamp.is_some() {
-                    return Err("verify.hmac: expected 'timestamp' with {timestamp} in 'signed', found one of them"
-                        .to_owned());
+                    return Err(
+                        "verify.hmac: expected 'timestamp' with {timestamp} in 'signed', found one of them"
+                            .to_owned(),
+                    );
                 }
                 header_name("verify.hmac.header", &hmac.header)?;
                 Ok(Verifier::Hmac(Box::new(hmac.clone()), parts))
@@ -115,7 +117,9 @@ fn parts(signed: &str) -> Result<Vec<Part>, String> {
             ("timestamp", _) => Part::Timestamp,
             (_, Some(header)) => Part::Header(header.to_owned()),
             (other, None) => {
-                return Err(format!("expected {{body}}, {{timestamp}} or {{header:NAME}}, found {{{other}}}"));
+                return Err(format!(
+                    "expected {{body}}, {{timestamp}} or {{header:NAME}}, found {{{other}}}"
+                ));
             }
         });
         rest = after;
@@ -129,7 +133,10 @@ fn key(secret: &SecretSpec, secrets: &Secrets<'_>) -> Result<Zeroizing<Vec<u8>>,
     match secret.encoding {
         SecretEncoding::Text => Ok(Zeroizing::new(text.as_bytes().to_vec())),
         SecretEncoding::Base64 => BASE64_STANDARD.decode(text.trim()).map(Zeroizing::new).map_err(|_| {
-            format!("expected base64 in the field '{}' of '{}', found something else", secret.field, secret.user)
+            format!(
+                "expected base64 in the field '{}' of '{}', found something else",
+                secret.field, secret.user
+            )
         }),
     }
 }
@@ -151,7 +158,9 @@ fn verify_token(spec: &TokenSpec, delivery: &Delivery, secrets: &Secrets<'_>) ->
     let hash = hmac::Key::new(hmac::HMAC_SHA256, b"compare");
     match hmac::verify(&hash, found.as_bytes(), hmac::sign(&hash, &expected).as_ref()) {
         Ok(()) => Ok(()),
-        Err(_) => Err(format!("expected the token of the runtime user '{}', found another", spec.secret.user)),
+        Err(_) => {
+            Err(format!("expected the token of the runtime user '{}', found another", spec.secret.user))
+        }
     }
 }
 
@@ -173,8 +182,9 @@ fn verify_hmac(
             Part::Body => signed.extend_from_slice(&delivery.body),
             Part::Timestamp => signed.extend_from_slice(time.unwrap_or_default().as_bytes()),
             Part::Header(name) => {
-                let value =
-                    delivery.header(name).ok_or_else(|| format!("expected one header {name}, which is signed"))?;
+                let value = delivery
+                    .header(name)
+                    .ok_or_else(|| format!("expected one header {name}, which is signed"))?;
                 signed.extend_from_slice(value.as_bytes());
             }
         }
@@ -205,7 +215,9 @@ fn verify_hmac(
 /// The time of a request as it is written, if it is near enough.
 fn timestamp<'d>(spec: &TimestampSpec, delivery: &'d Delivery) -> Result<&'d str, String> {
     let header = &spec.header;
-    let text = delivery.header(header).ok_or_else(|| format!("expected one header {header}, found none or several"))?;
+    let text = delivery
+        .header(header)
+        .ok_or_else(|| format!("expected one header {header}, found none or several"))?;
     let seconds: u64 =
         text.parse().map_err(|_| format!("expected seconds since 1970 in {header}, found '{text}'"))?;
     let distance = delivery.now.abs_diff(seconds.saturating_mul(1000));

@@ -11,6 +11,8 @@ mod cli_commands;
 mod cli_pages;
 mod http;
 mod ingress;
+mod metrics;
+mod snmp;
 mod support;
 mod syslog;
 mod tcp;

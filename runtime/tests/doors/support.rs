@@ -19,6 +19,8 @@ use impresario::secrets::{UserChange, UserSummary};
 use impresario::webhook::{Delivery, WebhookFindings, WebhookOutcome, WebhookSummary, WebhookTrial};
 use impresario_config::{ByteSize, Http, Sources};
 use impresario_model::event::CloudEvent;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::registry::Registry;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::sync::{Notify, Semaphore, oneshot};
@@ -312,7 +314,11 @@ impl Orchestrator for Handle {
     }
 
     fn deliver(&self, name: String, delivery: Delivery) -> Answer<WebhookOutcome> {
-        self.0.orders.lock().unwrap().push(format!("deliver {name} {:?} {:?}", delivery.query, delivery.body));
+        self.0
+            .orders
+            .lock()
+            .unwrap()
+            .push(format!("deliver {name} {:?} {:?}", delivery.query, delivery.body));
         self.0.answer(match name.as_str() {
             "closed" => WebhookOutcome::Unverified,
             "answers" => WebhookOutcome::Accepted {
@@ -327,6 +333,10 @@ impl Orchestrator for Handle {
     fn answer(&self, question: Question) -> Answer<Reply> {
         self.0.orders.lock().unwrap().push(format!("{question:?}"));
         self.0.answer(Reply::Draining)
+    }
+
+    fn figures(&self, registry: &mut Registry) {
+        registry.register("of_the_node", "A figure of the node", Counter::<u64>::default());
     }
 
     fn health(&self) -> Health {

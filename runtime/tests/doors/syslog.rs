@@ -90,7 +90,10 @@ async fn messages_of_both_framings_become_events_and_none_is_refused() {
     assert_eq!(events[0].source, "syslog://sw-1");
     assert_eq!((text(&events[0], "message"), text(&events[1], "message")), ("up", "up"));
     assert_eq!((text(&events[2], "format"), text(&events[2], "hostname")), ("rfc3164", "old"));
-    assert_eq!((text(&events[3], "raw"), events[3].source.as_str()), ("no syslog at all", "syslog://127.0.0.1"));
+    assert_eq!(
+        (text(&events[3], "raw"), events[3].source.as_str()),
+        ("no syslog at all", "syslog://127.0.0.1")
+    );
     let data = |number: usize| events[number].data.clone().unwrap();
     assert_eq!((&data(3)["parsed"], &data(4)["truncated"]), (&false.into(), &true.into()));
     assert_eq!(data(5)["rawBase64"], "PDEzPv/+");
