@@ -1,5 +1,6 @@
 //! A door on a port of the system's choice, in front of an engine that only remembers what it was asked.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -53,8 +54,8 @@ pub struct Mock {
     pub unready: Mutex<bool>,
     /// Told when a request for `tree` arrives.
     pub tree_asked: Notify,
-    /// What who waits for an instance waits for.
-    pub wait_released: Notify,
+    /// Whether those who wait for an instance are answered.
+    pub waiting_answered: AtomicBool,
     /// What a request for `tree` waits for.
     pub tree_released: Notify,
 }
@@ -173,7 +174,9 @@ impl Orchestrator for Handle {
         self.0.orders.lock().unwrap().push(format!("wait {id} {wait:?}"));
         let mock = Arc::clone(&self.0);
         async move {
-            mock.wait_released.notified().await;
+            while !mock.waiting_answered.load(Ordering::Relaxed) {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
             Ok(detail())
         }
         .boxed()
