@@ -30,13 +30,21 @@ pub struct Metrics {
 
 impl Default for Metrics {
     fn default() -> Self {
+        // A counter that only appears with the first thing that it counts hides that thing from whoever looks at rates.
+        let (ended, fired) = (Family::<Label, Counter>::default(), Family::<Label, Counter>::default());
+        for status in ENDED {
+            let _at_zero = ended.get_or_create(&[("status", status)]);
+        }
+        for watches in ["schedule", "events"] {
+            let _at_zero = fired.get_or_create(&[("watches", watches)]);
+        }
         Metrics {
             entries: Counter::default(),
             // From half a millisecond to half a minute.
             lag: Histogram::new(exponential_buckets(0.0005, 2.0, 17)),
             started: Counter::default(),
-            ended: Family::default(),
-            fired: Family::default(),
+            ended,
+            fired,
             quarantined: Counter::default(),
             recovery: Histogram::new(exponential_buckets(0.001, 2.0, 17)),
         }

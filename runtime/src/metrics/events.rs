@@ -7,11 +7,21 @@ use prometheus_client::registry::Registry;
 use super::StoreMetrics;
 
 /// The counters of a node. Cheap to clone.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct NodeMetrics {
     /// What is asked of the store.
     pub store: StoreMetrics,
     events: Family<[(&'static str, &'static str); 1], Counter>,
+}
+
+impl Default for NodeMetrics {
+    fn default() -> Self {
+        let metrics = NodeMetrics { store: StoreMetrics::default(), events: Family::default() };
+        // A counter that only appears with the first thing that it counts hides that thing from whoever looks at rates.
+        metrics.events(0, true);
+        metrics.events(0, false);
+        metrics
+    }
 }
 
 impl NodeMetrics {

@@ -28,10 +28,14 @@ pub struct StoreMetrics {
 
 impl Default for StoreMetrics {
     fn default() -> Self {
+        let errors = Family::<Label, Counter>::default();
+        for operation in ["append", "checkpoint", "read"] {
+            let _at_zero = errors.get_or_create(&[("operation", operation)]);
+        }
         StoreMetrics {
             // From a tenth of a millisecond to 26 seconds.
             seconds: Family::new_with_constructor(|| Histogram::new(exponential_buckets(0.0001, 4.0, 10))),
-            errors: Family::default(),
+            errors,
             entries: Counter::default(),
             bytes: Counter::default(),
         }
