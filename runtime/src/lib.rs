@@ -1,6 +1,7 @@
 //! Impresario: a process orchestrator for IT operations that stays up.
 
 pub mod adapters;
+pub mod ask;
 mod banner;
 pub mod catch_up;
 pub mod cli;
@@ -9,6 +10,7 @@ pub mod diagnostics;
 pub mod endpoint;
 pub mod hints;
 pub mod http;
+mod intake;
 pub mod inventory;
 mod listener;
 pub mod metrics;
@@ -19,6 +21,10 @@ pub mod pack;
 pub mod question;
 pub mod secrets;
 pub mod settings;
+pub mod snmp;
+pub mod syslog;
 pub mod tcp;
 pub mod telemetry;
 pub mod triggers;
+mod tls;
+pub mod webhook;

@@ -1,6 +1,7 @@
 //! What the doors ask of the engine. The doors own this port and know no actor; the node implements it.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use impresario_model::event::CloudEvent;
@@ -9,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::adapters::{AdapterOrder, AdapterSummary};
+use crate::ask::AskReply;
 use crate::inventory::{EntryKind, InventoryEntry};
 use crate::orders::{RerunRequest, ResolveReply, ResolveRequest};
 use crate::question::{Question, Reply};
@@ -16,6 +18,7 @@ use crate::secrets::{UserChange, UserSummary};
 use crate::triggers::{
     EventsSummary, FireRequest, RecentPage, RecentQuery, TestReply, TestRequest, TriggerDetail, TriggerOrder,
 };
+use crate::webhook::{Delivery, WebhookFindings, WebhookOutcome, WebhookSummary, WebhookTrial};
 
 /// Why the engine refuses a request, by what the sender does about it.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
@@ -445,6 +448,10 @@ pub trait Orchestrator: Send + Sync + 'static {
     fn instances(&self, query: InstanceQuery) -> Answer<InstancePage>;
     /// Shows one instance; `id` may be a unique prefix of at least 8 characters.
     fn instance(&self, id: String) -> Answer<InstanceDetail>;
+    /// Shows one instance once it does not go on by itself any more, or as it is when the time is over.
+    fn wait_for(&self, id: String, wait: Duration) -> Answer<InstanceDetail>;
+    /// Makes an event durable, and waits for the answers of the instances that it starts.
+    fn ask(&self, event: CloudEvent, wait: Duration) -> Answer<AskReply>;
     /// Asks an instance to cancel; durable once answered.
     fn cancel(&self, id: String, reason: Option<String>) -> Answer<()>;
     /// Decides about an activity of which nobody knows whether it was done; answered once the decision counts.
@@ -495,6 +502,12 @@ pub trait Orchestrator: Send + Sync + 'static {
     fn remove_user(&self, name: String) -> Answer<()>;
     /// Makes a new environment key, and seals every secret anew under it: its id.
     fn rotate_key(&self) -> Answer<String>;
+    /// Lists the webhooks, by name; or shows one of them, whole.
+    fn webhooks(&self, name: Option<String>) -> Answer<Vec<WebhookSummary>>;
+    /// What would come of a request to a webhook.
+    fn try_webhook(&self, name: String, trial: WebhookTrial) -> Answer<WebhookFindings>;
+    /// Takes a request to a webhook: its events are durable once answered.
+    fn deliver(&self, name: String, delivery: Delivery) -> Answer<WebhookOutcome>;
     /// Answers another node from what this one owns; never asks a third.
     fn answer(&self, question: Question) -> Answer<Reply>;
     /// How the node is; cheap.

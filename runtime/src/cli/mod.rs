@@ -6,6 +6,7 @@ mod adapter_test;
 mod adapters;
 mod approve;
 mod args;
+mod ask;
 mod check;
 mod client;
 mod config;
@@ -28,6 +29,7 @@ mod table;
 mod tree;
 mod triggers;
 mod users;
+mod webhooks;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -100,6 +102,7 @@ fn ask(global: &Global, command: Command) -> Result<ExitCode, CliError> {
     runtime.block_on(async {
         match command {
             Command::Send(send) => send::send(global, &client, send).await,
+            Command::Ask(asked) => ask::ask(global, &client, asked).await,
             Command::Start(start) => instances::start(global, &client, start).await,
             Command::Ps(ps) => instances::list(global, &client, ps).await,
             Command::Show { id, .. } => show::show(global, &client, &id).await,
@@ -124,6 +127,7 @@ fn ask(global: &Global, command: Command) -> Result<ExitCode, CliError> {
                 inventory::run(global, &client, EntryKind::Calendar, asked.command).await
             }
             Command::Users(asked) => users::run(global, &client, asked.command).await,
+            Command::Webhooks(asked) => webhooks::webhooks(global, &client, asked).await,
             Command::Key(_) => key::rotate(global, &client).await,
             Command::Triggers(asked) => triggers::run(global, &client, asked).await,
             Command::Events(asked) => events::run(global, &client, asked).await,

@@ -15,6 +15,7 @@ use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 
 use super::adapters::Adapters;
+use super::webhooks::SharedWebhooks;
 use super::{deploy, inventory};
 use crate::cluster::placement::PlacementSettings;
 use crate::cluster::presence::{Identity, Presence};
@@ -103,6 +104,7 @@ pub(super) struct News {
     keeper: Arc<TokenKeeper>,
     adapters: Adapters,
     vault: Option<Vault>,
+    webhooks: SharedWebhooks,
     /// Definitions that this version does not understand; the lock has one reader at a time.
     skipped: Arc<Mutex<BTreeSet<String>>>,
 }
@@ -116,12 +118,26 @@ impl News {
         keeper: Arc<TokenKeeper>,
         adapters: Adapters,
     ) -> Self {
-        News { store, definitions, inventory, keeper, adapters, vault: None, skipped: Arc::default() }
+        News {
+            store,
+            definitions,
+            inventory,
+            keeper,
+            adapters,
+            vault: None,
+            webhooks: SharedWebhooks::default(),
+            skipped: Arc::default(),
+        }
     }
 
     /// With the runtime users.
     pub(super) fn with_vault(self, vault: Vault) -> Self {
         News { vault: Some(vault), ..self }
+    }
+
+    /// With the webhooks.
+    pub(super) fn with_webhooks(self, webhooks: SharedWebhooks) -> Self {
+        News { webhooks, ..self }
     }
 
     /// Reads what is new, whenever it is called.
@@ -144,6 +160,9 @@ impl News {
                     && let Err(error) = vault.refresh().await
                 {
                     tracing::warn!(%error, "the runtime users were not read anew; trying again with the next change");
+                }
+                if let Err(error) = news.webhooks.refresh(&news.store).await {
+                    tracing::warn!(%error, "the webhooks were not read anew; trying again with the next change");
                 }
                 if let Err(error) = news.keeper.refresh().await {
                     tracing::warn!(%error, "the tokens of other nodes were not read; trying again with the next change");

@@ -23,10 +23,13 @@ use super::adapters::Adapters;
 use super::peers::Peers;
 use super::recent::Recent;
 use super::refusal::refusal;
+use super::webhooks::SharedWebhooks;
 use super::write_check::WriteCheck;
 use super::{tree, views};
 use crate::adapters::{AdapterOrder, AdapterSummary};
+use crate::ask::AskReply;
 use crate::cluster::ClusterView;
+use crate::intake::Lost;
 use crate::inventory::{EntryKind, InventoryEntry};
 use crate::metrics::NodeMetrics;
 use crate::orchestrator::{
@@ -39,6 +42,7 @@ use crate::secrets::{UserChange, UserSummary, Vault};
 use crate::triggers::{
     EventsSummary, FireRequest, RecentPage, RecentQuery, TestReply, TestRequest, TriggerDetail, TriggerOrder,
 };
+use crate::webhook::{Delivery, WebhookFindings, WebhookOutcome, WebhookSummary, WebhookTrial};
 
 /// How long a door waits for the store to confirm a write.
 const DURABLE: Duration = Duration::from_secs(5);
@@ -71,6 +75,10 @@ pub struct LocalArguments {
     pub recent: Recent,
     /// For how long, and for how many events of a shard, repetitions are recognised.
     pub dedup: (Duration, usize),
+    /// The webhooks, as far as it knows them.
+    pub webhooks: SharedWebhooks,
+    /// What its listeners for datagrams have lost.
+    pub lost: Vec<Arc<Lost>>,
     /// What is counted at its store and its doors.
     pub metrics: NodeMetrics,
 }
@@ -91,6 +99,8 @@ pub struct Local {
     pub(super) drain: mpsc::Sender<()>,
     pub(super) recent: Recent,
     pub(super) dedup: (Duration, usize),
+    pub(super) webhooks: SharedWebhooks,
+    lost: Arc<[Arc<Lost>]>,
     /// The last offset that was appended here, by shard.
     appended: Arc<[AtomicU64]>,
     writes: WriteCheck,
@@ -114,6 +124,8 @@ impl Local {
             drain,
             recent,
             dedup,
+            webhooks,
+            lost,
             metrics,
         } = arguments;
         let appended = (0..engine.store().shards()).map(|_| AtomicU64::new(0)).collect();
@@ -132,10 +144,17 @@ impl Local {
             drain,
             recent,
             dedup,
+            webhooks,
+            lost: lost.into(),
             appended,
             writes,
             metrics,
         }
+    }
+
+    /// The runtime users.
+    pub(super) fn vault(&self) -> Vault {
+        self.vault.clone()
     }
 
     pub(super) fn tier(&self) -> String {
@@ -208,7 +227,11 @@ impl Local {
             durability: self.tier(),
             store: standing,
             shards: mine.len(),
-            alarms: store.alarms(),
+            alarms: store
+                .alarms()
+                .into_iter()
+                .chain(self.lost.iter().filter_map(|lost| lost.alarm()))
+                .collect(),
         }
     }
 }
@@ -258,6 +281,16 @@ impl Orchestrator for Local {
             node.tell_turn(&mut instance).await;
             Ok(*instance)
         })
+    }
+
+    fn wait_for(&self, id: String, wait: Duration) -> Answer<InstanceDetail> {
+        let node = self.clone();
+        Box::pin(async move { node.wait_for_end(&id, wait).await })
+    }
+
+    fn ask(&self, event: CloudEvent, wait: Duration) -> Answer<AskReply> {
+        let node = self.clone();
+        Box::pin(async move { node.ask_event(event, wait).await })
     }
 
     fn cancel(&self, id: String, reason: Option<String>) -> Answer<()> {
@@ -390,6 +423,21 @@ impl Orchestrator for Local {
     fn rotate_key(&self) -> Answer<String> {
         let node = self.clone();
         Box::pin(async move { node.rotate_key().await })
+    }
+
+    fn webhooks(&self, name: Option<String>) -> Answer<Vec<WebhookSummary>> {
+        let node = self.clone();
+        Box::pin(async move { node.list_webhooks(name).await })
+    }
+
+    fn try_webhook(&self, name: String, trial: WebhookTrial) -> Answer<WebhookFindings> {
+        let node = self.clone();
+        Box::pin(async move { node.findings(&name, trial).await })
+    }
+
+    fn deliver(&self, name: String, delivery: Delivery) -> Answer<WebhookOutcome> {
+        let node = self.clone();
+        Box::pin(async move { node.take_delivery(&name, delivery).await })
     }
 
     fn answer(&self, question: Question) -> Answer<Reply> {

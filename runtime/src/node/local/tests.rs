@@ -65,6 +65,8 @@ async fn node() -> (Local, Arc<Slow>) {
         drain: mpsc::channel(1).0,
         recent: Recent::new(100, 10_000),
         dedup: (Duration::from_secs(60), 100),
+        webhooks: SharedWebhooks::default(),
+        lost: vec![],
         metrics: NodeMetrics::default(),
     });
     (local, slow)
