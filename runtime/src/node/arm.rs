@@ -112,7 +112,7 @@ pub async fn arm(
     Err(SettingError::Contended(TRIGGERS.to_owned()).into())
 }
 
-fn first<'a, T>((name, _): (&'a String, T)) -> &'a String {
+fn first<T>((name, _): (&String, T)) -> &String {
     name
 }
 
