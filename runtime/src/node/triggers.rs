@@ -99,7 +99,9 @@ impl Local {
             TriggerOrder::Approve(request) => self.approval(&name, request).await?,
         };
         let counts = |shown: &TriggerDetail| match &order {
-            TriggerOrder::Pause { .. } => shown.paused.is_some(),
+            TriggerOrder::Pause { reason } => {
+                shown.paused.as_ref().is_some_and(|paused| paused.reason == *reason)
+            }
             TriggerOrder::Resume => shown.paused.is_none(),
             TriggerOrder::Approve(request) => decided(shown, &request.plan),
         };

@@ -13,3 +13,4 @@ mod http;
 mod metrics;
 mod support;
 mod tcp;
+mod triggers;

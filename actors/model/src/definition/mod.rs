@@ -436,6 +436,4 @@ pub enum Watch {
     Cron(String),
     /// When the events of `on` have come.
     Event(Box<Consumption>),
-    /// A strategy of the language that this version does not watch yet.
-    Unsupported(String),
 }

@@ -21,7 +21,6 @@ pub fn describe(definition: &Definition, watch: &Watch) -> String {
             }
             words
         }
-        Watch::Unsupported(what) => format!("{what} (not supported by this version)"),
     }
 }
 
@@ -44,7 +43,7 @@ fn consumption_words(consumption: &Consumption) -> String {
 
 /// A number of milliseconds in its largest whole unit.
 pub fn millis_words(millis: u64) -> String {
-    if millis % 1000 != 0 {
+    if !millis.is_multiple_of(1000) {
         return format!("{millis} ms");
     }
     match millis / 1000 {

@@ -99,7 +99,7 @@ impl Trigger {
 }
 
 /// Text of others, as far as people need it.
-pub(super) fn shortened(text: &str) -> String {
+fn shortened(text: &str) -> String {
     match text.char_indices().nth(WORDS_MAX) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text.to_owned(),

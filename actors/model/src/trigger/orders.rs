@@ -2,7 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::history::shortened;
 use super::{Cause, Trigger};
 use crate::entry::{FireOrder, Message};
 
@@ -20,7 +19,7 @@ impl Trigger {
     /// Paused again it keeps since when it is, and takes the newer reason over.
     pub(super) fn pause(&mut self, reason: Option<&str>, now: u64) {
         let since = self.paused.as_ref().map_or(now, |paused| paused.since);
-        self.paused = Some(Paused { since, reason: reason.map(shortened) });
+        self.paused = Some(Paused { since, reason: reason.map(str::to_owned) });
     }
 
     /// Fires because somebody says so: neither a pause nor a limit holds it back, and it counts for no limit.

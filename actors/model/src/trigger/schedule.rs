@@ -44,7 +44,7 @@ impl Trigger {
             // The first time is at once: who starts a schedule wants to see it work.
             (None, Watch::Every(_) | Watch::After(_)) => Some((now, now)),
             (None, Watch::Cron(_)) => Some((now, now.saturating_add(1))),
-            (None, Watch::Event(_) | Watch::Unsupported(_)) => None,
+            (None, Watch::Event(_)) => None,
         };
         let next = times.as_ref().zip(from).and_then(|(times, (one, from))| times.at_or_after(one, from));
         let fires = times.is_none() || next.is_some();

@@ -68,7 +68,6 @@ impl<'a> Times<'a> {
                 Rhythm::Cron(Box::new(cron.map_err(|error| format!("cron '{pattern}': {error}"))?))
             }
             Watch::Event(_) => return Ok(None),
-            Watch::Unsupported(what) => return Err(format!("this version does not watch '{what}'")),
         };
         let name = definition.ops.time_zone.as_deref().unwrap_or("UTC");
         let zone = TimeZone::get(name).map_err(|error| format!("time zone '{name}': {error}"))?;

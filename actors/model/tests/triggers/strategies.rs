@@ -161,6 +161,28 @@ fn events_are_read_as_the_schedule_says() {
 }
 
 #[test]
+fn a_trigger_sees_the_types_that_it_consumes_and_those_that_end_it() {
+    let types = |on: Value| {
+        let watcher = Watcher::new(&on, &json!({}));
+        let impresario_model::definition::Watch::Event(watched) = &watcher.definition.triggers[0].watch
+        else {
+            panic!()
+        };
+        watched.types()
+    };
+    let named = |types: &[&str]| Some(types.iter().map(|kind| (*kind).to_owned()).collect::<Vec<_>>());
+    assert_eq!(types(json!({ "all": [with("b"), with("a"), with("b")] })), named(&["a", "b"]));
+    let ended = json!({ "any": [with("a")], "until": { "any": [with("end"), with("stop")] } });
+    assert_eq!(types(ended), named(&["a", "end", "stop"]));
+    assert_eq!(
+        types(json!({ "any": [with("a")], "until": { "one": { "with": { "source": "/s" } } } })),
+        None
+    );
+    assert_eq!(types(json!({ "any": [with("a"), with("^a.*$")] })), None);
+    assert_eq!(types(json!({ "any": [] })), None);
+}
+
+#[test]
 fn the_same_events_always_start_the_same_instance() {
     let started = || {
         let mut all = Watcher::new(&json!({ "all": [with("a"), with("b")] }), &json!({}));
