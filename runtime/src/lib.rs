@@ -25,6 +25,6 @@ pub mod snmp;
 pub mod syslog;
 pub mod tcp;
 pub mod telemetry;
-pub mod triggers;
 mod tls;
+pub mod triggers;
 pub mod webhook;

@@ -12,9 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::body;
 use super::gate::Shared;
 use super::problem::Problem;
-use crate::orchestrator::{
-    DefinitionSummary, InstancePage, InstanceQuery, StartRequest, Started, TreeNode,
-};
+use crate::orchestrator::{DefinitionSummary, InstancePage, InstanceQuery, StartRequest, Started, TreeNode};
 use crate::orders::REASON_LIMIT;
 
 /// The header that makes a start safe to repeat.
