@@ -21,6 +21,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
 use super::adapters::Adapters;
+use super::fairness::Shares;
 use super::peers::Peers;
 use super::refusal::refusal;
 use super::webhooks::SharedWebhooks;
@@ -43,6 +44,8 @@ use crate::webhook::{Delivery, WebhookFindings, WebhookOutcome, WebhookSummary, 
 
 /// How long a door waits for the store to confirm a write.
 const DURABLE: Duration = Duration::from_secs(5);
+/// When a sender of a type of which there is too much should try again, in milliseconds.
+const STORM_RETRY_AFTER_MS: u64 = 500;
 /// How many triggers are asked for at once.
 const ASKED_AT_ONCE: usize = 32;
 
@@ -94,6 +97,7 @@ pub struct Local {
     pub(super) drain: mpsc::Sender<()>,
     pub(super) webhooks: SharedWebhooks,
     lost: Arc<[Arc<Lost>]>,
+    shares: Arc<Shares>,
     /// The last offset that was appended here, by shard.
     appended: Arc<[AtomicU64]>,
     writes: WriteCheck,
@@ -135,6 +139,7 @@ impl Local {
             drain,
             webhooks,
             lost: lost.into(),
+            shares: Arc::default(),
             appended,
             writes,
             metrics,
@@ -183,6 +188,23 @@ impl Local {
         for (entry, offset) in entries.iter().zip(result.map_err(refusal)?) {
             if let Some(last) = self.appended.get(usize::from(entry.to.shard(self.shards()))) {
                 last.fetch_max(offset.0, Ordering::Relaxed);
+            }
+        }
+        Ok(())
+    }
+
+    /// Refuses events of a type that makes up most of what comes where they would take the room of all others.
+    fn leave_room(&self, events: &[CloudEvent]) -> Result<(), Refusal> {
+        for event in events {
+            let shard = ids::event_shard(&event.source, &event.id, self.shards());
+            if self.shares.note(&event.kind) && self.engine.post().is_crowded(shard) {
+                return Err(Refusal::Busy {
+                    reason: format!(
+                        "most of what comes is of the type '{}', and shard {shard} is half full with what waits: the rest is for others",
+                        event.kind
+                    ),
+                    retry_after_ms: STORM_RETRY_AFTER_MS,
+                });
             }
         }
         Ok(())
@@ -239,6 +261,10 @@ impl Orchestrator for Local {
         Box::pin(async move {
             let shards = node.engine.store().shards();
             let accepted = events.len();
+            if let Err(refusal) = node.leave_room(&events) {
+                node.metrics.events(accepted, false);
+                return Err(refusal);
+            }
             let entries = events.into_iter().map(|event| Entry {
                 to: ActorId::router(ids::event_shard(&event.source, &event.id, shards)),
                 origin: None,

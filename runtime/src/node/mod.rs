@@ -5,6 +5,7 @@ mod app;
 mod ask;
 mod cluster;
 mod deploy;
+mod fairness;
 mod figures;
 mod instances;
 mod inventory;
