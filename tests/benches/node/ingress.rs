@@ -201,7 +201,7 @@ async fn first_activity(options: &Options, report: &mut Report) {
     let count = options.scaled(500);
     let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = server.local_addr().unwrap();
-    let (arrived, mut arrivals) = mpsc::unbounded_channel();
+    let (arrived, mut arrivals) = mpsc::channel(16);
     let serving = tokio::spawn(serve(server, arrived));
     let define = format!(
         "
@@ -232,7 +232,7 @@ do: [ {{ ask: {{ call: http, with: {{ method: get, endpoint: 'http://{address}/'
 }
 
 /// Answers requests, and tells when each arrived.
-async fn serve(server: TcpListener, arrived: mpsc::UnboundedSender<Instant>) {
+async fn serve(server: TcpListener, arrived: mpsc::Sender<Instant>) {
     loop {
         let (mut connection, _) = server.accept().await.unwrap();
         let arrived = arrived.clone();
@@ -242,7 +242,7 @@ async fn serve(server: TcpListener, arrived: mpsc::UnboundedSender<Instant>) {
                 filled += read;
                 if request[..filled].ends_with(b"\r\n\r\n") {
                     filled = 0;
-                    let _ = arrived.send(Instant::now());
+                    arrived.send(Instant::now()).await.unwrap();
                     let answer =
                         b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}";
                     connection.write_all(answer).await.unwrap();
