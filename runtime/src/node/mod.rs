@@ -9,6 +9,7 @@ mod calendars;
 mod cluster;
 mod deploy;
 mod events;
+mod fairness;
 mod figures;
 mod instances;
 mod inventory;
