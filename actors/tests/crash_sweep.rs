@@ -12,6 +12,8 @@
 mod emit;
 #[path = "crash_sweep/events.rs"]
 mod events;
+#[path = "crash_sweep/monitors.rs"]
+mod monitors;
 #[path = "crash_sweep/node.rs"]
 mod node;
 #[path = "crash_sweep/places.rs"]
@@ -28,5 +30,7 @@ mod refusing;
 mod scenarios;
 #[path = "crash_sweep/schedules.rs"]
 mod schedules;
+#[path = "crash_sweep/sinks.rs"]
+mod sinks;
 #[path = "../model/tests/support/mod.rs"]
 mod support;

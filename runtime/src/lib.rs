@@ -4,6 +4,7 @@ pub mod adapters;
 mod banner;
 pub mod cli;
 pub mod cluster;
+pub mod declared;
 pub mod diagnostics;
 pub mod endpoint;
 pub mod hints;

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::adapters::{AdapterOrder, AdapterSummary};
+use crate::declared::{Declared, DeclaredKind, DeclaredRequest};
 use crate::inventory::{EntryKind, InventoryEntry};
 use crate::orders::{RerunRequest, ResolveReply, ResolveRequest};
 use crate::question::{Question, Reply};
@@ -414,6 +415,8 @@ pub trait Orchestrator: Send + Sync + 'static {
     fn put_entry(&self, kind: EntryKind, name: String, spec: Value) -> Answer<InventoryEntry>;
     /// Removes one of them.
     fn remove_entry(&self, kind: EntryKind, name: String) -> Answer<()>;
+    /// Lists, shows, puts, removes or orders what was declared of a kind.
+    fn declared(&self, kind: DeclaredKind, request: DeclaredRequest) -> Answer<Vec<Declared>>;
     /// The runtime users, by name, without their secrets.
     fn users(&self) -> Answer<Vec<UserSummary>>;
     /// Changes a runtime user, or adds one.

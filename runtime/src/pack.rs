@@ -1,5 +1,6 @@
 //! Packs: a folder with `pack.yaml`, `definitions/*.yaml`, `functions/<name>/<version>/function.yaml`, and perhaps
-//! `targets/*.yaml` and `groups/*.yaml` with parts of an inventory.
+//! `targets/*.yaml` and `groups/*.yaml` with parts of an inventory, `monitors/NAME.yaml` and
+//! `sinks/NAME.yaml`.
 //!
 //! A single definition file is a pack too, named after the file.
 
@@ -11,7 +12,9 @@ use std::path::{Path, PathBuf};
 use impresario_model::definition::{Definition, DefinitionId};
 use impresario_model::language::{self, Catalog, Diagnostic};
 use serde::Deserialize;
+use serde_json::Value;
 
+use crate::declared::DeclaredKind;
 use crate::diagnostics;
 use crate::inventory::InventoryDocument;
 
@@ -37,6 +40,8 @@ pub struct Pack {
     pub functions: BTreeMap<String, String>,
     /// The targets, their types and groups by path.
     pub inventory: Vec<(PathBuf, InventoryDocument)>,
+    /// What it declares by name: the path, what it is, its name, what it is to do.
+    pub declared: Vec<(PathBuf, DeclaredKind, String, Value)>,
 }
 
 /// Why a path is no pack.
@@ -97,8 +102,16 @@ fn load_file(path: &Path) -> Result<Pack, PackError> {
     let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let sources = vec![(path.to_owned(), read(path)?)];
     let functions = BTreeMap::new();
-    let inventory = Vec::new();
-    Ok(Pack { name, version: "0.0.0".to_owned(), title: None, summary: None, sources, functions, inventory })
+    Ok(Pack {
+        name,
+        version: "0.0.0".to_owned(),
+        title: None,
+        summary: None,
+        sources,
+        functions,
+        inventory: Vec::new(),
+        declared: Vec::new(),
+    })
 }
 
 fn load_folder(path: &Path) -> Result<Pack, PackError> {
@@ -115,17 +128,19 @@ fn load_folder(path: &Path) -> Result<Pack, PackError> {
     }
     let folder = path.join("definitions");
     let inventory = load_inventory(path)?;
-    let found = if inventory.is_empty() || folder.exists() { files(&folder)? } else { Vec::new() };
+    let declared = load_declared(path)?;
+    let others = !inventory.is_empty() || !declared.is_empty();
+    let found = if !others || folder.exists() { files(&folder)? } else { Vec::new() };
     let definitions = found.into_iter().filter(|path| is_yaml(path));
     let sources =
         definitions.map(|path| read(&path).map(|text| (path, text))).collect::<Result<Vec<_>, _>>()?;
-    if sources.is_empty() && inventory.is_empty() {
+    if sources.is_empty() && !others {
         let expected = "at least one definition, *.yaml,".to_owned();
         return Err(PackError::Content { path: folder, expected, found: "none".to_owned() });
     }
     let PackFile { name, version, title, summary } = described;
     let functions = load_functions(&path.join("functions"))?;
-    Ok(Pack { name, version, title, summary, sources, functions, inventory })
+    Ok(Pack { name, version, title, summary, sources, functions, inventory, declared })
 }
 
 fn load_functions(folder: &Path) -> Result<BTreeMap<String, String>, PackError> {
@@ -141,6 +156,31 @@ fn load_functions(folder: &Path) -> Result<BTreeMap<String, String>, PackError> 
         }
     }
     Ok(functions)
+}
+
+/// One file each, named after what it declares: `monitors/NAME.yaml`.
+fn load_declared(pack: &Path) -> Result<Vec<(PathBuf, DeclaredKind, String, Value)>, PackError> {
+    let mut declared = Vec::new();
+    for kind in DeclaredKind::ALL {
+        let folder = pack.join(kind.plural());
+        if !folder.exists() {
+            continue;
+        }
+        for path in files(&folder)?.into_iter().filter(|path| is_yaml(path)) {
+            let options = serde_saphyr::options! { strict_booleans: true };
+            let spec: Value =
+                serde_saphyr::from_str_with_options(&read(&path)?, options).map_err(|found| {
+                    PackError::Content {
+                        path: path.clone(),
+                        expected: format!("what a {kind} is to do"),
+                        found: found.to_string(),
+                    }
+                })?;
+            let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+            declared.push((path, kind, name, spec));
+        }
+    }
+    Ok(declared)
 }
 
 /// Targets before groups, which name them.

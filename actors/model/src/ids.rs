@@ -17,6 +17,10 @@ pub enum ActorKind {
     Router,
     /// The places at a target whose work is limited.
     Target,
+    /// A monitor, for which an adapter observes something.
+    Monitor,
+    /// A sink, from which events go outside.
+    Sink,
 }
 
 impl ActorKind {
@@ -27,6 +31,8 @@ impl ActorKind {
             ActorKind::Trigger => "trigger",
             ActorKind::Router => "router",
             ActorKind::Target => "target",
+            ActorKind::Monitor => "monitor",
+            ActorKind::Sink => "sink",
         }
     }
 }
@@ -52,6 +58,16 @@ impl ActorId {
         ActorId(format!("target/{name}"))
     }
 
+    /// The monitor of a name.
+    pub fn monitor(name: &str) -> Self {
+        ActorId(format!("monitor/{name}"))
+    }
+
+    /// The sink of a name.
+    pub fn sink(name: &str) -> Self {
+        ActorId(format!("sink/{name}"))
+    }
+
     /// The event router of a shard.
     pub fn router(shard: u16) -> Self {
         ActorId(format!("router/{shard}"))
@@ -64,7 +80,9 @@ impl ActorId {
     pub fn parse(text: &str) -> Result<Self, String> {
         let id = ActorId(text.to_owned());
         if id.kind().is_none() {
-            return Err(format!("expected process/…, trigger/…, router/… or target/…, found '{text}'"));
+            return Err(format!(
+                "expected process/…, trigger/…, router/…, target/…, monitor/… or sink/…, found '{text}'"
+            ));
         }
         let key = id.key();
         if key.is_empty() || key.len() > MAX_KEY_BYTES {
@@ -85,6 +103,8 @@ impl ActorId {
             "trigger" => Some(ActorKind::Trigger),
             "router" => Some(ActorKind::Router),
             "target" => Some(ActorKind::Target),
+            "monitor" => Some(ActorKind::Monitor),
+            "sink" => Some(ActorKind::Sink),
             _ => None,
         }
     }
@@ -155,6 +175,16 @@ pub fn instance_of_fire(trigger: &str, nominal_ms: u64) -> String {
 /// The id of the event that an instance emits as the task at `pointer`, the `run`th task it began.
 pub fn event_of_task(instance: &str, pointer: &str, run: u64) -> String {
     derive(&["emit", instance, pointer, &run.to_string()])
+}
+
+/// The id of the event that a monitor makes around data that was observed at a place.
+pub fn event_of_monitor(monitor: &str, observed: &str, place: &str) -> String {
+    derive(&["monitor", monitor, observed, place])
+}
+
+/// The id of the event of this type that tells what became of an instance.
+pub fn event_of_lifecycle(instance: &str, kind: &str) -> String {
+    derive(&["lifecycle", instance, kind])
 }
 
 fn derive(parts: &[&str]) -> String {

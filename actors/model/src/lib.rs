@@ -2,6 +2,7 @@
 //!
 //! No async runtime, no clock, no randomness, no input or output: time and chance arrive inside entries.
 
+pub mod chance;
 pub mod definition;
 pub mod doubt;
 pub mod encoding;
@@ -13,7 +14,10 @@ pub mod ids;
 pub mod instance;
 pub mod inventory;
 pub mod language;
+pub mod lifecycle;
+pub mod monitor;
 pub mod places;
 pub mod rerun;
 pub mod router;
+pub mod sink;
 pub mod trigger;

@@ -8,10 +8,11 @@ use std::collections::{HashSet, VecDeque};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::entry::{Body, Message, Route, RouterEvent, TriggerEvent};
+use crate::entry::{Body, Message, RaisedRoute, Route, RouterEvent, SinkEvent, TriggerEvent};
 use crate::event::CloudEvent;
-use crate::ids::ActorId;
+use crate::ids::{ActorId, ActorKind};
 use crate::instance::Moment;
+use crate::lifecycle::is_lifecycle;
 
 /// How many ids one stored chunk of the window holds.
 const CHUNK: usize = 1024;
@@ -42,6 +43,12 @@ pub struct Chunk {
 pub struct RouterSnapshot {
     /// Who wants to see which events.
     pub routes: Vec<Route>,
+    /// Who wants to see which of the events that are raised here.
+    #[serde(default)]
+    pub raised: Vec<RaisedRoute>,
+    /// The version of them.
+    #[serde(default)]
+    pub raised_version: u64,
     /// How many events came in.
     pub events: u64,
     /// How many of them were dropped as repetitions.
@@ -50,6 +57,24 @@ pub struct RouterSnapshot {
     pub applied: u64,
     /// The number of the first chunk of the window that is still kept.
     pub first_chunk: u64,
+}
+
+impl RaisedRoute {
+    /// What is told of an event that was raised, if it is wanted.
+    fn message(&self, event: &CloudEvent) -> Option<Message> {
+        let wanted = match &self.types {
+            _ if is_lifecycle(&event.kind) => self.lifecycle.contains(&event.kind),
+            None => true,
+            Some(types) => types.contains(&event.kind),
+        };
+        let event = Box::new(event.clone());
+        let body = match self.to.kind().filter(|_| wanted)? {
+            ActorKind::Sink => Body::Sink(SinkEvent::Event(event)),
+            ActorKind::Trigger => Body::Trigger(TriggerEvent::Event(event)),
+            ActorKind::Process | ActorKind::Router | ActorKind::Target | ActorKind::Monitor => return None,
+        };
+        Some(Message { to: self.to.clone(), body })
+    }
 }
 
 /// The router of one shard.
@@ -95,11 +120,26 @@ impl Router {
                 self.state.routes.clone_from(routes);
                 Vec::new()
             }
-            RouterEvent::Event(event) => self.route(event, moment.now),
+            RouterEvent::Event(event) => self.route(event, moment.now, false),
+            RouterEvent::Raised(event) => {
+                let repeated = self.state.repeated;
+                let mut told = self.route(event, moment.now, true);
+                if self.state.repeated == repeated {
+                    told.extend(self.state.raised.iter().filter_map(|route| route.message(event)));
+                }
+                told
+            }
+            RouterEvent::RaisedRoutes { routes, version } => {
+                if *version >= self.state.raised_version {
+                    self.state.raised.clone_from(routes);
+                    self.state.raised_version = *version;
+                }
+                Vec::new()
+            }
         }
     }
 
-    fn route(&mut self, event: &CloudEvent, now: u64) -> Vec<Message> {
+    fn route(&mut self, event: &CloudEvent, now: u64, raised: bool) -> Vec<Message> {
         self.state.events += 1;
         self.forget(now);
         if !self.remember(digest(&event.source, &event.id), now) {
@@ -107,6 +147,8 @@ impl Router {
             return Vec::new();
         }
         let wants = |route: &&Route| match &route.types {
+            // They go to those alone who ask for them, which their routes cannot tell.
+            _ if raised && is_lifecycle(&event.kind) => false,
             None => true,
             Some(types) => types.contains(&event.kind),
         };
@@ -222,6 +264,37 @@ mod tests {
         assert!(router.apply(&event("a", "full"), at(4, 10)).is_empty(), "a repetition");
         assert!(router.apply(&event("c", "full"), at(3, 0)).is_empty(), "an entry applied before");
         assert_eq!((router.state.events, router.state.repeated), (3, 1));
+    }
+
+    #[test]
+    fn what_is_raised_goes_to_sinks_too_and_lifecycle_events_only_where_they_are_asked_for() {
+        let mut router = routed();
+        let ended = "io.serverlessworkflow.workflow.completed.v1";
+        let route = |to, types: Option<&str>, lifecycle: &[&str]| RaisedRoute {
+            to,
+            types: types.map(|kind| vec![kind.to_owned()]),
+            lifecycle: lifecycle.iter().map(|kind| (*kind).to_owned()).collect(),
+        };
+        let routes = vec![
+            route(ActorId::sink("all"), None, &[]),
+            route(ActorId::sink("ends"), Some("none"), &[ended]),
+            route(ActorId::trigger("after"), Some("none"), &[ended]),
+        ];
+        let newer = RouterEvent::RaisedRoutes { routes, version: 2 };
+        router.apply(&newer, at(2, 0));
+        router.apply(&RouterEvent::RaisedRoutes { routes: vec![], version: 1 }, at(3, 0));
+        let raised = |id: &str, kind: &str| match event(id, kind) {
+            RouterEvent::Event(event) => RouterEvent::Raised(event),
+            other => other,
+        };
+        let told = |messages: Vec<Message>| messages.iter().map(|m| m.to.to_string()).collect::<Vec<_>>();
+        let full = told(router.apply(&raised("a", "full"), at(4, 0)));
+        assert_eq!(full, ["trigger/disk", "trigger/all", "sink/all"]);
+        assert!(router.apply(&raised("a", "full"), at(5, 0)).is_empty(), "a repetition");
+        let end = told(router.apply(&raised("b", ended), at(6, 0)));
+        assert_eq!(end, ["sink/ends", "trigger/after"]);
+        // From outside it is an event like any other.
+        assert_eq!(told(router.apply(&event("c", ended), at(7, 0))), ["trigger/all"]);
     }
 
     #[test]

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use impresario_model::encoding;
-use impresario_model::entry::{ActivityOutcome, Body, Entry, ProcessEvent, TargetEvent};
+use impresario_model::entry::{ActivityOutcome, Body, Entry, ProcessEvent, SinkEvent, TargetEvent};
 use impresario_model::ids::ActorId;
 use impresario_model::instance::Moment;
 use impresario_persistence::{Offset, StoreError};
@@ -257,6 +257,9 @@ impl Shard {
             Body::Process(ProcessEvent::Limited { activity, token, .. }) => {
                 self.report(actor, *activity, token, ActivityOutcome::NotStarted);
             }
+            Body::Sink(SinkEvent::Report { activity, token, .. }) => {
+                self.report(actor, *activity, token, ActivityOutcome::NotStarted);
+            }
             // Whoever waits for the place is told that there is none.
             Body::Process(ProcessEvent::Placed { activity, .. } | ProcessEvent::Crowded { activity, .. }) => {
                 self.refuse_place(actor.clone(), *activity);
@@ -264,7 +267,12 @@ impl Shard {
             Body::Target(TargetEvent::Ask { instance, activity, .. }) => {
                 self.refuse_place(ActorId::process(instance), *activity);
             }
-            Body::Process(_) | Body::Trigger(_) | Body::Router(_) | Body::Target(_) => {}
+            Body::Process(_)
+            | Body::Trigger(_)
+            | Body::Router(_)
+            | Body::Target(_)
+            | Body::Monitor(_)
+            | Body::Sink(_) => {}
         }
     }
 }

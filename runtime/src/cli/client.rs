@@ -120,6 +120,16 @@ impl Client {
         self.answer(self.http.get(self.of_segments(path)?).bearer_auth(&self.token)).await
     }
 
+    /// Asks with POST at a path of these segments, and reads the answer.
+    pub(super) async fn post_at<T: DeserializeOwned>(
+        &self,
+        path: &[&str],
+        body: &impl Serialize,
+    ) -> Result<T, CliError> {
+        let request = self.http.post(self.of_segments(path)?).bearer_auth(&self.token);
+        self.answer(request.json(body)).await
+    }
+
     /// Asks with POST or DELETE and no body, where the answer is empty.
     pub(super) async fn order(&self, method: Method, path: &[&str]) -> Result<(), CliError> {
         let url = self.of_segments(path)?;

@@ -8,6 +8,7 @@ mod args;
 mod check;
 mod client;
 mod config;
+mod declared;
 mod error;
 mod hidden;
 mod input;
@@ -34,6 +35,7 @@ use clap::Parser;
 use self::args::{Cli, Command, Global, KeyArguments, KeyCommand, Nodes, NodesCommand};
 use self::client::Client;
 use self::error::CliError;
+use crate::declared::DeclaredKind;
 use crate::inventory::EntryKind;
 
 /// Renders pages of the command line, for tests and other front ends.
@@ -115,6 +117,10 @@ fn ask(global: &Global, command: Command) -> Result<ExitCode, CliError> {
                 inventory::run(global, &client, EntryKind::TargetType, asked.command).await
             }
             Command::Groups(asked) => inventory::run(global, &client, EntryKind::Group, asked.command).await,
+            Command::Monitors(asked) => {
+                declared::run(global, &client, DeclaredKind::Monitor, asked.command).await
+            }
+            Command::Sinks(asked) => declared::sinks(global, &client, asked.command).await,
             Command::Users(asked) => users::run(global, &client, asked.command).await,
             Command::Key(_) => key::rotate(global, &client).await,
             Command::Triggers(_) => lists::triggers(global, &client).await,

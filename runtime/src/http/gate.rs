@@ -21,7 +21,7 @@ use tracing::error;
 
 use super::problem::Problem;
 use super::token::TokenKeeper;
-use super::{adapters, api, auth, events, health, inventory, nodes, orders, users};
+use super::{adapters, api, auth, declared, events, health, inventory, nodes, orders, users};
 use crate::orchestrator::{Answer, Orchestrator};
 use crate::question;
 
@@ -120,6 +120,7 @@ fn routes() -> Router<Arc<Shared>> {
         .route("/api/v1/adapters", get(adapters::list))
         .route("/api/v1/adapters/{name}", get(adapters::show).post(adapters::order))
         .merge(inventory::routes())
+        .merge(declared::routes())
         .merge(users::routes())
         .route(question::PATH, post(nodes::ask))
         .route(health::LIVE, get(health::live))

@@ -9,6 +9,7 @@ mod adapters;
 mod api;
 mod auth;
 mod body;
+mod declared;
 mod door;
 mod events;
 mod gate;

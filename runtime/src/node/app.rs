@@ -28,7 +28,8 @@ use super::cluster::{Cluster, News};
 use super::deploy::{self, Deployment};
 use super::local::{Local, LocalArguments};
 use super::peers::Peers;
-use super::{NodeError, deploy::arm, inventory, stores};
+use super::raised::Raised;
+use super::{NodeError, declared, deploy::arm, inventory, stores};
 use crate::cluster::presence::Identity;
 use crate::cluster::{ClusterView, NodeView};
 use crate::endpoint::Endpoint;
@@ -104,6 +105,9 @@ impl App {
             millis: u64::try_from(config.engine.dedup_window.as_millis()).unwrap_or(u64::MAX),
             count: config.engine.dedup_limit,
         };
+        let raised = Raised::new(Arc::clone(&store), Arc::clone(&definitions));
+        // Before anything is replayed: what is asked for must not be missed.
+        raised.refresh().await?;
         let news = News::new(
             Arc::clone(&store),
             Arc::clone(&definitions),
@@ -111,13 +115,18 @@ impl App {
             Arc::clone(&keeper),
             adapters.clone(),
         )
-        .with_vault(vault.clone());
+        .with_vault(vault.clone())
+        .with_raised(raised.clone());
         let store_clock = store.clock();
         let arguments = EngineArguments {
             owner: Owner { node: identity.node.clone(), incarnation: identity.incarnation.clone() },
             scope: if presence.is_some() { Scope::OnDemand } else { Scope::All },
             post: post.clone(),
-            kinds: Arc::new(BuiltinKinds::new(Arc::clone(&definitions), window).refreshed_by(news.refresh())),
+            kinds: Arc::new(
+                BuiltinKinds::new(Arc::clone(&definitions), window)
+                    .refreshed_by(news.refresh())
+                    .telling(raised.asked()),
+            ),
             runner: Arc::new(
                 HostRunner::new(hosts.clone(), flights.clone(), gate, Arc::clone(&stopping), post.clone())
                     .on(inventory.clone())
@@ -131,6 +140,8 @@ impl App {
         let engine = Engine::start(arguments, None).await?;
         let deployment = arm(&post, &definitions).await?;
         inventory::announce_limits(&post, &inventory).await?;
+        declared::announce(&post).await?;
+        raised.announce(&post).await?;
         let cluster = match presence {
             None => None,
             Some(presence) => {
@@ -164,6 +175,7 @@ impl App {
             view,
             peers,
             adapters,
+            raised,
             membership: match &cluster {
                 Some(cluster) => Arc::clone(&cluster.presence.membership),
                 None => Arc::new(MemoryMembership::new(store.clock())),

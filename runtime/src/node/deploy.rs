@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::adapters::wanted;
-use super::{NodeError, inventory};
+use super::{NodeError, declared, inventory};
 use crate::pack::{self, Pack};
 use crate::settings::{SettingError, TRIES, decode, encode, update};
 
@@ -200,6 +200,7 @@ pub async fn load_packs(
             |before: &StoredPack| compare_versions(&before.version, &pack.version) == Ordering::Greater;
         if !before.as_ref().is_some_and(newer) {
             inventory::deploy(store, inventory, &pack.name, &pack.inventory).await?;
+            declared::deploy(store, &pack.name, &pack.declared).await?;
         }
         let over = |before| Ok::<_, NodeError>(Some(stored.clone().over(before, &pack.name)));
         update(store, &key, over).await?;

@@ -21,11 +21,13 @@ use tokio::time::timeout;
 
 use super::adapters::Adapters;
 use super::peers::Peers;
+use super::raised::Raised;
 use super::refusal::refusal;
 use super::write_check::WriteCheck;
 use super::{tree, views};
 use crate::adapters::{AdapterOrder, AdapterSummary};
 use crate::cluster::ClusterView;
+use crate::declared::{Declared, DeclaredKind, DeclaredRequest};
 use crate::inventory::{EntryKind, InventoryEntry};
 use crate::orchestrator::{
     Accepted, Answer, DefinitionSummary, Health, InstanceDetail, InstancePage, InstanceQuery, NodeSummary,
@@ -60,6 +62,8 @@ pub struct LocalArguments {
     pub peers: Peers,
     /// What its hosts follow.
     pub adapters: Adapters,
+    /// Who wants to see what is raised.
+    pub raised: Raised,
     /// Forgets nodes that are gone.
     pub membership: Arc<dyn Membership>,
     /// Told when this node is to finish what it does and leave; has room for one message.
@@ -78,6 +82,7 @@ pub struct Local {
     pub(super) view: watch::Receiver<Arc<ClusterView>>,
     pub(super) peers: Peers,
     pub(super) adapters: Adapters,
+    pub(super) raised: Raised,
     pub(super) membership: Arc<dyn Membership>,
     pub(super) drain: mpsc::Sender<()>,
     /// The last offset that was appended here, by shard.
@@ -98,6 +103,7 @@ impl Local {
             view,
             peers,
             adapters,
+            raised,
             membership,
             drain,
         } = arguments;
@@ -113,6 +119,7 @@ impl Local {
             view,
             peers,
             adapters,
+            raised,
             membership,
             drain,
             appended,
@@ -321,6 +328,11 @@ impl Orchestrator for Local {
     fn remove_entry(&self, kind: EntryKind, name: String) -> Answer<()> {
         let node = self.clone();
         Box::pin(async move { node.remove_entry(kind, &name).await })
+    }
+
+    fn declared(&self, kind: DeclaredKind, request: DeclaredRequest) -> Answer<Vec<Declared>> {
+        let node = self.clone();
+        Box::pin(async move { node.about_declared(kind, request).await })
     }
 
     fn users(&self) -> Answer<Vec<UserSummary>> {

@@ -15,6 +15,7 @@ use impresario_persistence::{Offset, ShardId};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout, timeout_at};
 
+use super::declared;
 use super::inventory::places_view;
 use super::local::Local;
 use super::members::shards_of;
@@ -178,6 +179,11 @@ impl Local {
                 };
                 Ok(Reply::Facts(facts.map(on_the_wire).collect()))
             }
+            Question::Declared { kind, name, after, letters } => {
+                let shard = declared::actor(*kind, name).shard(self.shards());
+                self.catch_up(shard, Offset(*after)).await;
+                Ok(Reply::Declared(self.status_of(*kind, name, *letters).await?))
+            }
             Question::Tree => Ok(Reply::Tree(self.own_tree().await)),
             Question::Adapters => Ok(Reply::Adapters(self.adapters.list())),
             Question::Adapter { name, order } => {
@@ -192,7 +198,7 @@ impl Local {
     }
 
     /// Shows an actor of this node.
-    async fn inspect_here(&self, actor: &ActorId) -> Result<Inspection, Refusal> {
+    pub(super) async fn inspect_here(&self, actor: &ActorId) -> Result<Inspection, Refusal> {
         let shard = actor.shard(self.shards());
         self.check_mine(shard)?;
         let inspection = self.engine.inspect(actor).await.map_err(unanswered)?;
@@ -216,7 +222,7 @@ impl Local {
     }
 
     /// Asks the owner of a shard, whoever it is by then.
-    async fn ask_owner(&self, shard: u16, question: Question) -> Result<Reply, Refusal> {
+    pub(super) async fn ask_owner(&self, shard: u16, question: Question) -> Result<Reply, Refusal> {
         let deadline = Instant::now() + PATIENCE;
         let mut view = self.view.clone();
         loop {
@@ -273,6 +279,7 @@ fn beside_the_point(reply: &Reply) -> Refusal {
         Reply::Trigger(_) => "a trigger",
         Reply::Places(_) => "places",
         Reply::Aside(_) => "a reason",
+        Reply::Declared(_) => "what was declared",
         Reply::Facts(_) => "facts",
         Reply::Adapters(_) => "adapters",
         Reply::Tree(_) => "a tree",

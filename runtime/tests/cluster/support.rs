@@ -8,7 +8,7 @@ use axum::Router;
 use axum::http::StatusCode;
 use impresario::cluster::{ClusterView, NodeRecord, NodeView};
 use impresario::http::{Door, TokenKeeper};
-use impresario::node::{Adapters, Local, LocalArguments, Peers};
+use impresario::node::{Adapters, Local, LocalArguments, Peers, Raised};
 use impresario::orchestrator::{InstanceQuery, Orchestrator, StartRequest, Started};
 use impresario_actors::behaviour::BuiltinKinds;
 use impresario_actors::clock::Clock;
@@ -142,6 +142,7 @@ impl Cluster {
             engine: engine.clone(),
             hosts,
             adapters,
+            raised: Raised::new(Arc::clone(&self.store) as Arc<dyn Store>, Arc::clone(&definitions)),
             definitions,
             inventory: SharedInventory::default(),
             vault,

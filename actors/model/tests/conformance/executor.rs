@@ -138,6 +138,9 @@ impl Executor<'_> {
                 // Nobody listens; the output of the task shows the event.
                 Effect::Emit(event) => self.world.events.push(event.as_ref().clone()),
                 Effect::Tell(message) => panic!("nobody to tell: {message:?}"),
+                Effect::Lifecycle(_) | Effect::Watch(_) | Effect::Unwatch => {
+                    panic!("an instance asks for none of these")
+                }
             }
         }
         self.history.push((event, moment, applied));
