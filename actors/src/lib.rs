@@ -8,6 +8,7 @@ pub mod engine;
 pub mod gate;
 pub mod hosts;
 pub mod inventory;
+pub mod metrics;
 pub mod post;
 pub mod secrets;
 pub mod shard;

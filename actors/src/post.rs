@@ -8,6 +8,8 @@ use impresario_model::encoding;
 use impresario_model::entry::Entry;
 use impresario_persistence::{Append, MAX_ENTRY_BYTES, Offset, ShardId, Store, StoreError};
 
+use crate::metrics::Metrics;
+
 /// What is known of a shard without asking it: kept by the shard and by the post office.
 #[derive(Debug, Default)]
 pub struct ShardGauge {
@@ -71,6 +73,7 @@ pub struct Post {
     store: Arc<dyn Store>,
     gauges: Arc<[ShardGauge]>,
     backlog_limit: u64,
+    metrics: Metrics,
 }
 
 impl Post {
@@ -78,12 +81,17 @@ impl Post {
     /// outside.
     pub fn new(store: Arc<dyn Store>, backlog_limit: u64) -> Self {
         let gauges = (0..store.shards()).map(|_| ShardGauge::default()).collect();
-        Post { store, gauges, backlog_limit }
+        Post { store, gauges, backlog_limit, metrics: Metrics::default() }
     }
 
     /// The gauges, by shard.
     pub fn gauges(&self) -> &[ShardGauge] {
         &self.gauges
+    }
+
+    /// What the engine counts of its work.
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
     }
 
     /// The store behind it.

@@ -1,11 +1,12 @@
 //! Reading the arguments of a call.
 
+use std::fmt::Display;
 use std::time::Duration;
 
 use impresario_adapter::Failure;
 use serde::de::{DeserializeOwned, Error};
 use serde::{Deserialize, Deserializer};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// Reads a function's arguments; what does not fit is a `validation` failure that names it.
 pub(crate) fn read<T: DeserializeOwned>(function: &str, arguments: Value) -> Result<T, Failure> {
@@ -43,4 +44,45 @@ pub(crate) fn seconds<'de, D: Deserializer<'de>>(
         return Ok(Some(Duration::from_secs_f64(seconds)));
     }
     Err(D::Error::custom(format!("`{name}` is {seconds}, it must be above 0 and at most {most}")))
+}
+
+/// Reads a number that is not more than `most`.
+pub(crate) fn at_most<'de, D, N>(name: &str, most: N, deserializer: D) -> Result<N, D::Error>
+where
+    D: Deserializer<'de>,
+    N: Deserialize<'de> + PartialOrd + Display,
+{
+    let number = N::deserialize(deserializer)?;
+    if number > most {
+        return Err(D::Error::custom(format!("`{name}` is {number}, the most is {most}")));
+    }
+    Ok(number)
+}
+
+/// Reads the permissions of files as people write them: octal digits in a text. A number would be taken for a decimal one.
+pub(crate) fn octal<'de, D: Deserializer<'de>>(
+    name: &str,
+    most: u32,
+    example: &str,
+    deserializer: D,
+) -> Result<Option<u32>, D::Error> {
+    let Some(text) = Option::<String>::deserialize(deserializer)? else { return Ok(None) };
+    let bits = u32::from_str_radix(&text, 8).ok().filter(|bits| *bits <= most);
+    bits.map(Some).ok_or_else(|| {
+        D::Error::custom(format!("`{name}` is `{text}`, expected octal digits such as \"{example}\""))
+    })
+}
+
+/// The JSON Schema of a list of [`Text`].
+pub(crate) fn texts_schema(description: &str) -> Value {
+    json!({"type": "array", "items": {"type": ["string", "number", "boolean"]}, "description": description})
+}
+
+/// The JSON Schema of variables, each a [`Text`].
+pub(crate) fn environment_schema(description: &str) -> Value {
+    json!({
+        "type": "object",
+        "additionalProperties": {"type": ["string", "number", "boolean"]},
+        "description": description,
+    })
 }

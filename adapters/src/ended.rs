@@ -4,6 +4,7 @@ use impresario_adapter::Failure;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 
+use crate::arguments::at_most;
 use crate::capture::Capture;
 
 /// What is kept of each of the two outputs, unless the definition says otherwise.
@@ -142,12 +143,7 @@ pub(crate) fn output_limit() -> usize {
 
 /// Reads an `outputLimit`.
 pub(crate) fn limited<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
-    let limit = usize::deserialize(deserializer)?;
-    if limit > OUTPUT_LIMIT_MAX {
-        let reason = format!("`outputLimit` is {limit}, the most is {OUTPUT_LIMIT_MAX}");
-        return Err(serde::de::Error::custom(reason));
-    }
-    Ok(limit)
+    at_most("outputLimit", OUTPUT_LIMIT_MAX, deserializer)
 }
 
 /// The JSON Schema of the output of a run.

@@ -11,6 +11,7 @@ pub mod hints;
 pub mod http;
 pub mod inventory;
 mod listener;
+pub mod metrics;
 pub mod node;
 pub mod orchestrator;
 pub mod orders;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use futures_util::future::BoxFuture;
 use impresario_model::event::CloudEvent;
+use prometheus_client::registry::Registry;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -429,4 +430,6 @@ pub trait Orchestrator: Send + Sync + 'static {
     fn answer(&self, question: Question) -> Answer<Reply>;
     /// How the node is; cheap.
     fn health(&self) -> Health;
+    /// Registers what the node counts, and what it knows of itself at this moment; cheap.
+    fn figures(&self, registry: &mut Registry);
 }

@@ -13,6 +13,7 @@ use tokio::process::{Child, Command};
 
 use crate::api::Api;
 use crate::binary;
+use crate::cli::{self, Ended};
 use crate::disk::SmallDisk;
 use crate::poll::eventually;
 
@@ -96,6 +97,20 @@ impl Place {
     /// The data folder of the nodes.
     pub fn data(&self) -> &Path {
         &self.data
+    }
+
+    /// Runs a command that finds the node by its data folder.
+    pub fn run(&self, arguments: &[&str]) -> Ended {
+        let mut all = vec!["--data", self.data.to_str().expect("a path")];
+        all.extend(arguments);
+        cli::run(self.path(), &all)
+    }
+
+    /// What such a command says as JSON, once it is done.
+    pub fn json(&self, arguments: &[&str]) -> Value {
+        let mut all = vec!["--json"];
+        all.extend(arguments);
+        self.run(&all).done().json()
     }
 
     /// Writes a file into the folder.

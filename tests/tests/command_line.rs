@@ -1,7 +1,4 @@
 //! The command line against a running node: what it prints for people and for programs, and how it fails.
-
-#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
-
 use std::time::Duration;
 
 use impresario_tests::cli::{self, Ended};
@@ -40,17 +37,12 @@ impl Session {
         Session { place, node }
     }
 
-    /// Runs a command that finds the node by its data folder.
     fn run(&self, arguments: &[&str]) -> Ended {
-        let mut all = vec!["--data", self.place.data().to_str().unwrap()];
-        all.extend(arguments);
-        cli::run(self.place.path(), &all)
+        self.place.run(arguments)
     }
 
     fn json(&self, arguments: &[&str]) -> Value {
-        let mut all = vec!["--json"];
-        all.extend(arguments);
-        self.run(&all).done().json()
+        self.place.json(arguments)
     }
 }
 

@@ -1,22 +1,13 @@
 //! When nobody knows whether it was done: a node that is killed while commands run, each of the operator's ways out, and
 //! running an instance again.
 
-#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
-
 use std::time::Duration;
 
 use impresario_tests::api::Failure;
-use impresario_tests::cli::{self, Ended};
 use impresario_tests::node::{Node, Place};
 use impresario_tests::poll::eventually;
 use reqwest::Method;
 use serde_json::{Value, json};
-
-fn run(place: &Place, arguments: &[&str]) -> Ended {
-    let mut all = vec!["--data", place.data().to_str().unwrap()];
-    all.extend(arguments);
-    cli::run(place.path(), &all)
-}
 
 /// Notes its begin in a file of its own; ends once there is a file `go`. An error of it is caught.
 fn risky(place: &Place) -> String {
@@ -62,16 +53,16 @@ async fn a_killed_node_leaves_commands_in_doubt_and_an_operator_decides() {
         let status: Vec<&str> = detail.activities.iter().map(|activity| activity.status.as_str()).collect();
         assert_eq!((status, &detail.summary.ended_at), (vec!["uncertain"], &None));
     }
-    let listed = run(&place, &["--json", "ps", "--status", "uncertain"]).done().json();
+    let listed = place.run(&["--json", "ps", "--status", "uncertain"]).done().json();
     assert_eq!(listed["items"].as_array().unwrap().len(), ways.len());
-    let shown = run(&place, &["show", &ids[0]]).done().stdout;
+    let shown = place.run(&["show", &ids[0]]).done().stdout;
     assert!(shown.contains("uncertain") && shown.contains("impresario resolve"), "{shown}");
     place.write("go", "");
 
     let decide = |at: usize, rest: &[&str]| {
         let mut arguments = vec!["--json", "resolve", ids[at].as_str()];
         arguments.extend(rest);
-        let reply = run(&place, &arguments).done().json();
+        let reply = place.run(&arguments).done().json();
         assert_eq!(
             (&reply["activity"], &reply["attempt"], &reply["decision"]),
             (&json!(1), &json!(1), &json!(ways[at]))
@@ -81,7 +72,7 @@ async fn a_killed_node_leaves_commands_in_doubt_and_an_operator_decides() {
     decide(1, &["accept", "--output", r#""it was""#]);
     decide(2, &["1", "skip"]);
     decide(3, &["fail", "--reason", "the file is not there"]);
-    run(&place, &["cancel", &ids[4]]).done();
+    place.run(&["cancel", &ids[4]]).done();
     let expected = [
         ("completed", "completed", json!({ "acted": "done\n", "shown": true }), 2),
         ("completed", "completed", json!({ "acted": "it was", "shown": true }), 1),
@@ -108,12 +99,12 @@ async fn a_killed_node_leaves_commands_in_doubt_and_an_operator_decides() {
 
 /// A decision that comes second, or about something else, is refused in words.
 async fn refusals(place: &Place, node: &Node, accepted: &str) {
-    let late = run(place, &["resolve", accepted, "1", "retry"]);
+    let late = place.run(&["resolve", accepted, "1", "retry"]);
     late.failed(2, &["which is completed", "attempt 1", "accept"]);
-    run(place, &["resolve", accepted, "retry"]).failed(2, &["uncertain, found none"]);
-    run(place, &["resolve", accepted, "9", "retry"]).failed(2, &["found 9"]);
-    run(place, &["resolve", accepted, "accept"]).failed(64, &["--output"]);
-    run(place, &["resolve", accepted, "perhaps"]).failed(64, &["retry", "accept", "skip", "fail"]);
+    place.run(&["resolve", accepted, "retry"]).failed(2, &["uncertain, found none"]);
+    place.run(&["resolve", accepted, "9", "retry"]).failed(2, &["found 9"]);
+    place.run(&["resolve", accepted, "accept"]).failed(64, &["--output"]);
+    place.run(&["resolve", accepted, "perhaps"]).failed(64, &["retry", "accept", "skip", "fail"]);
     let path = format!("/api/v1/instances/{accepted}/activities/1/resolve");
     let table = [
         (json!({ "decision": "accept" }), 409, "which is completed"),
@@ -147,7 +138,7 @@ async fn an_instance_runs_again_from_its_beginning_or_a_start_point() {
     let again = |rest: &[&str]| {
         let mut arguments = vec!["--json", "rerun", first.as_str()];
         arguments.extend(rest);
-        run(&place, &arguments).done().json()
+        place.run(&arguments).done().json()
     };
     let table: [(&[&str], Value); 4] = [
         (&[], json!({ "n": 20, "prepared": 2 })),
@@ -172,10 +163,10 @@ async fn an_instance_runs_again_from_its_beginning_or_a_start_point() {
         (&once["id"], &once["created"], &twice["created"]),
         (&twice["id"], &json!(true), &json!(false))
     );
-    run(&place, &["rerun", &first, "--key", "monday", "--from", "finish"]).failed(2, &["use another key"]);
-    run(&place, &["rerun", &first, "--from", "nowhere"]).failed(2, &["finish, never", "'nowhere'"]);
-    run(&place, &["rerun", &first, "--from", "never"]).failed(2, &["never came to 'never'"]);
-    let shown = run(&place, &["show", once["id"].as_str().unwrap()]).done().stdout;
+    place.run(&["rerun", &first, "--key", "monday", "--from", "finish"]).failed(2, &["use another key"]);
+    place.run(&["rerun", &first, "--from", "nowhere"]).failed(2, &["finish, never", "'nowhere'"]);
+    place.run(&["rerun", &first, "--from", "never"]).failed(2, &["never came to 'never'"]);
+    let shown = place.run(&["show", once["id"].as_str().unwrap()]).done().stdout;
     assert!(
         shown.contains(&format!("rerun of    {first}")) && shown.contains("finish 'Only the end'"),
         "{shown}"

@@ -8,7 +8,7 @@ use std::path::Path;
 use axum::Router;
 use axum::http::HeaderMap;
 use axum::routing::any;
-use impresario_tests::cli::{self, Ended};
+use impresario_tests::cli::Ended;
 use impresario_tests::node::{Node, Place};
 use serde_json::{Value, json};
 
@@ -76,7 +76,7 @@ impl Session {
     }
 
     fn run(&self, arguments: &[&str]) -> Ended {
-        run(&self.place, arguments)
+        self.place.run(arguments)
     }
 
     fn set_users(&self) {
@@ -89,12 +89,6 @@ impl Session {
             fs::remove_file(path).unwrap();
         }
     }
-}
-
-fn run(place: &Place, arguments: &[&str]) -> Ended {
-    let mut all = vec!["--data", place.data().to_str().unwrap()];
-    all.extend(arguments);
-    cli::run(place.path(), &all)
 }
 
 /// Answers with everything that it was sent.
@@ -217,7 +211,7 @@ async fn a_key_is_exported_lost_and_brought_back() {
     fs::remove_file(place.data().join("environment.key")).unwrap();
     let (status, said) = place.spawn().ready_or_ended().await.unwrap_err();
     assert!(!status.success() && said.contains("key import"), "{said}");
-    run(&place, &["key", "import", export, "--passphrase-file", words]).done();
+    place.run(&["key", "import", export, "--passphrase-file", words]).done();
     let session = Session::start(place).await;
     let started = session.node.api.start("test/fails", json!({}), None).await.unwrap();
     let error = session.node.ended(&started.id).await.error.unwrap();

@@ -74,17 +74,12 @@ impl Session {
         Session { place, node }
     }
 
-    /// Runs a command that finds the node by its data folder.
     fn run(&self, arguments: &[&str]) -> Ended {
-        let mut all = vec!["--data", self.place.data().to_str().unwrap()];
-        all.extend(arguments);
-        cli::run(self.place.path(), &all)
+        self.place.run(arguments)
     }
 
     fn json(&self, arguments: &[&str]) -> Value {
-        let mut all = vec!["--json"];
-        all.extend(arguments);
-        self.run(&all).done().json()
+        self.place.json(arguments)
     }
 
     /// Two servers, and the group of both.

@@ -109,6 +109,10 @@ impl Shard {
         for ((actor, result), entries) in self.give_turns(turns).await.into_iter().zip(kept) {
             match result {
                 TurnResult::Done(reply) => {
+                    if self.recovered {
+                        let before = self.live.get(actor.as_str()).map_or("", |live| live.status);
+                        self.with.post.metrics().turn(&actor, before, reply.standing.status, &reply.effects);
+                    }
                     self.seat(&actor, &reply.standing, reply.rows);
                     for (offset, effect) in reply.effects {
                         asked.push(Asked { offset, actor: actor.clone(), effect });
@@ -128,6 +132,9 @@ impl Shard {
         asked.sort_by_key(|asked| asked.offset);
         self.outbox_from(asked);
         self.outbox.cursor = last;
+        if live > 0 {
+            self.with.post.metrics().applied(live, self.with.clock.now().saturating_sub(last.millis()));
+        }
         if let Some(gauge) = self.gauge() {
             gauge.applied.fetch_add(live as u64, Ordering::Relaxed);
         }

@@ -160,6 +160,7 @@ impl Shard {
         let (offset, since) =
             entries.first().map_or((0, self.with.clock.now()), |(at, _)| (at.offset, at.now));
         tracing::error!(%actor, offset = %Offset(offset), reason, "quarantined an actor");
+        self.with.post.metrics().quarantined();
         self.evict(actor.as_str());
         entries.iter().for_each(|(_, body)| self.let_go(body));
         let held = entries.into_iter().map(|(at, body)| Held { offset: at.offset, body }).collect();

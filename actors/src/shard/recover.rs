@@ -64,6 +64,7 @@ impl Shard {
             epoch: claim.epoch,
             caught_up_at: claim.head,
             recovered: false,
+            claimed: now,
             cursor: claim.mark,
             mark: claim.mark,
             seen_at_mark: meta.seen.clone(),
@@ -142,6 +143,8 @@ impl Shard {
             self.settle(&actor).await?;
         }
         self.recovered = true;
+        let took = self.with.clock.now().saturating_sub(self.claimed);
+        self.with.post.metrics().recovered(took);
         tracing::debug!(shard = self.id().0, waiting = self.outbox.messages.len(), "caught up");
         self.publish();
         Ok(())

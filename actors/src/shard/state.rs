@@ -81,6 +81,8 @@ pub struct Shard {
     /// The end of the log when the shard was claimed: entries up to it are replayed.
     pub(super) caught_up_at: Offset,
     pub(super) recovered: bool,
+    /// When the shard was claimed, in milliseconds since the Unix epoch.
+    pub(super) claimed: u64,
     /// The last entry that was applied, and whose messages are durable.
     pub(super) cursor: Offset,
     /// The last entry behind which the log is trimmed.

@@ -7,7 +7,7 @@ use impresario_adapter::Failure;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
-use crate::arguments::{Text, seconds};
+use crate::arguments::{Text, octal, seconds};
 use crate::ended::{OUTPUT_LIMIT, Return, Wanted, limited, output_limit};
 
 /// How long a program may be given at most.
@@ -142,14 +142,6 @@ fn timeout<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration
     seconds("timeoutSeconds", TIMEOUT_SECONDS_MAX, deserializer)
 }
 
-/// A mask as people write it: octal digits in a text, such as `"027"`.
 fn umask<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
-    let Some(text) = Option::<String>::deserialize(deserializer)? else { return Ok(None) };
-    match u32::from_str_radix(&text, 8) {
-        Ok(mask) if mask <= 0o777 => Ok(Some(mask)),
-        _ => {
-            let reason = format!("`umask` is `{text}`, expected octal digits such as \"027\"");
-            Err(serde::de::Error::custom(reason))
-        }
-    }
+    octal("umask", 0o777, "027", deserializer)
 }

@@ -4,6 +4,7 @@ use impresario_adapter::{Function, Manifest, PROTOCOL};
 use serde_json::{Value, json};
 
 use super::arguments::{INTERPRETER, TIMEOUT_SECONDS_MAX};
+use crate::arguments::{environment_schema, texts_schema};
 use crate::ended::{expect_codes_schema, output_limit_schema, output_schema, return_schema};
 
 /// How many programs run at once.
@@ -34,48 +35,50 @@ pub fn manifest() -> Manifest {
 }
 
 fn run() -> Value {
-    json!({
-        "type": "object",
-        "required": ["program"],
-        "additionalProperties": false,
-        "properties": {
+    input(
+        "program",
+        json!({
             "program": {"type": "string", "minLength": 1, "description": "A name in PATH, or a full path."},
-            "arguments": texts("Its arguments, one by one: no shell splits or expands them."),
-            "environment": environment(),
-            "directory": {"type": "string", "description": "Where it runs; by default where the node does."},
-            "stdin": {"description": "Its standard input: a string as it is, anything else as JSON."},
-            "return": return_schema("all"),
-            "outputLimit": output_limit_schema(),
-            "expectCodes": expect_codes_schema(),
-            "timeoutSeconds": timeout(),
-            "user": user(),
-            "umask": umask(),
-        },
-    })
+            "arguments": texts_schema("Its arguments, one by one: no shell splits or expands them."),
+        }),
+    )
 }
 
 fn script() -> Value {
-    json!({
-        "type": "object",
-        "required": ["script"],
-        "additionalProperties": false,
-        "properties": {
+    input(
+        "script",
+        json!({
             "script": {"type": "string", "description": "What the interpreter finds in a file."},
             "interpreter": {
                 "type": "string", "minLength": 1, "default": INTERPRETER,
                 "description": "A name in PATH or a full path, and arguments of its own if it needs any.",
             },
-            "arguments": texts("What the script finds in $1, $2 …"),
-            "environment": environment(),
-            "directory": {"type": "string", "description": "Where it runs; by default where the node does."},
-            "stdin": {"description": "Its standard input: a string as it is, anything else as JSON."},
-            "return": return_schema("all"),
-            "outputLimit": output_limit_schema(),
-            "expectCodes": expect_codes_schema(),
-            "timeoutSeconds": timeout(),
-            "user": user(),
-            "umask": umask(),
-        },
+            "arguments": texts_schema("What the script finds in $1, $2 …"),
+        }),
+    )
+}
+
+/// The schema of a function's arguments: its own, and what can be said of every program.
+fn input(required: &str, own: Value) -> Value {
+    let mut properties = json!({
+        "environment": environment(),
+        "directory": {"type": "string", "description": "Where it runs; by default where the node does."},
+        "stdin": {"description": "Its standard input: a string as it is, anything else as JSON."},
+        "return": return_schema("all"),
+        "outputLimit": output_limit_schema(),
+        "expectCodes": expect_codes_schema(),
+        "timeoutSeconds": timeout(),
+        "user": user(),
+        "umask": umask(),
+    });
+    if let (Value::Object(properties), Value::Object(own)) = (&mut properties, own) {
+        properties.extend(own);
+    }
+    json!({
+        "type": "object",
+        "required": [required],
+        "additionalProperties": false,
+        "properties": properties,
     })
 }
 
@@ -101,7 +104,7 @@ fn shell() -> Value {
         "additionalProperties": false,
         "properties": {
             "command": {"type": "string", "description": "What `/bin/sh` does."},
-            "arguments": texts("What the command finds in $1, $2 …"),
+            "arguments": texts_schema("What the command finds in $1, $2 …"),
             "environment": environment(),
             "stdin": {"description": "Its standard input: a string as it is, anything else as JSON."},
             "return": return_schema("stdout"),
@@ -109,14 +112,6 @@ fn shell() -> Value {
     })
 }
 
-fn texts(description: &str) -> Value {
-    json!({"type": "array", "items": {"type": ["string", "number", "boolean"]}, "description": description})
-}
-
 fn environment() -> Value {
-    json!({
-        "type": "object",
-        "additionalProperties": {"type": ["string", "number", "boolean"]},
-        "description": "Variables beyond the few that every program gets, such as PATH and HOME.",
-    })
+    environment_schema("Variables beyond the few that every program gets, such as PATH and HOME.")
 }

@@ -6,6 +6,8 @@ use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
+use crate::arguments::octal;
+
 /// How many bytes are read unless the call says otherwise.
 pub(super) const READ_LIMIT: u64 = 1024 * 1024;
 /// How many it may ask for. In base64 they still fit into a line of the protocol.
@@ -64,7 +66,7 @@ pub(super) struct Write {
     pub(super) form: Option<Form>,
     #[serde(default)]
     pub(super) existing: Existing,
-    #[serde(default, deserialize_with = "octal")]
+    #[serde(default, deserialize_with = "mode")]
     pub(super) mode: Option<u32>,
 }
 
@@ -79,7 +81,7 @@ pub(super) struct Append {
     /// Whether a missing file is made.
     #[serde(default = "yes")]
     pub(super) create: bool,
-    #[serde(default, deserialize_with = "octal")]
+    #[serde(default, deserialize_with = "mode")]
     pub(super) mode: Option<u32>,
 }
 
@@ -186,10 +188,6 @@ fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Er
     Err(D::Error::custom(reason))
 }
 
-/// A mode as people write it, `"0640"`. A number would be taken for a decimal one.
-fn octal<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
-    let Some(text) = Option::<String>::deserialize(deserializer)? else { return Ok(None) };
-    let mode = u32::from_str_radix(&text, 8).ok().filter(|mode| *mode <= 0o7777);
-    mode.map(Some)
-        .ok_or_else(|| D::Error::custom(format!("`mode` is {text:?}, expected octal digits like \"0640\"")))
+fn mode<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
+    octal("mode", 0o7777, "0640", deserializer)
 }

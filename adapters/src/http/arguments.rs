@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
 use super::tls::Tls;
-use crate::arguments::Text;
+use crate::arguments::{Text, at_most, seconds};
 
 /// How long a request may take, unless the definition says otherwise.
 pub(super) const TIMEOUT_SECONDS: f64 = 60.0;
@@ -88,12 +88,7 @@ fn redirect_limit() -> u32 {
 }
 
 fn few<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
-    let limit = u32::deserialize(deserializer)?;
-    if limit > REDIRECTS_MAX {
-        let reason = format!("`redirectLimit` is {limit}, the most is {REDIRECTS_MAX}");
-        return Err(serde::de::Error::custom(reason));
-    }
-    Ok(limit)
+    at_most("redirectLimit", REDIRECTS_MAX, deserializer)
 }
 
 fn timeout() -> Duration {
@@ -101,13 +96,7 @@ fn timeout() -> Duration {
 }
 
 fn within_bounds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
-    let seconds = f64::deserialize(deserializer)?;
-    if seconds > 0.0 && seconds <= TIMEOUT_SECONDS_MAX {
-        return Ok(Duration::from_secs_f64(seconds));
-    }
-    let reason =
-        format!("`timeoutSeconds` is {seconds}, it must be above 0 and at most {TIMEOUT_SECONDS_MAX}");
-    Err(serde::de::Error::custom(reason))
+    Ok(seconds("timeoutSeconds", TIMEOUT_SECONDS_MAX, deserializer)?.unwrap_or_else(timeout))
 }
 
 fn output_limit() -> usize {
@@ -115,10 +104,5 @@ fn output_limit() -> usize {
 }
 
 fn limited<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
-    let limit = usize::deserialize(deserializer)?;
-    if limit > OUTPUT_LIMIT {
-        let reason = format!("`outputLimit` is {limit}, the most is {OUTPUT_LIMIT}");
-        return Err(serde::de::Error::custom(reason));
-    }
-    Ok(limit)
+    at_most("outputLimit", OUTPUT_LIMIT, deserializer)
 }

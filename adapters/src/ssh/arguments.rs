@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::execute::Program;
 use super::quote;
-use crate::arguments::{Text, seconds};
+use crate::arguments::{Text, at_most, octal, seconds};
 use crate::ended::{Return, Wanted, limited, output_limit};
 
 /// How many bytes `ssh-get` reads, unless the definition says otherwise.
@@ -195,25 +195,13 @@ fn file_limit() -> usize {
 }
 
 fn file_limited<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
-    let limit = usize::deserialize(deserializer)?;
-    if limit > FILE_LIMIT_MAX {
-        let reason = format!("`limit` is {limit}, the most is {FILE_LIMIT_MAX}");
-        return Err(serde::de::Error::custom(reason));
-    }
-    Ok(limit)
+    at_most("limit", FILE_LIMIT_MAX, deserializer)
 }
 
 fn timeout<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
     seconds("timeoutSeconds", TIMEOUT_SECONDS_MAX, deserializer)
 }
 
-/// A mode as people write it: octal digits in a text, such as `"0640"`.
 fn mode<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
-    let Some(text) = Option::<String>::deserialize(deserializer)? else { return Ok(None) };
-    match u32::from_str_radix(&text, 8) {
-        Ok(mode) if mode <= 0o7777 => Ok(Some(mode)),
-        _ => Err(serde::de::Error::custom(format!(
-            "`mode` is `{text}`, expected octal digits such as \"0640\""
-        ))),
-    }
+    octal("mode", 0o7777, "0640", deserializer)
 }

@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::arguments::{FILE_LIMIT, FILE_LIMIT_MAX, INTERPRETER, TIMEOUT_SECONDS_MAX};
 use super::place::{CONNECT_TIMEOUT_SECONDS, CONNECT_TIMEOUT_SECONDS_MAX};
+use crate::arguments::{environment_schema, texts_schema};
 use crate::ended::{expect_codes_schema, output_limit_schema, output_schema, return_schema};
 
 /// How many pieces of work are under way at once.
@@ -41,7 +42,7 @@ fn run() -> Value {
         &["command"],
         json!({
             "command": {"type": "string", "minLength": 1, "description": "What the user's login shell there does."},
-            "arguments": texts("Added to the command, each as one word of a POSIX shell."),
+            "arguments": texts_schema("Added to the command, each as one word of a POSIX shell."),
             "environment": environment(),
             "stdin": {"description": "Its standard input: a string as it is, anything else as JSON."},
             "return": return_schema("all"),
@@ -60,7 +61,7 @@ fn script() -> Value {
                 "type": "string", "minLength": 1, "default": INTERPRETER,
                 "description": "A shell, which is given `-s`, or any other program, which is given `-`.",
             },
-            "arguments": texts("What the script finds in $1, $2 …"),
+            "arguments": texts_schema("What the script finds in $1, $2 …"),
             "environment": environment(),
             "return": return_schema("all"),
             "outputLimit": output_limit_schema(),
@@ -163,14 +164,6 @@ fn encoding(description: &str) -> Value {
     json!({"enum": ["text", "base64"], "default": "text", "description": description})
 }
 
-fn texts(description: &str) -> Value {
-    json!({"type": "array", "items": {"type": ["string", "number", "boolean"]}, "description": description})
-}
-
 fn environment() -> Value {
-    json!({
-        "type": "object",
-        "additionalProperties": {"type": ["string", "number", "boolean"]},
-        "description": "Variables that the host's sshd accepts; one that it does not accept is a failure.",
-    })
+    environment_schema("Variables that the host's sshd accepts; one that it does not accept is a failure.")
 }

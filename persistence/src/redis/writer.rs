@@ -3,7 +3,7 @@
 //! The server remembers the last batch of each writer, so that a batch whose answer was lost is carried out once, and
 //! the order of everything that this node appends is that of the calls.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
@@ -186,12 +186,9 @@ impl Writer {
     /// Sends a batch, and answers the one before meanwhile.
     async fn write(&mut self, batch: Vec<Waiting>, before: Option<Written>) -> Written {
         self.number += 1;
-        let mut shards = Vec::new();
-        for entry in batch.iter().flat_map(|waiting| &waiting.entries) {
-            if !shards.contains(&entry.shard) {
-                shards.push(entry.shard);
-            }
-        }
+        let entries = batch.iter().flat_map(|waiting| &waiting.entries);
+        let shards: Vec<ShardId> =
+            entries.map(|entry| entry.shard).collect::<BTreeSet<_>>().into_iter().collect();
         let answer = async {
             if let Some(before) = before {
                 self.answer(before);

@@ -1,6 +1,6 @@
 //! What every request passes: a place among the requests at work, the token, and the net under panics.
 //!
-//! One function and no tower layers: this is the hot path of events.
+//! One function and hardly a layer: this is the hot path of events.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
+use axum::extract::MatchedPath;
 use axum::http::Request;
+use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
 use futures_util::FutureExt;
@@ -22,6 +24,7 @@ use tracing::error;
 use super::problem::Problem;
 use super::token::TokenKeeper;
 use super::{adapters, api, auth, declared, events, health, inventory, nodes, orders, users};
+use crate::metrics::RequestMetrics;
 use crate::orchestrator::{Answer, Orchestrator};
 use crate::question;
 
@@ -30,6 +33,7 @@ pub(super) struct Shared {
     pub(super) orchestrator: Arc<dyn Orchestrator>,
     pub(super) body_limit: usize,
     request_timeout: Duration,
+    pub(super) requests: RequestMetrics,
 }
 
 impl Shared {
@@ -50,8 +54,9 @@ impl Shared {
 /// Lets requests through to the routes.
 pub(super) struct Gate {
     routes: TowerToHyperService<Router>,
-    requests: Semaphore,
+    places: Semaphore,
     keeper: Arc<TokenKeeper>,
+    requests: RequestMetrics,
 }
 
 impl Gate {
@@ -60,26 +65,37 @@ impl Gate {
         orchestrator: Arc<dyn Orchestrator>,
         keeper: Arc<TokenKeeper>,
     ) -> Gate {
+        let requests = RequestMetrics::default();
         let shared = Shared {
             orchestrator,
             body_limit: usize::try_from(settings.body_limit.0).unwrap_or(usize::MAX),
             request_timeout: settings.request_timeout,
+            requests: requests.clone(),
         };
         let routes = routes().with_state(Arc::new(shared));
         Gate {
             routes: TowerToHyperService::new(routes),
-            requests: Semaphore::new(settings.concurrency),
+            places: Semaphore::new(settings.concurrency),
             keeper,
+            requests,
         }
     }
 
     /// Answers one request, whatever happens.
     pub(super) async fn pass(&self, request: Request<Body>) -> Response {
+        let (began, method) = (Instant::now(), request.method().clone());
+        let response = self.let_through(request).await;
+        let route = response.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
+        self.requests.answered(route, &method, response.status(), began.elapsed().as_secs_f64());
+        response
+    }
+
+    async fn let_through(&self, request: Request<Body>) -> Response {
         // A probe has to get through when the node is busiest.
         if health::is_probe(request.uri().path()) {
             return self.route(request).await;
         }
-        let Ok(_place) = self.requests.try_acquire() else {
+        let Ok(_place) = self.places.try_acquire() else {
             return Problem::crowded().into_response();
         };
         match auth::check(&self.keeper, request.headers()).await {
@@ -123,10 +139,19 @@ fn routes() -> Router<Arc<Shared>> {
         .merge(declared::routes())
         .merge(users::routes())
         .route(question::PATH, post(nodes::ask))
+        .route("/metrics", get(health::metrics))
         .route(health::LIVE, get(health::live))
         .route(health::READY, get(health::ready))
+        .route_layer(middleware::from_fn(name_route))
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_method)
+}
+
+/// Leaves the name of the route with the response, for the figures.
+async fn name_route(route: MatchedPath, request: Request<Body>, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    response.extensions_mut().insert(route);
+    response
 }
 
 async fn no_such_path(request: Request<Body>) -> Problem {

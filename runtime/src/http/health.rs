@@ -1,12 +1,14 @@
-//! Health, for probes: no token, no place needed, nothing secret in the reply.
+//! Health, for probes: no token, no place needed, nothing secret in the reply. And the figures, which need the token.
 
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderName, StatusCode};
 
 use super::gate::Shared;
+use crate::metrics;
 use crate::orchestrator::Health;
 
 pub(super) const LIVE: &str = "/health/live";
@@ -19,6 +21,14 @@ pub(super) fn is_probe(path: &str) -> bool {
 /// 200 as long as the process answers at all.
 pub(super) async fn live() -> StatusCode {
     StatusCode::OK
+}
+
+/// The figures of the node. They name adapters, so whoever asks needs the token.
+pub(super) async fn metrics(State(shared): State<Arc<Shared>>) -> ([(HeaderName, &'static str); 1], String) {
+    let mut registry = metrics::registry();
+    shared.orchestrator.figures(&mut registry);
+    shared.requests.register(&mut registry);
+    ([(CONTENT_TYPE, metrics::MEDIA_TYPE)], metrics::text(&registry))
 }
 
 /// 200 when the node takes work, else 503 with what is wrong.

@@ -17,7 +17,7 @@ use impresario_actors::post::Post;
 use impresario_actors::shard::ShardSettings;
 use impresario_config::Config;
 use impresario_model::router::Window;
-use impresario_persistence::{MemoryMembership, Owner, monotonic_ms};
+use impresario_persistence::{MemoryMembership, Owner, Store, monotonic_ms};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
@@ -34,6 +34,7 @@ use crate::cluster::presence::Identity;
 use crate::cluster::{ClusterView, NodeView};
 use crate::endpoint::Endpoint;
 use crate::http::{Door, TokenKeeper};
+use crate::metrics::{MeteredStore, NodeMetrics};
 use crate::orchestrator::Orchestrator;
 use crate::secrets::{self, Vault};
 use crate::tcp::TcpDoor;
@@ -77,6 +78,8 @@ impl App {
         let identity =
             Identity { node: config.node.name.as_str().to_owned(), incarnation: Uuid::new_v4().to_string() };
         let (store, presence) = stores::open(&config, &identity, &door.url()).await?;
+        let metrics = NodeMetrics::default();
+        let store: Arc<dyn Store> = Arc::new(MeteredStore::new(store, metrics.store.clone()));
         let keeper = Arc::new(open_token(data.clone()).await?);
         if presence.is_some() {
             // Without it this node could not call the others: better told now than at the first question.
@@ -181,6 +184,7 @@ impl App {
                 None => Arc::new(MemoryMembership::new(store.clock())),
             },
             drain,
+            metrics,
         });
         Ok(App {
             config,

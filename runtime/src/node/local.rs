@@ -15,6 +15,7 @@ use impresario_model::event::CloudEvent;
 use impresario_model::ids::{self, ActorId};
 use impresario_model::trigger::describe;
 use impresario_persistence::{Membership, Standing};
+use prometheus_client::registry::Registry;
 use serde_json::Value;
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
@@ -29,6 +30,7 @@ use crate::adapters::{AdapterOrder, AdapterSummary};
 use crate::cluster::ClusterView;
 use crate::declared::{Declared, DeclaredKind, DeclaredRequest};
 use crate::inventory::{EntryKind, InventoryEntry};
+use crate::metrics::NodeMetrics;
 use crate::orchestrator::{
     Accepted, Answer, DefinitionSummary, Health, InstanceDetail, InstancePage, InstanceQuery, NodeSummary,
     Orchestrator, Refusal, StartRequest, Started, TreeNode, TriggerSummary,
@@ -68,6 +70,8 @@ pub struct LocalArguments {
     pub membership: Arc<dyn Membership>,
     /// Told when this node is to finish what it does and leave; has room for one message.
     pub drain: mpsc::Sender<()>,
+    /// What is counted at its store and its doors.
+    pub metrics: NodeMetrics,
 }
 
 /// The node behind the doors. Cheap to clone.
@@ -88,6 +92,7 @@ pub struct Local {
     /// The last offset that was appended here, by shard.
     appended: Arc<[AtomicU64]>,
     writes: WriteCheck,
+    pub(super) metrics: NodeMetrics,
 }
 
 impl Local {
@@ -106,6 +111,7 @@ impl Local {
             raised,
             membership,
             drain,
+            metrics,
         } = arguments;
         let appended = (0..engine.store().shards()).map(|_| AtomicU64::new(0)).collect();
         let writes = WriteCheck::new(engine.post().clone());
@@ -124,6 +130,7 @@ impl Local {
             drain,
             appended,
             writes,
+            metrics,
         }
     }
 
@@ -221,7 +228,9 @@ impl Orchestrator for Local {
                 origin: None,
                 body: Body::Router(RouterEvent::Event(Box::new(event))),
             });
-            node.post(entries.collect()).await?;
+            let posted = node.post(entries.collect()).await;
+            node.metrics.events(accepted, posted.is_ok());
+            posted?;
             Ok(Accepted { accepted, durability: node.tier() })
         })
     }
@@ -362,6 +371,10 @@ impl Orchestrator for Local {
 
     fn health(&self) -> Health {
         self.state()
+    }
+
+    fn figures(&self, registry: &mut Registry) {
+        self.register_figures(registry);
     }
 }
 

@@ -5,6 +5,7 @@ mod app;
 mod cluster;
 mod declared;
 mod deploy;
+mod figures;
 mod instances;
 mod inventory;
 mod local;

@@ -8,6 +8,7 @@ use axum::Router;
 use axum::http::StatusCode;
 use impresario::cluster::{ClusterView, NodeRecord, NodeView};
 use impresario::http::{Door, TokenKeeper};
+use impresario::metrics::NodeMetrics;
 use impresario::node::{Adapters, Local, LocalArguments, Peers, Raised};
 use impresario::orchestrator::{InstanceQuery, Orchestrator, StartRequest, Started};
 use impresario_actors::behaviour::BuiltinKinds;
@@ -150,6 +151,7 @@ impl Cluster {
             peers: Peers::new(&token).unwrap(),
             membership: Arc::clone(&self.membership) as Arc<dyn Membership>,
             drain,
+            metrics: NodeMetrics::default(),
         });
         let (close, closed) = oneshot::channel::<()>();
         let (served, kept) = (Arc::new(local.clone()), Arc::clone(&keeper));

@@ -10,5 +10,6 @@
 mod cli_commands;
 mod cli_pages;
 mod http;
+mod metrics;
 mod support;
 mod tcp;

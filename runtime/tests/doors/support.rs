@@ -18,6 +18,8 @@ use impresario::question::{Question, Reply};
 use impresario::secrets::{UserChange, UserSummary};
 use impresario_config::{ByteSize, Http, Sources};
 use impresario_model::event::CloudEvent;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::registry::Registry;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::sync::{Notify, Semaphore, oneshot};
@@ -288,6 +290,10 @@ impl Orchestrator for Handle {
     fn answer(&self, question: Question) -> Answer<Reply> {
         self.0.orders.lock().unwrap().push(format!("{question:?}"));
         self.0.answer(Reply::Draining)
+    }
+
+    fn figures(&self, registry: &mut Registry) {
+        registry.register("of_the_node", "A figure of the node", Counter::<u64>::default());
     }
 
     fn health(&self) -> Health {

@@ -1,44 +1,37 @@
 //! `impresario adapters`, word by word.
 
 use impresario::adapters::AdapterOrder;
-use impresario_tests::cli;
 use impresario_tests::node::Place;
 use serde_json::json;
 
 use super::{adapter, calls, order, program, run, until, with, works};
 
-fn command<'a>(place: &'a Place, words: &[&'a str]) -> cli::Ended {
-    let mut all = vec!["--data", place.data().to_str().expect("a path")];
-    all.extend(words);
-    cli::run(place.path(), &all)
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_word_of_the_command_does_what_it_says() {
     let (place, node) = with(&["pid", "slow"]).await;
     let before = works(&node).await;
-    let listed = command(&place, &["adapters"]).done();
+    let listed = place.run(&["adapters"]).done();
     for word in ["misfortune", "command", "http", "1.2.3", "running", "MEMORY"] {
         assert!(listed.stdout.contains(word), "{}", listed.stdout);
     }
-    let json = command(&place, &["--json", "adapters", "show", "misfortune"]).done().json();
+    let json = place.run(&["--json", "adapters", "show", "misfortune"]).done().json();
     assert_eq!(json[0]["pid"], before, "{json}");
-    command(&place, &["adapters", "stop", "misfortune"]).done();
+    place.run(&["adapters", "stop", "misfortune"]).done();
     until(&node.api, "misfortune", "no process", |now| now.state == "stopped" && now.pid.is_none()).await;
     let waits = node.api.start("test/pid", json!({}), None).await.expect("a start");
     until(&node.api, "misfortune", "work that waits", |now| now.queued == 1).await;
-    command(&place, &["adapters", "start", "misfortune"]).done();
+    place.run(&["adapters", "start", "misfortune"]).done();
     assert_eq!(node.ended(&waits.id).await.summary.status, "completed");
-    command(&place, &["adapters", "set", "misfortune", "concurrency=3", "idle_timeout=1h"]).done();
+    place.run(&["adapters", "set", "misfortune", "concurrency=3", "idle_timeout=1h"]).done();
     let now = until(&node.api, "misfortune", "a new process", |now| {
         now.counters.settings_restarts == 1 && now.restarts_followed == now.restarts_wanted
     })
     .await;
     assert_eq!(now.settings["concurrency"], "3");
-    command(&place, &["adapters", "restart", "misfortune", "--reason", "a try"]).done();
+    place.run(&["adapters", "restart", "misfortune", "--reason", "a try"]).done();
     until(&node.api, "misfortune", "a restart", |now| now.counters.operator_restarts == 1).await;
     assert!(place.log().contains("a try"));
-    let shown = command(&place, &["adapters", "show", "misfortune"]).done();
+    let shown = place.run(&["adapters", "show", "misfortune"]).done();
     assert!(shown.stdout.contains("restarts by operators  1"), "{}", shown.stdout);
     node.stop().await;
     // What is wanted is durable.
@@ -54,7 +47,7 @@ async fn wrong_orders_are_refused_in_clear_words() {
     let add = |name: &str, program: &[String]| {
         let mut words = vec!["adapters", "add", name, "--"];
         words.extend(program.iter().map(String::as_str));
-        command(&place, &words)
+        place.run(&words)
     };
     add("absent", &["/no/such/program".to_owned()]).failed(2, &["/no/such/program", "expected a program"]);
     add("newer", &program("newer")).failed(2, &["expected protocol 1, found 99"]);
@@ -63,13 +56,13 @@ async fn wrong_orders_are_refused_in_clear_words() {
     add("another", &program("")).failed(2, &["of adapter 'misfortune' too"]);
     add("http", &program("")).failed(2, &["built in"]);
     add("Bad Name", &program("")).failed(2, &["found 'Bad Name'"]);
-    command(&place, &["adapters", "remove", "misfortune"]).failed(2, &["definition test/pid", "calls 'pid'"]);
-    command(&place, &["adapters", "remove", "http"]).failed(2, &["built in"]);
-    command(&place, &["adapters", "stop", "nothing"]).failed(2, &["found 'nothing'", "misfortune"]);
-    command(&place, &["adapters", "set", "http", "memory_limit=much"]).failed(2, &["expected a size"]);
-    command(&place, &["adapters", "set", "http", "speed=7"]).failed(2, &["found 'speed'"]);
-    command(&place, &["adapters", "release", "http"]).failed(2, &["not quarantined"]);
-    command(&place, &["adapters", "restart", "http", "--node", "nowhere"]).failed(2, &["found 'nowhere'"]);
+    place.run(&["adapters", "remove", "misfortune"]).failed(2, &["definition test/pid", "calls 'pid'"]);
+    place.run(&["adapters", "remove", "http"]).failed(2, &["built in"]);
+    place.run(&["adapters", "stop", "nothing"]).failed(2, &["found 'nothing'", "misfortune"]);
+    place.run(&["adapters", "set", "http", "memory_limit=much"]).failed(2, &["expected a size"]);
+    place.run(&["adapters", "set", "http", "speed=7"]).failed(2, &["found 'speed'"]);
+    place.run(&["adapters", "release", "http"]).failed(2, &["not quarantined"]);
+    place.run(&["adapters", "restart", "http", "--node", "nowhere"]).failed(2, &["found 'nowhere'"]);
     works(&node).await;
     node.stop().await;
 }

@@ -16,6 +16,7 @@ use serde_json::json;
 use super::super::test_store::{Appends, Slow};
 use super::*;
 use crate::cluster::NodeView;
+use crate::metrics::NodeMetrics;
 
 /// A node without shards, on a store that does what the test says.
 async fn node() -> (Local, Arc<Slow>) {
@@ -63,6 +64,7 @@ async fn node() -> (Local, Arc<Slow>) {
         peers: Peers::new("token").unwrap(),
         membership: Arc::new(MemoryMembership::new(system_clock())),
         drain: mpsc::channel(1).0,
+        metrics: NodeMetrics::default(),
     });
     (local, slow)
 }
