@@ -306,7 +306,7 @@ impl Listener<'_> {
                 Ok(Some(HostMessage::State(saved))) => lane.save(generation, saved),
                 Ok(Some(HostMessage::Event(observed))) => {
                     if let Err(found) = lane.observed(generation, observed) {
-                        self.forgive(&WireError::Malformed(found.into()))?;
+                        self.forgive(&WireError::Malformed(found))?;
                     }
                 }
                 Ok(None) => return Ok(()),

@@ -82,7 +82,9 @@ fn run(points: [Option<CrashPoint>; 2]) -> End {
     let compile = |text| compile(text, &Catalog::default()).unwrap();
     let (raise, after) = (compile(RAISE), compile(AFTER));
     let known = Arc::new(Definitions::default());
-    [&raise, &after].into_iter().for_each(|definition| known.add(definition.clone()));
+    for definition in [&raise, &after] {
+        known.add(definition.clone());
+    }
     let asked = Asked::default();
     asked.set([ENDED.to_owned()].into());
     let kinds = BuiltinKinds::new(known, Window { millis: 3_600_000, count: 1_000 }).telling(asked);
