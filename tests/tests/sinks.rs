@@ -39,12 +39,15 @@ do:
   - keep: { set: '${ .[0].data.name }' }
 ";
 
+/// A status, and the seconds to wait.
+type Reply = (u16, Option<&'static str>);
+
 /// What an endpoint got, and what it answers.
 #[derive(Clone, Default)]
 struct Endpoint {
     got: Arc<Mutex<Vec<(HeaderMap, Value)>>>,
     /// The next answers; 202 once they are used up.
-    answers: Arc<Mutex<Vec<(u16, Option<&'static str>)>>>,
+    answers: Arc<Mutex<Vec<Reply>>>,
 }
 
 impl Endpoint {
