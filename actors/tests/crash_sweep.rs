@@ -12,10 +12,16 @@
 mod emit;
 #[path = "crash_sweep/events.rs"]
 mod events;
+#[path = "crash_sweep/gathering.rs"]
+mod gathering;
+#[path = "crash_sweep/listen.rs"]
+mod listen;
 #[path = "crash_sweep/monitors.rs"]
 mod monitors;
 #[path = "crash_sweep/node.rs"]
 mod node;
+#[path = "crash_sweep/overlap.rs"]
+mod overlap;
 #[path = "crash_sweep/places.rs"]
 mod places;
 #[path = "crash_sweep/poison.rs"]
@@ -32,5 +38,7 @@ mod scenarios;
 mod schedules;
 #[path = "crash_sweep/sinks.rs"]
 mod sinks;
+#[path = "crash_sweep/storm.rs"]
+mod storm;
 #[path = "../model/tests/support/mod.rs"]
 mod support;

@@ -18,7 +18,9 @@ pub fn next_steps(config: &Config, triggers: &[TriggerSummary]) -> Vec<String> {
         data => format!(" --data {}", word(&data)),
     };
     let watched = triggers.iter().filter_map(|trigger| trigger.watches.strip_prefix("event "));
-    let kinds = watched.flat_map(|kinds| kinds.split(" or ")).filter(|kind| *kind != "any type");
+    // What stands behind a comma is how many of them, and until when.
+    let watched = watched.filter_map(|watched| watched.split(',').next());
+    let kinds = watched.flat_map(|kinds| kinds.split(" or ")).filter(|kind| !kind.contains(' '));
     // One that there is an example for does something when it is pasted.
     let kind = kinds.min_by_key(|kind| *kind != QUICKSTART);
     let mut lines = Vec::new();

@@ -1,4 +1,4 @@
-//! The inventory at the doors: what is put, listed and shown of targets, their types and groups of them.
+//! The inventory at the doors: what is put, listed and shown of targets, their types, groups of them, and calendars.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -19,11 +19,14 @@ pub enum EntryKind {
     Target,
     /// A group of targets.
     Group,
+    /// A calendar of triggers.
+    Calendar,
 }
 
 impl EntryKind {
     /// In the order in which they build on each other.
-    pub const ALL: [EntryKind; 3] = [EntryKind::TargetType, EntryKind::Target, EntryKind::Group];
+    pub const ALL: [EntryKind; 4] =
+        [EntryKind::TargetType, EntryKind::Target, EntryKind::Group, EntryKind::Calendar];
 
     /// The last part of its path: `/api/v1/targets`.
     pub fn plural(self) -> &'static str {
@@ -31,6 +34,7 @@ impl EntryKind {
             EntryKind::TargetType => "target-types",
             EntryKind::Target => "targets",
             EntryKind::Group => "groups",
+            EntryKind::Calendar => "calendars",
         }
     }
 
@@ -40,6 +44,7 @@ impl EntryKind {
             EntryKind::TargetType => "target-type/",
             EntryKind::Target => "target/",
             EntryKind::Group => "group/",
+            EntryKind::Calendar => "calendar/",
         }
     }
 
@@ -51,6 +56,7 @@ impl EntryKind {
                 &["type", "description", "properties", "runtimeUser", "limit", "labels", "enabled"]
             }
             EntryKind::Group => &["description", "members", "criteria", "groups"],
+            EntryKind::Calendar => &["description", "include", "exclude"],
         }
     }
 }
@@ -61,6 +67,7 @@ impl fmt::Display for EntryKind {
             EntryKind::TargetType => "target type",
             EntryKind::Target => "target",
             EntryKind::Group => "group",
+            EntryKind::Calendar => "calendar",
         })
     }
 }
@@ -69,12 +76,12 @@ impl FromStr for EntryKind {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
         let known = EntryKind::ALL.into_iter().find(|kind| kind.plural() == text);
-        known.ok_or_else(|| format!("expected target-types, targets or groups, found '{text}'"))
+        known.ok_or_else(|| format!("expected target-types, targets, groups or calendars, found '{text}'"))
     }
 }
 
 /// An entry as it is listed and shown.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct InventoryEntry {
     /// Its name.
     pub name: String,
@@ -89,6 +96,12 @@ pub struct InventoryEntry {
     /// Of a target that is shown alone: who has a place there, and who waits, if its work is limited.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub places: Option<PlacesView>,
+    /// Of a calendar that is shown alone: the next days that it covers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub days: Option<Vec<String>>,
+    /// Of a calendar that is shown alone: the triggers and calendars that use it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub used_by: Option<Vec<String>>,
 }
 
 /// The places at a target.
@@ -134,6 +147,9 @@ pub struct InventoryDocument {
     /// Groups, by name.
     #[serde(default)]
     pub groups: BTreeMap<String, Value>,
+    /// Calendars, by name.
+    #[serde(default)]
+    pub calendars: BTreeMap<String, Value>,
 }
 
 impl InventoryDocument {
@@ -145,38 +161,48 @@ impl InventoryDocument {
         let options = serde_saphyr::options! { strict_booleans: true };
         let document: InventoryDocument =
             serde_saphyr::from_str_with_options(text, options).map_err(|error| error.to_string())?;
-        let entries = document.target_types.len() + document.targets.len() + document.groups.len();
+        let maps = [&document.target_types, &document.targets, &document.groups, &document.calendars];
+        let entries: usize = maps.iter().map(|map| map.len()).sum();
         if entries > DOCUMENT_ENTRIES_MAX {
             return Err(format!("expected at most {DOCUMENT_ENTRIES_MAX} entries, found {entries}"));
         }
         Ok(document)
     }
 
-    /// All entries, each behind those that it names where the file has them: types, targets, inner groups, outer groups.
+    /// All entries, each behind those that it names where the file has them: types, targets, inner groups, outer groups, and
+    /// calendars likewise.
     pub fn entries(&self) -> Vec<(EntryKind, &str, &Value)> {
-        fn named(
-            kind: EntryKind,
-            map: &BTreeMap<String, Value>,
-        ) -> impl Iterator<Item = (EntryKind, &str, &Value)> {
-            map.iter().map(move |(name, value)| (kind, name.as_str(), value))
-        }
-        let mut entries: Vec<_> = named(EntryKind::TargetType, &self.target_types).collect();
-        entries.extend(named(EntryKind::Target, &self.targets));
-        let mut left: Vec<_> = named(EntryKind::Group, &self.groups).collect();
-        while !left.is_empty() {
-            let waits = |value: &Value, left: &[(EntryKind, &str, &Value)]| {
-                let nested = value.get("groups").and_then(Value::as_array).into_iter().flatten();
-                nested.filter_map(Value::as_str).any(|nested| left.iter().any(|(_, name, _)| *name == nested))
-            };
-            let (later, now): (Vec<_>, Vec<_>) =
-                left.iter().copied().partition(|(_, _, value)| waits(value, &left));
-            // In a circle none comes before the others; whoever puts them is told.
-            let stuck = now.is_empty();
-            entries.extend(if stuck { later.clone() } else { now });
-            left = if stuck { Vec::new() } else { later };
-        }
+        let plain = [(EntryKind::TargetType, &self.target_types), (EntryKind::Target, &self.targets)];
+        let mut entries: Vec<_> = plain.into_iter().flat_map(|(kind, map)| named(kind, map)).collect();
+        entries.extend(inner_first(named(EntryKind::Group, &self.groups).collect(), &["/groups"]));
+        let calendars = named(EntryKind::Calendar, &self.calendars).collect();
+        entries.extend(inner_first(calendars, &["/include/calendars", "/exclude/calendars"]));
         entries
     }
+}
+
+type Named<'a> = (EntryKind, &'a str, &'a Value);
+
+fn named(kind: EntryKind, map: &BTreeMap<String, Value>) -> impl Iterator<Item = Named<'_>> {
+    map.iter().map(move |(name, value)| (kind, name.as_str(), value))
+}
+
+/// Entries of a kind that name each other at these places, each behind those that it names.
+fn inner_first<'a>(mut left: Vec<Named<'a>>, places: &[&str]) -> Vec<Named<'a>> {
+    let mut entries = Vec::new();
+    while !left.is_empty() {
+        let waits = |value: &Value, left: &[Named<'_>]| {
+            let nested = places.iter().filter_map(|place| value.pointer(place)?.as_array()).flatten();
+            nested.filter_map(Value::as_str).any(|nested| left.iter().any(|(_, name, _)| *name == nested))
+        };
+        let (later, now): (Vec<_>, Vec<_>) =
+            left.iter().copied().partition(|(_, _, value)| waits(value, &left));
+        // In a circle none comes before the others; whoever puts them is told.
+        let stuck = now.is_empty();
+        entries.extend(if stuck { later.clone() } else { now });
+        left = if stuck { Vec::new() } else { later };
+    }
+    entries
 }
 
 #[cfg(test)]
@@ -190,12 +216,17 @@ groups:
   a: { groups: [b, c, elsewhere] }
   b: { groups: [c] }
   c: { members: [t] }
+calendars:
+  w: { include: { calendars: [x] }, exclude: { calendars: [z] } }
+  x: { exclude: { calendars: [y] } }
+  y: {}
+  z: {}
 targets: { t: { type: own } }
 targetTypes: { own: { schema: {} } }
 ";
         let document = InventoryDocument::parse(text).unwrap();
         let names: Vec<&str> = document.entries().into_iter().map(|(_, name, _)| name).collect();
-        assert_eq!(names, ["own", "t", "c", "b", "a"]);
+        assert_eq!(names, ["own", "t", "c", "b", "a", "y", "z", "x", "w"]);
         let circle = InventoryDocument::parse("groups: { a: { groups: [b] }, b: { groups: [a] } }").unwrap();
         assert_eq!(circle.entries().len(), 2);
         let found = InventoryDocument::parse("target: {}").unwrap_err();

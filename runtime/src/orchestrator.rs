@@ -1,6 +1,7 @@
 //! What the doors ask of the engine. The doors own this port and know no actor; the node implements it.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use impresario_model::event::CloudEvent;
@@ -9,11 +10,16 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::adapters::{AdapterOrder, AdapterSummary};
+use crate::ask::AskReply;
 use crate::declared::{Declared, DeclaredKind, DeclaredRequest};
 use crate::inventory::{EntryKind, InventoryEntry};
 use crate::orders::{RerunRequest, ResolveReply, ResolveRequest};
 use crate::question::{Question, Reply};
 use crate::secrets::{UserChange, UserSummary};
+use crate::triggers::{
+    EventsSummary, FireRequest, RecentPage, RecentQuery, TestReply, TestRequest, TriggerDetail, TriggerOrder,
+};
+use crate::webhook::{Delivery, WebhookFindings, WebhookOutcome, WebhookSummary, WebhookTrial};
 
 /// Why the engine refuses a request, by what the sender does about it.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
@@ -168,15 +174,42 @@ pub struct InstanceDetail {
     /// The start point at which it began, if it is a rerun from one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub began_at: Option<String>,
+    /// The actor that gives it its turn, where only so many instances may run at the same time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub turn_of: Option<String>,
     /// The start points of its definition.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub start_points: Vec<StartPointDetail>,
     /// What it waits for now, in words, such as `activity 3 checkDisk (command/shell), attempt 1, since …`.
     pub waits_for: Vec<String>,
+    /// The events that it listens for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub listeners: Vec<ListenerDetail>,
     /// Its activities, oldest first.
     pub activities: Vec<ActivityDetail>,
     /// How many older activities are no longer kept.
     pub activities_dropped: u64,
+}
+
+/// A `listen` task under way.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListenerDetail {
+    /// The task's name.
+    pub task: String,
+    /// The task's place in the document.
+    pub pointer: String,
+    /// What it waits for, in words: types, and what their keys have to be.
+    pub waits_for: String,
+    /// How many events it has consumed.
+    pub consumed: usize,
+    /// How many have come and wait for their turn.
+    pub queued: usize,
+    /// Whether all its subscriptions hold; until then, what came early is being looked for.
+    pub subscribed: bool,
+    /// Since when it listens. RFC 3339, UTC.
+    pub since: String,
+    /// How far it looks back. RFC 3339, UTC.
+    pub looks_back_to: String,
 }
 
 /// A start point of an instance's definition.
@@ -280,16 +313,46 @@ pub struct DefinitionSummary {
 }
 
 /// A trigger monitor.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct TriggerSummary {
     /// Its name.
     pub name: String,
     /// The definition that it starts, with version.
     pub definition: String,
+    /// `schedule` or `event`.
+    #[serde(default)]
+    pub kind: String,
     /// What it watches, in words.
     pub watches: String,
+    /// `enabled`, `paused`, `problem` (it cannot watch), or `disarmed` (no definition has it any more).
+    #[serde(default)]
+    pub state: String,
+    /// Why it cannot watch, if it cannot.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
     /// How often it fired.
     pub fired: u64,
+    /// How many events matched.
+    #[serde(default)]
+    pub matched: u64,
+    /// What started nothing on purpose: it came while it was paused, out of hours, or beyond its rate.
+    #[serde(default)]
+    pub suppressed: u64,
+    /// How many events an expression failed on.
+    #[serde(default)]
+    pub failed: u64,
+    /// How many sets of events wait to be complete.
+    #[serde(default)]
+    pub waiting: usize,
+    /// The calendar on whose days it fires.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calendar: Option<String>,
+    /// How many missed times it skipped.
+    #[serde(default)]
+    pub skipped: u64,
+    /// How many missed times wait for a decision.
+    #[serde(default)]
+    pub planned: usize,
     /// RFC 3339, UTC.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_fire: Option<String>,
@@ -386,6 +449,10 @@ pub trait Orchestrator: Send + Sync + 'static {
     fn instances(&self, query: InstanceQuery) -> Answer<InstancePage>;
     /// Shows one instance; `id` may be a unique prefix of at least 8 characters.
     fn instance(&self, id: String) -> Answer<InstanceDetail>;
+    /// Shows one instance once it does not go on by itself any more, or as it is when the time is over.
+    fn wait_for(&self, id: String, wait: Duration) -> Answer<InstanceDetail>;
+    /// Makes an event durable, and waits for the answers of the instances that it starts.
+    fn ask(&self, event: CloudEvent, wait: Duration) -> Answer<AskReply>;
     /// Asks an instance to cancel; durable once answered.
     fn cancel(&self, id: String, reason: Option<String>) -> Answer<()>;
     /// Decides about an activity of which nobody knows whether it was done; answered once the decision counts.
@@ -396,6 +463,18 @@ pub trait Orchestrator: Send + Sync + 'static {
     fn definitions(&self) -> Answer<Vec<DefinitionSummary>>;
     /// Lists the trigger monitors.
     fn triggers(&self) -> Answer<Vec<TriggerSummary>>;
+    /// Shows one trigger.
+    fn trigger(&self, name: String) -> Answer<TriggerDetail>;
+    /// Does what an operator asks of a trigger; answered once it counts.
+    fn order_trigger(&self, name: String, order: TriggerOrder) -> Answer<TriggerDetail>;
+    /// Fires a trigger by hand.
+    fn fire_trigger(&self, name: String, request: FireRequest) -> Answer<Started>;
+    /// Tells whether events match a trigger, and why; starts nothing.
+    fn test_trigger(&self, name: String, request: TestRequest) -> Answer<TestReply>;
+    /// What came in, and what it set going.
+    fn events(&self) -> Answer<EventsSummary>;
+    /// The events that came through the doors last, and what they did.
+    fn recent_events(&self, query: RecentQuery) -> Answer<RecentPage>;
     /// The live actor tree: of this node if it is alone, else of all nodes.
     fn tree(&self) -> Answer<TreeNode>;
     /// The nodes of the cluster, by name.
@@ -426,6 +505,12 @@ pub trait Orchestrator: Send + Sync + 'static {
     fn remove_user(&self, name: String) -> Answer<()>;
     /// Makes a new environment key, and seals every secret anew under it: its id.
     fn rotate_key(&self) -> Answer<String>;
+    /// Lists the webhooks, by name; or shows one of them, whole.
+    fn webhooks(&self, name: Option<String>) -> Answer<Vec<WebhookSummary>>;
+    /// What would come of a request to a webhook.
+    fn try_webhook(&self, name: String, trial: WebhookTrial) -> Answer<WebhookFindings>;
+    /// Takes a request to a webhook: its events are durable once answered.
+    fn deliver(&self, name: String, delivery: Delivery) -> Answer<WebhookOutcome>;
     /// Answers another node from what this one owns; never asks a third.
     fn answer(&self, question: Question) -> Answer<Reply>;
     /// How the node is; cheap.

@@ -1,6 +1,6 @@
 //! Packs: a folder with `pack.yaml`, `definitions/*.yaml`, `functions/<name>/<version>/function.yaml`, and perhaps
-//! `targets/*.yaml` and `groups/*.yaml` with parts of an inventory, `monitors/NAME.yaml` and
-//! `sinks/NAME.yaml`.
+//! `targets/*.yaml`, `groups/*.yaml` and `calendars/*.yaml` with parts of an inventory, and `webhooks/*.yaml`, `monitors/*.yaml` and
+//! `sinks/*.yaml`, each named after what it declares.
 //!
 //! A single definition file is a pack too, named after the file.
 
@@ -17,6 +17,7 @@ use serde_json::Value;
 use crate::declared::DeclaredKind;
 use crate::diagnostics;
 use crate::inventory::InventoryDocument;
+use crate::webhook::WebhookSpec;
 
 /// A file of a pack beyond this is no definition.
 const FILE_LIMIT: u64 = 1 << 20;
@@ -38,10 +39,12 @@ pub struct Pack {
     pub sources: Vec<(PathBuf, String)>,
     /// The functions that are tasks, by `name:version`, each with its text.
     pub functions: BTreeMap<String, String>,
-    /// The targets, their types and groups by path.
+    /// The targets, their types and groups, and the calendars by path.
     pub inventory: Vec<(PathBuf, InventoryDocument)>,
     /// What it declares by name: the path, what it is, its name, what it is to do.
     pub declared: Vec<(PathBuf, DeclaredKind, String, Value)>,
+    /// The webhooks, by name.
+    pub webhooks: BTreeMap<String, WebhookSpec>,
 }
 
 /// Why a path is no pack.
@@ -102,16 +105,10 @@ fn load_file(path: &Path) -> Result<Pack, PackError> {
     let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let sources = vec![(path.to_owned(), read(path)?)];
     let functions = BTreeMap::new();
-    Ok(Pack {
-        name,
-        version: "0.0.0".to_owned(),
-        title: None,
-        summary: None,
-        sources,
-        functions,
-        inventory: Vec::new(),
-        declared: Vec::new(),
-    })
+    let (inventory, webhooks) = (Vec::new(), BTreeMap::new());
+    let declared = Vec::new();
+    let version = "0.0.0".to_owned();
+    Ok(Pack { name, version, title: None, summary: None, sources, functions, inventory, webhooks, declared })
 }
 
 fn load_folder(path: &Path) -> Result<Pack, PackError> {
@@ -128,19 +125,20 @@ fn load_folder(path: &Path) -> Result<Pack, PackError> {
     }
     let folder = path.join("definitions");
     let inventory = load_inventory(path)?;
+    let webhooks = load_webhooks(&path.join("webhooks"))?;
     let declared = load_declared(path)?;
-    let others = !inventory.is_empty() || !declared.is_empty();
-    let found = if !others || folder.exists() { files(&folder)? } else { Vec::new() };
+    let alone = inventory.is_empty() && webhooks.is_empty() && declared.is_empty();
+    let found = if alone || folder.exists() { files(&folder)? } else { Vec::new() };
     let definitions = found.into_iter().filter(|path| is_yaml(path));
     let sources =
         definitions.map(|path| read(&path).map(|text| (path, text))).collect::<Result<Vec<_>, _>>()?;
-    if sources.is_empty() && !others {
+    if sources.is_empty() && alone {
         let expected = "at least one definition, *.yaml,".to_owned();
         return Err(PackError::Content { path: folder, expected, found: "none".to_owned() });
     }
     let PackFile { name, version, title, summary } = described;
     let functions = load_functions(&path.join("functions"))?;
-    Ok(Pack { name, version, title, summary, sources, functions, inventory, declared })
+    Ok(Pack { name, version, title, summary, sources, functions, inventory, webhooks, declared })
 }
 
 fn load_functions(folder: &Path) -> Result<BTreeMap<String, String>, PackError> {
@@ -186,19 +184,44 @@ fn load_declared(pack: &Path) -> Result<Vec<(PathBuf, DeclaredKind, String, Valu
 /// Targets before groups, which name them.
 fn load_inventory(pack: &Path) -> Result<Vec<(PathBuf, InventoryDocument)>, PackError> {
     let mut documents = Vec::new();
-    for folder in
-        ["targets", "groups"].map(|name| pack.join(name)).into_iter().filter(|folder| folder.exists())
+    for folder in ["targets", "groups", "calendars"]
+        .map(|name| pack.join(name))
+        .into_iter()
+        .filter(|folder| folder.exists())
     {
         for path in files(&folder)?.into_iter().filter(|path| is_yaml(path)) {
             let document = InventoryDocument::parse(&read(&path)?).map_err(|found| PackError::Content {
                 path: path.clone(),
-                expected: "targetTypes, targets or groups, each by name,".to_owned(),
+                expected: "targetTypes, targets, groups or calendars, each by name,".to_owned(),
                 found,
             })?;
             documents.push((path, document));
         }
     }
     Ok(documents)
+}
+
+/// Each is compiled once, so that a mistake is told with its place before anything is deployed.
+fn load_webhooks(folder: &Path) -> Result<BTreeMap<String, WebhookSpec>, PackError> {
+    let mut webhooks = BTreeMap::new();
+    if !folder.exists() {
+        return Ok(webhooks);
+    }
+    for path in files(folder)?.into_iter().filter(|path| is_yaml(path)) {
+        let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let text = read(&path)?;
+        let spec = WebhookSpec::parse(&text).and_then(|spec| spec.compile(&name).map(|_| spec));
+        let spec = spec.map_err(|found| PackError::Content {
+            path: path.clone(),
+            expected: "a webhook".to_owned(),
+            found,
+        })?;
+        if webhooks.insert(name.clone(), spec).is_some() {
+            let expected = format!("one file of the webhook '{name}'");
+            return Err(PackError::Content { path, expected, found: "two".to_owned() });
+        }
+    }
+    Ok(webhooks)
 }
 
 /// What is in a folder, by name, without hidden files: editors leave some.

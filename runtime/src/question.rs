@@ -11,7 +11,8 @@ use serde_json::{Map, Value};
 use crate::adapters::{AdapterOrder, AdapterSummary};
 use crate::declared::DeclaredKind;
 use crate::inventory::PlacesView;
-use crate::orchestrator::{InstanceDetail, TreeNode, TriggerSummary};
+use crate::orchestrator::{InstanceDetail, TreeNode};
+use crate::triggers::{RecentEvent, RouterCount, TriggerDetail};
 
 /// Where questions are asked.
 pub const PATH: &str = "/internal/v1/ask";
@@ -38,6 +39,20 @@ pub enum Question {
     Places {
         /// The target.
         target: String,
+    },
+    /// Show the turns of a definition's instances, of a shard that you own.
+    Turns {
+        /// The actor id.
+        actor: String,
+    },
+    /// What did the routers of your shards count?
+    Routers,
+    /// Which events came through your doors last?
+    RecentEvents {
+        /// Only of this type.
+        kind: Option<String>,
+        /// At most so many.
+        limit: usize,
     },
     /// Why is an actor of a shard that you own set aside, if it is?
     Aside {
@@ -81,9 +96,15 @@ pub enum Reply {
     /// To [`Question::Instance`]; nothing if there is none.
     Instance(Option<Box<InstanceDetail>>),
     /// To [`Question::Trigger`]; nothing if there is none.
-    Trigger(Option<TriggerSummary>),
+    Trigger(Option<Box<TriggerDetail>>),
     /// To [`Question::Places`]; nothing if nobody has one or waits.
     Places(Option<PlacesView>),
+    /// To [`Question::Turns`]: the instances that wait, longest first.
+    Turns(Vec<String>),
+    /// To [`Question::Routers`].
+    Routers(Vec<RouterCount>),
+    /// To [`Question::RecentEvents`], newest first, and how many are remembered.
+    RecentEvents(Vec<RecentEvent>, usize),
     /// To [`Question::Aside`].
     Aside(Option<String>),
     /// To [`Question::Facts`], by shard; a shard that is missing has not answered.

@@ -21,5 +21,6 @@ pub mod machine;
 pub mod node;
 pub mod ownership;
 pub mod poll;
+pub mod schedules;
 pub mod simulation;
 pub mod sweep;

@@ -3,7 +3,9 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::definition::DefinitionId;
+use crate::calendar::Calendar;
+use crate::correlation::ListenerRoute;
+use crate::definition::{DefinitionId, OnConflict};
 use crate::doubt::{ProbeAnswer, Resolution};
 use crate::event::CloudEvent;
 use crate::fault::Fault;
@@ -11,6 +13,8 @@ use crate::ids::ActorId;
 use crate::monitor::MonitorSpec;
 use crate::rerun::{Rerun, RerunOrder};
 use crate::sink::SinkSpec;
+use crate::subscription::{SubscriptionEvent, Told};
+use crate::trigger::Choice;
 
 /// One entry of a mailbox log.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -51,6 +55,10 @@ pub enum Body {
     Monitor(MonitorEvent),
     /// For a sink.
     Sink(SinkEvent),
+    /// For a subscription.
+    Subscription(SubscriptionEvent),
+    /// For the turns of a definition's instances.
+    Overlap(OverlapEvent),
 }
 
 /// What happens to a process instance.
@@ -125,6 +133,10 @@ pub enum ProcessEvent {
         /// How many wait.
         waiting: usize,
     },
+    /// A subscription tells one of its listeners something.
+    Told(Box<Told>),
+    /// It may run, or may not: the answer of its definition's turns.
+    Turn(TurnAnswer),
     /// Somebody asks it to stop.
     Cancel {
         /// Why.
@@ -182,8 +194,26 @@ pub enum TriggerEvent {
         definition: DefinitionId,
         /// The version of the program, for the instances it starts.
         runtime: String,
+        /// The calendar that the definition names, with all that it names itself.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        calendar: Option<Box<Calendar>>,
+        /// Which deployment says so: of two, the higher one counts, in whatever order they arrive.
+        #[serde(default)]
+        generation: u64,
     },
-    /// It watches no more.
+    /// It watches no more, as this deployment says.
+    Retire {
+        /// As in `Arm`.
+        generation: u64,
+    },
+    /// An operator has decided about the times that it missed.
+    Approve {
+        /// The id of the plan that he saw.
+        plan: u64,
+        /// Which of them it fires for.
+        choice: Choice,
+    },
+    /// It watches no more, whoever said otherwise before.
     Disarm,
     /// A nominal time may have come.
     Timer,
@@ -191,6 +221,56 @@ pub enum TriggerEvent {
     Event(Box<CloudEvent>),
     /// An instance that it started has ended.
     Ended {
+        /// The instance.
+        instance: String,
+    },
+    /// It starts nothing until it is resumed, whatever it is armed with meanwhile.
+    Pause {
+        /// Why.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
+    /// It goes on.
+    Resume,
+    /// It starts an instance now, whatever it watches, and even if it is paused.
+    Fire(Box<FireOrder>),
+}
+
+/// The order to fire a trigger by hand.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FireOrder {
+    /// The instance that it starts; the same one again starts nothing again.
+    pub instance: String,
+    /// Its input.
+    pub input: Value,
+}
+
+/// What the turns of a definition answer to an instance.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TurnAnswer {
+    /// It is its turn.
+    Run,
+    /// It is never its turn.
+    Skip {
+        /// Why, in words.
+        reason: String,
+    },
+}
+
+/// What happens to the turns of a definition's instances.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum OverlapEvent {
+    /// An instance asks for its turn.
+    Ask {
+        /// The instance.
+        instance: String,
+        /// How many may run at the same time, as its version of the definition says.
+        max: usize,
+        /// What is to become of it if as many run already.
+        on_conflict: OnConflict,
+    },
+    /// An instance has ended.
+    Leave {
         /// The instance.
         instance: String,
     },
@@ -322,6 +402,8 @@ pub enum RouterEvent {
         /// Which version of them this is: of two, the higher one counts.
         version: u64,
     },
+    /// There may be these listeners too. None is ever taken back, so it does not matter who says it first.
+    Listeners(Vec<ListenerRoute>),
 }
 
 /// Which of the events that are raised in the environment a sink, or a trigger beside its [`Route`], wants to see.

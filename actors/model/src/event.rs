@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 pub use self::error::EventError;
+pub(crate) use self::syntax::is_json;
 
 /// What an event may hold at most.
 pub mod limits {
@@ -92,6 +93,18 @@ impl CloudEvent {
     /// The event as its JSON envelope (`specversion`, attributes, extensions, data side by side).
     pub fn envelope(&self) -> Value {
         self.clone().into_envelope()
+    }
+
+    /// About how many bytes its JSON has.
+    pub fn approximate_bytes(&self) -> usize {
+        let texts = [&self.subject, &self.time, &self.datacontenttype, &self.dataschema, &self.data_base64];
+        let texts: usize = texts.into_iter().flatten().map(String::len).sum();
+        let extensions = self
+            .extensions
+            .iter()
+            .map(|(name, value)| name.len() + crate::instance::approximate_bytes(value));
+        let data = self.data.as_ref().map_or(0, crate::instance::approximate_bytes);
+        self.id.len() + self.source.len() + self.kind.len() + texts + extensions.sum::<usize>() + data
     }
 
     /// [`CloudEvent::envelope`] without a copy.

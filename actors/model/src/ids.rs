@@ -1,6 +1,7 @@
 //! Names of actors and instances, and the hash that assigns an actor to a shard.
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 /// The longest key of an actor, in bytes.
@@ -21,6 +22,10 @@ pub enum ActorKind {
     Monitor,
     /// A sink, from which events go outside.
     Sink,
+    /// Where events of one kind and one correlation value meet those who listen for them.
+    Subscription,
+    /// The turns of instances that may not all run at the same time.
+    Overlap,
 }
 
 impl ActorKind {
@@ -33,6 +38,8 @@ impl ActorKind {
             ActorKind::Target => "target",
             ActorKind::Monitor => "monitor",
             ActorKind::Sink => "sink",
+            ActorKind::Subscription => "subscription",
+            ActorKind::Overlap => "overlap",
         }
     }
 }
@@ -68,6 +75,19 @@ impl ActorId {
         ActorId(format!("sink/{name}"))
     }
 
+    /// The subscription of a key.
+    pub fn subscription(key: &str) -> Self {
+        ActorId(format!("subscription/{key}"))
+    }
+
+    /// The turns of the instances of `namespace/name` that have a key in common.
+    pub fn overlap(definition: &str, key: Option<&str>) -> Self {
+        match key {
+            None => ActorId(format!("overlap/{definition}")),
+            Some(key) => ActorId(format!("overlap/{definition}#{key}")),
+        }
+    }
+
     /// The event router of a shard.
     pub fn router(shard: u16) -> Self {
         ActorId(format!("router/{shard}"))
@@ -81,7 +101,8 @@ impl ActorId {
         let id = ActorId(text.to_owned());
         if id.kind().is_none() {
             return Err(format!(
-                "expected process/…, trigger/…, router/…, target/…, monitor/… or sink/…, found '{text}'"
+                "expected process/…, trigger/…, router/…, target/…, monitor/…, sink/…, subscription/… \
+                 or overlap/…, found '{text}'"
             ));
         }
         let key = id.key();
@@ -105,6 +126,8 @@ impl ActorId {
             "target" => Some(ActorKind::Target),
             "monitor" => Some(ActorKind::Monitor),
             "sink" => Some(ActorKind::Sink),
+            "subscription" => Some(ActorKind::Subscription),
+            "overlap" => Some(ActorKind::Overlap),
             _ => None,
         }
     }
@@ -167,6 +190,18 @@ pub fn instance_of_event(trigger: &str, source: &str, id: &str) -> String {
     derive(&["event", trigger, source, id])
 }
 
+/// The instance id that several events always start together through a trigger: (source, id) of each.
+pub fn instance_of_events<'e>(trigger: &str, events: impl Iterator<Item = (&'e str, &'e str)>) -> String {
+    let mut parts = vec!["events", trigger];
+    events.for_each(|(source, id)| parts.extend([source, id]));
+    derive(&parts)
+}
+
+/// The instance id that an order with an idempotency key always starts through a trigger.
+pub fn instance_of_order(trigger: &str, key: &str) -> String {
+    derive(&["hand", trigger, key])
+}
+
 /// The instance id that a schedule always starts for a nominal time (milliseconds since the Unix epoch).
 pub fn instance_of_fire(trigger: &str, nominal_ms: u64) -> String {
     derive(&["fire", trigger, &nominal_ms.to_string()])
@@ -185,6 +220,15 @@ pub fn event_of_monitor(monitor: &str, observed: &str, place: &str) -> String {
 /// The id of the event of this type that tells what became of an instance.
 pub fn event_of_lifecycle(instance: &str, kind: &str) -> String {
     derive(&["lifecycle", instance, kind])
+}
+
+/// Tells events apart: the first half of the SHA-256 of (source, id).
+pub fn event_digest(source: &str, id: &str) -> u128 {
+    let mut hash = Sha256::new();
+    hash.update((source.len() as u64).to_be_bytes());
+    hash.update(source.as_bytes());
+    hash.update(id.as_bytes());
+    hash.finalize()[..16].iter().fold(0, |number, byte| (number << 8) | u128::from(*byte))
 }
 
 fn derive(parts: &[&str]) -> String {

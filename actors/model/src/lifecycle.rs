@@ -42,10 +42,13 @@ pub fn asks_for(filter: &EventFilter, kind: &str) -> bool {
 }
 
 fn holds(expression: &Expression, value: &Value) -> bool {
-    let alone =
-        EventFilter { attributes: vec![("data".to_owned(), AttributeMatch::Predicate(expression.clone()))] };
+    let alone = EventFilter {
+        attributes: vec![("data".to_owned(), AttributeMatch::Predicate(expression.clone()))],
+        correlate: Vec::new(),
+    };
     let event = json!({ "specversion": "1.0", "id": "0", "source": "/", "type": "t", "data": value });
-    CloudEvent::from_json(event).is_ok_and(|event| alone.matches(&event, &mut Fuel(Fuel::PER_EXPRESSION)))
+    CloudEvent::from_json(event)
+        .is_ok_and(|event| alone.check(&event, &mut Fuel(Fuel::PER_EXPRESSION)) == Ok(true))
 }
 
 /// What an entry has made of an instance, if it is worth an event: it has begun, or ended. One that ends in its first turn

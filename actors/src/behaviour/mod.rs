@@ -4,9 +4,11 @@
 
 mod lifecycle;
 mod monitor;
+mod overlap;
 mod process;
 mod router;
 mod sink;
+mod subscription;
 mod target;
 mod trigger;
 
@@ -17,17 +19,21 @@ use impresario_model::entry::Body;
 use impresario_model::ids::{ActorId, ActorKind};
 use impresario_model::instance::{Effect, Instance, Moment, Unsettled};
 use impresario_model::monitor::Monitor;
+use impresario_model::overlap::Turns;
 use impresario_model::places::Places;
 use impresario_model::router::{RouterSnapshot, Window};
 use impresario_model::sink::Sink;
+use impresario_model::subscription::Subscription;
 use impresario_model::trigger::Trigger;
 use impresario_persistence::{Row, RowIndex};
 
 pub use self::lifecycle::Asked;
 pub use self::monitor::MonitorBehaviour;
+pub use self::overlap::OverlapBehaviour;
 pub use self::process::{ProcessBehaviour, group_of};
 pub use self::router::RouterBehaviour;
 pub use self::sink::SinkBehaviour;
+pub use self::subscription::SubscriptionBehaviour;
 pub use self::target::TargetBehaviour;
 pub use self::trigger::TriggerBehaviour;
 use crate::definitions::Definitions;
@@ -62,6 +68,10 @@ pub enum Inspection {
     Monitor(Box<Monitor>),
     /// Of a sink.
     Sink(Box<Sink>),
+    /// Of a subscription.
+    Subscription(Box<Subscription>),
+    /// Of the turns of a definition's instances.
+    Turns(Box<Turns>),
     /// Of an actor of which nothing is known.
     Nothing,
 }
@@ -160,10 +170,15 @@ impl Kinds for BuiltinKinds {
             Some(ActorKind::Trigger) => {
                 Ok(Box::new(TriggerBehaviour::load(actor, rows.first(), Arc::clone(&self.definitions))?))
             }
-            Some(ActorKind::Router) => Ok(Box::new(RouterBehaviour::load(actor, rows, self.window)?)),
+            Some(ActorKind::Router) => {
+                let definitions = Arc::clone(&self.definitions);
+                Ok(Box::new(RouterBehaviour::load(actor, rows, self.window, definitions)?))
+            }
+            Some(ActorKind::Subscription) => Ok(Box::new(SubscriptionBehaviour::load(actor, rows.first())?)),
             Some(ActorKind::Target) => Ok(Box::new(TargetBehaviour::load(actor, rows.first())?)),
             Some(ActorKind::Sink) => Ok(Box::new(SinkBehaviour::load(actor, rows.first())?)),
             Some(ActorKind::Monitor) => Ok(Box::new(MonitorBehaviour::load(actor, rows.first())?)),
+            Some(ActorKind::Overlap) => Ok(Box::new(OverlapBehaviour::load(actor, rows.first())?)),
             None => Err(Unfit(format!("'{actor}' is of a kind that this version does not know"))),
         }
     }

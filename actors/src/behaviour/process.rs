@@ -8,6 +8,7 @@ use impresario_model::ids::ActorId;
 use impresario_model::instance::{Effect, Instance, Moment, Status, Unsettled};
 use impresario_model::lifecycle;
 use impresario_model::places::leave;
+use impresario_model::subscription::refuse;
 use impresario_persistence::{Row, RowIndex};
 
 use super::{Asked, Behaviour, Inspection, RowChanges, Unfit, decode, encode};
@@ -50,6 +51,10 @@ impl ProcessBehaviour {
             // A place for an instance that is groomed is given back, or it would be taken for ever.
             (None, ProcessEvent::Placed { activity, target }) => {
                 Ok(vec![Effect::Tell(leave(self.actor.key(), *activity, target))])
+            }
+            // The same holds for a subscription.
+            (None, ProcessEvent::Told(told)) => {
+                Ok(refuse(self.actor.key(), told).into_iter().map(Effect::Tell).collect())
             }
             // What comes for an instance that never started, or is long groomed, has nobody to tell.
             (None, _) => Ok(Vec::new()),

@@ -47,12 +47,12 @@ impl Behaviour for TriggerBehaviour {
     }
 
     fn due(&self) -> Option<u64> {
-        self.trigger.next
+        self.trigger.due()
     }
 
     fn attention(&self) -> bool {
-        // An armed trigger lives: its definition is looked up at every entry, and people want to see it.
-        self.trigger.definition.is_some()
+        // An event trigger lives: events come at any time. A schedule has a timer, by which its row is found.
+        !self.parks()
     }
 
     fn ended(&self) -> bool {
@@ -60,20 +60,21 @@ impl Behaviour for TriggerBehaviour {
     }
 
     fn parks(&self) -> bool {
-        self.trigger.definition.is_none()
+        self.trigger.definition.is_none() || self.trigger.watches_time()
     }
 
     fn status(&self) -> &'static str {
-        match (&self.trigger.definition, &self.trigger.problem) {
-            (None, _) => "disarmed",
-            (Some(_), Some(_)) => "cannot watch",
-            (Some(_), None) => "watching",
+        match (&self.trigger.definition, &self.trigger.problem, &self.trigger.paused) {
+            (None, ..) => "disarmed",
+            (Some(_), Some(_), _) => "cannot watch",
+            (Some(_), None, Some(_)) => "paused",
+            (Some(_), None, None) => "watching",
         }
     }
 
     fn index(&self) -> RowIndex {
         RowIndex {
-            due: self.trigger.next,
+            due: self.trigger.due(),
             attention: self.attention(),
             status: self.status().to_owned(),
             ..RowIndex::default()

@@ -1,6 +1,6 @@
 //! Taking a shard over: claim, load, replay, and settle what was in flight.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -73,7 +73,7 @@ impl Shard {
             obeyed: Vec::new(),
             live: HashMap::new(),
             parked: HashMap::new(),
-            remove: Vec::new(),
+            remove: HashSet::new(),
             flushing: None,
             outbox: Outbox::default(),
             ready: Ready::default(),

@@ -43,7 +43,12 @@ struct End {
 
 fn setup(raise: &Definition, handle: &Definition) -> Vec<Entry> {
     let routes = vec![Route { trigger: TRIGGER.to_owned(), types: Some(vec!["raised".to_owned()]) }];
-    let arm = TriggerEvent::Arm { definition: handle.id.clone(), runtime: "0".to_owned() };
+    let arm = TriggerEvent::Arm {
+        definition: handle.id.clone(),
+        runtime: "0".to_owned(),
+        calendar: None,
+        generation: 0,
+    };
     let mut bodies = vec![(ActorId::trigger(TRIGGER), Body::Trigger(arm))];
     bodies.extend(
         (0..SHARDS).map(|shard| (ActorId::router(shard), Body::Router(RouterEvent::Routes(routes.clone())))),

@@ -88,7 +88,12 @@ async fn run(plan: Plan) -> (End, usize, u64) {
     let mut routes = Vec::new();
     for definition in &definitions {
         let trigger = &definition.triggers[0].name;
-        let arm = TriggerEvent::Arm { definition: definition.id.clone(), runtime: "0".to_owned() };
+        let arm = TriggerEvent::Arm {
+            definition: definition.id.clone(),
+            runtime: "0".to_owned(),
+            calendar: None,
+            generation: 0,
+        };
         node.send(outside(ActorId::trigger(trigger), Body::Trigger(arm)));
         let kind = if definition.id.name == "first" { "disk.full" } else { "disk.cleaned" };
         routes.push(Route { trigger: trigger.clone(), types: Some(vec![kind.to_owned()]) });

@@ -16,10 +16,11 @@ use impresario_actors::definitions::Definitions;
 use impresario_actors::engine::{Engine, EngineArguments, Scope};
 use impresario_actors::post::{Post, PostError};
 use impresario_actors::shard::{NotRun, Runner, ShardSettings};
+use impresario_model::correlation;
 use impresario_model::definition::Definition;
-use impresario_model::entry::{ActivityOutcome, Body, Entry, Limit, MonitorEvent, ProcessEvent};
+use impresario_model::entry::{ActivityOutcome, Body, Entry, Limit, MonitorEvent, ProcessEvent, RouterEvent};
 use impresario_model::event::CloudEvent;
-use impresario_model::ids::ActorId;
+use impresario_model::ids::{ActorId, event_shard};
 use impresario_model::instance::{Instance, Status};
 use impresario_model::monitor::WatchOrder;
 use impresario_model::router::Window;
@@ -261,6 +262,15 @@ impl Node {
         self.unanswered.push(entry);
     }
 
+    /// The routers are told of the listeners that definitions have, if any.
+    pub fn send_routes(&mut self, definitions: &[&Definition]) {
+        let listeners = correlation::routes(definitions.iter().copied());
+        for shard in (0..self.store.shards()).filter(|_| !listeners.is_empty()) {
+            let body = Body::Router(RouterEvent::Listeners(listeners.clone()));
+            self.send(Entry { to: ActorId::router(shard), origin: None, body });
+        }
+    }
+
     /// A client will send something at a time.
     pub fn send_at(&mut self, at: u64, entry: Entry) {
         self.later.insert((at, self.later.len()), entry);
@@ -448,6 +458,12 @@ pub fn kinds_of(definitions: &[&Definition]) -> Arc<BuiltinKinds> {
 /// An entry from outside for an instance.
 pub fn to_process(instance: &str, event: ProcessEvent) -> Entry {
     Entry { to: ActorId::process(instance), origin: None, body: Body::Process(event) }
+}
+
+/// An event from outside.
+pub fn to_router(event: CloudEvent, shards: u16) -> Entry {
+    let to = ActorId::router(event_shard(&event.source, &event.id, shards));
+    Entry { to, origin: None, body: Body::Router(RouterEvent::Event(Box::new(event))) }
 }
 
 /// Runs a test on paused time in this thread.

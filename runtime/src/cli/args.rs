@@ -7,7 +7,9 @@ use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
 use super::adapters::Adapters;
+use super::events::Events;
 use super::orders::{Rerun, Resolve};
+use super::triggers::Triggers;
 
 /// A process orchestrator for IT operations that stays up.
 #[derive(Debug, Parser)]
@@ -59,6 +61,8 @@ pub(super) enum Command {
     },
     /// Send an event to the node.
     Send(Send),
+    /// Send an event to the node, and wait for the answers of the instances that it starts.
+    Ask(Ask),
     /// Start an instance of a definition.
     Start(Start),
     /// List instances, newest first.
@@ -100,14 +104,20 @@ pub(super) enum Command {
     Monitors(Declare),
     /// List, declare, pause or remove sinks: where events go that are raised here.
     Sinks(Sinks),
+    /// List, describe or remove calendars: on which days triggers fire.
+    Calendars(Inventory),
     /// List, set or remove runtime users: as whom work is done. Their secrets are never shown.
     Users(Users),
+    /// List or show webhooks, or try what one would make of a request.
+    Webhooks(Webhooks),
     /// Show, export, import or rotate the environment key, under which secrets are sealed.
     Key(KeyArguments),
     /// List the definitions.
     Definitions(Folder),
-    /// List the trigger monitors.
-    Triggers(Folder),
+    /// List the triggers, or show, pause, resume, fire or test one.
+    Triggers(Triggers),
+    /// Tell what came in: repetitions, counters, and the newest events with what each did.
+    Events(Events),
     /// Print every setting in force and where it comes from.
     Config {
         /// Print the reference page of all settings instead.
@@ -145,19 +155,23 @@ impl Command {
             | Command::Drain(Drain { folder, .. })
             | Command::Tree(folder)
             | Command::Definitions(folder)
-            | Command::Triggers(folder)
             | Command::Repair(folder) => Some(folder),
             Command::Nodes(nodes) => Some(nodes.folder()),
+            Command::Triggers(triggers) => Some(triggers.folder()),
+            Command::Events(events) => Some(events.folder()),
             Command::Adapters(adapters) => Some(adapters.folder()),
             Command::Monitors(declare) => Some(&declare.folder),
             Command::Sinks(sinks) => Some(&sinks.folder),
             Command::Users(users) => Some(&users.folder),
             Command::Key(key) => Some(&key.folder),
-            Command::Targets(inventory) | Command::TargetTypes(inventory) | Command::Groups(inventory) => {
-                Some(&inventory.folder)
-            }
+            Command::Webhooks(webhooks) => Some(&webhooks.folder),
+            Command::Targets(inventory)
+            | Command::TargetTypes(inventory)
+            | Command::Groups(inventory)
+            | Command::Calendars(inventory) => Some(&inventory.folder),
             Command::Check { .. }
             | Command::Send(_)
+            | Command::Ask(_)
             | Command::Completions { .. }
             | Command::AdapterTest(_)
             | Command::AdapterHost(_) => None,
@@ -259,7 +273,7 @@ pub(super) enum InventoryCommand {
         /// Its name.
         name: String,
     },
-    /// Describe all that a file has, in YAML or JSON, under targetTypes, targets and groups.
+    /// Describe all that a file has, in YAML or JSON, under targetTypes, targets, groups and calendars.
     Import {
         /// The file.
         file: PathBuf,
@@ -452,6 +466,64 @@ pub(super) struct Send {
     /// Send a whole CloudEvent in JSON, of a file or - for standard input.
     #[arg(long, value_name = "FILE")]
     pub(super) event: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Ask {
+    /// The event's type, such as com.example.disk.full.
+    #[arg(value_name = "TYPE", required_unless_present = "event", conflicts_with = "event")]
+    pub(super) kind: Option<String>,
+    /// Where it comes from, a URI reference.
+    #[arg(long, default_value = "/impresario/cli", conflicts_with = "event")]
+    pub(super) source: String,
+    /// What it is about.
+    #[arg(long, conflicts_with = "event")]
+    pub(super) subject: Option<String>,
+    /// Its id (a new one by default); the same source and id again finds the same instances.
+    #[arg(long, conflicts_with = "event")]
+    pub(super) id: Option<String>,
+    /// Its data: JSON, @FILE or - for standard input.
+    #[arg(long, value_name = "JSON", conflicts_with = "event")]
+    pub(super) data: Option<String>,
+    /// Send a whole CloudEvent in JSON, of a file or - for standard input.
+    #[arg(long, value_name = "FILE")]
+    pub(super) event: Option<String>,
+    /// How long to wait for the answers, at most 10m.
+    #[arg(long, value_name = "DURATION", default_value = "30s")]
+    pub(super) timeout: String,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Webhooks {
+    #[command(subcommand)]
+    pub(super) command: Option<WebhooksCommand>,
+    #[command(flatten)]
+    pub(super) folder: Folder,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum WebhooksCommand {
+    /// List all of them.
+    List,
+    /// Show one with its whole mapping.
+    Show {
+        /// Its name.
+        name: String,
+    },
+    /// Tell what it would make of a request: whether the sender would be believed, and the events. Nothing is sent.
+    Test {
+        /// Its name.
+        name: String,
+        /// The body, of a file or - for standard input.
+        #[arg(long, value_name = "FILE")]
+        body: Option<String>,
+        /// A header; may be repeated.
+        #[arg(long = "header", value_name = "NAME: VALUE")]
+        headers: Vec<String>,
+        /// A parameter; may be repeated.
+        #[arg(long, value_name = "NAME=VALUE")]
+        query: Vec<String>,
+    },
 }
 
 #[derive(Debug, Args)]

@@ -1,4 +1,4 @@
-//! `targets`, `target-types` and `groups`.
+//! `targets`, `target-types`, `groups` and `calendars`.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -176,6 +176,19 @@ fn render_entries(kind: EntryKind, entries: &[InventoryEntry]) -> String {
             };
             table(["GROUP", "MEMBERS", "CRITERIA", "GROUPS", "BY"], entries.iter().map(row))
         }
+        EntryKind::Calendar => {
+            let row = |entry: &InventoryEntry| {
+                [
+                    Cell::new(&entry.name),
+                    Cell::new(value(entry, "include")),
+                    Cell::new(value(entry, "exclude")),
+                    Cell::styled(&entry.by, FAINT),
+                    Cell::new(text(entry, "description")),
+                ]
+            };
+            let head = ["CALENDAR", "INCLUDES", "EXCLUDES", "BY", "DESCRIPTION"];
+            table(head, entries.iter().map(row))
+        }
     }
 }
 
@@ -189,6 +202,12 @@ fn render_entry(entry: &InventoryEntry) -> String {
     if let Some(targets) = &entry.targets {
         let listed = if targets.is_empty() { "none".to_owned() } else { targets.join(", ") };
         lines.push(format!("  {FAINT}targets now{FAINT:#} {listed}"));
+    }
+    for (word, list) in [("next days", &entry.days), ("used by", &entry.used_by)] {
+        lines.extend(list.as_ref().map(|list| {
+            let listed = if list.is_empty() { "none".to_owned() } else { list.join(", ") };
+            format!("  {FAINT}{word:<11}{FAINT:#} {listed}")
+        }));
     }
     if let Some(places) = &entry.places {
         for (word, claims) in [("has a place", &places.holders), ("waits", &places.waiting)] {

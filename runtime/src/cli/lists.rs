@@ -1,4 +1,4 @@
-//! `definitions` and `triggers`.
+//! `definitions`.
 
 use std::process::ExitCode;
 
@@ -8,7 +8,7 @@ use super::error::CliError;
 use super::page;
 use super::style::FAINT;
 use super::table::{Cell, table};
-use crate::orchestrator::{DefinitionSummary, TriggerSummary};
+use crate::orchestrator::DefinitionSummary;
 
 pub(super) async fn definitions(global: &Global, client: &Client) -> Result<ExitCode, CliError> {
     let list: Vec<DefinitionSummary> = client.get("/api/v1/definitions").await?;
@@ -22,26 +22,4 @@ fn definition_row(definition: &DefinitionSummary) -> [Cell; 3] {
     let title = definition.title.as_ref().or(definition.summary.as_ref()).cloned().unwrap_or_default();
     let title = title.lines().next().unwrap_or_default().to_owned();
     [Cell::new(&definition.id), Cell::new(definition.triggers.join(", ")), Cell::styled(title, FAINT)]
-}
-
-pub(super) async fn triggers(global: &Global, client: &Client) -> Result<ExitCode, CliError> {
-    let list: Vec<TriggerSummary> = client.get("/api/v1/triggers").await?;
-    page::print(global, &list, |list| match list.is_empty() {
-        true => "no triggers\n".to_owned(),
-        false => {
-            table(["TRIGGER", "WATCHES", "STARTS", "FIRED", "LAST", "NEXT"], list.iter().map(trigger_row))
-        }
-    })
-}
-
-fn trigger_row(trigger: &TriggerSummary) -> [Cell; 6] {
-    let time = |time: &Option<String>| Cell::styled(time.clone().unwrap_or_default(), FAINT);
-    [
-        Cell::new(&trigger.name),
-        Cell::new(&trigger.watches),
-        Cell::new(&trigger.definition),
-        Cell::new(trigger.fired.to_string()),
-        time(&trigger.last_fire),
-        time(&trigger.next_fire),
-    ]
 }

@@ -4,12 +4,15 @@
 
 mod adapter_test;
 mod adapters;
+mod approve;
 mod args;
+mod ask;
 mod check;
 mod client;
 mod config;
 mod declared;
 mod error;
+mod events;
 mod hidden;
 mod input;
 mod instances;
@@ -25,7 +28,9 @@ mod show;
 pub mod style;
 mod table;
 mod tree;
+mod triggers;
 mod users;
+mod webhooks;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -41,10 +46,12 @@ use crate::inventory::EntryKind;
 /// Renders pages of the command line, for tests and other front ends.
 pub mod render {
     pub use super::adapters::{render_adapter, render_adapters};
+    pub use super::events::{render_recent, render_summary};
     pub use super::instances::render_list;
     pub use super::nodes::render_nodes;
     pub use super::show::render_instance;
     pub use super::tree::render_tree;
+    pub use super::triggers::{render_test, render_trigger, render_triggers};
 }
 
 /// What `EX_USAGE` of sysexits.h is.
@@ -97,6 +104,7 @@ fn ask(global: &Global, command: Command) -> Result<ExitCode, CliError> {
     runtime.block_on(async {
         match command {
             Command::Send(send) => send::send(global, &client, send).await,
+            Command::Ask(asked) => ask::ask(global, &client, asked).await,
             Command::Start(start) => instances::start(global, &client, start).await,
             Command::Ps(ps) => instances::list(global, &client, ps).await,
             Command::Show { id, .. } => show::show(global, &client, &id).await,
@@ -121,9 +129,14 @@ fn ask(global: &Global, command: Command) -> Result<ExitCode, CliError> {
                 declared::run(global, &client, DeclaredKind::Monitor, asked.command).await
             }
             Command::Sinks(asked) => declared::sinks(global, &client, asked.command).await,
+            Command::Calendars(asked) => {
+                inventory::run(global, &client, EntryKind::Calendar, asked.command).await
+            }
             Command::Users(asked) => users::run(global, &client, asked.command).await,
+            Command::Webhooks(asked) => webhooks::webhooks(global, &client, asked).await,
             Command::Key(_) => key::rotate(global, &client).await,
-            Command::Triggers(_) => lists::triggers(global, &client).await,
+            Command::Triggers(asked) => triggers::run(global, &client, asked).await,
+            Command::Events(asked) => events::run(global, &client, asked).await,
             Command::Definitions(_) => lists::definitions(global, &client).await,
             Command::Serve(_)
             | Command::Check { .. }

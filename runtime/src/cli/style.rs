@@ -20,10 +20,13 @@ pub const HINT: Style = AnsiColor::Green.on_default().bold();
 /// The colour of a status of an instance, an activity, an actor or a node.
 pub(super) fn of_status(status: &str) -> Style {
     match status {
-        "completed" | "ready" | "alive" => GOOD,
-        "faulted" | "failed" | "quarantined" | "uncertain" | "gone" | "no answer" | "not ready" => BAD,
+        "completed" | "ready" | "alive" | "enabled" => GOOD,
+        "faulted" | "failed" | "quarantined" | "uncertain" | "gone" | "no answer" | "not ready"
+        | "problem" => BAD,
         "running" | "waiting" | "pending" | "requested" | "retrying" | "probing" => ACTIVE,
-        "cancelled" | "skipped" | "suspended" | "restarting" | "draining" | "catching up" => PAUSED,
+        "cancelled" | "skipped" | "suspended" | "paused" | "restarting" | "draining" | "catching up" => {
+            PAUSED
+        }
         _ => Style::new(),
     }
 }

@@ -1,4 +1,4 @@
-//! `/api/v1`: instances, definitions, triggers, the tree.
+//! `/api/v1`: instances, definitions, the tree.
 
 use std::sync::Arc;
 
@@ -12,10 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::body;
 use super::gate::Shared;
 use super::problem::Problem;
-use crate::orchestrator::{
-    DefinitionSummary, InstanceDetail, InstancePage, InstanceQuery, StartRequest, Started, TreeNode,
-    TriggerSummary,
-};
+use crate::orchestrator::{DefinitionSummary, InstancePage, InstanceQuery, StartRequest, Started, TreeNode};
 use crate::orders::REASON_LIMIT;
 
 /// The header that makes a start safe to repeat.
@@ -89,11 +86,6 @@ pub(super) async fn instances(
     shared.ask(shared.deadline(), shared.orchestrator.instances(query)).await.map(Json)
 }
 
-/// `GET instances/{id}`.
-pub(super) async fn instance(State(shared): Shares, path: Id) -> Result<Json<InstanceDetail>, Problem> {
-    shared.ask(shared.deadline(), shared.orchestrator.instance(id(path)?)).await.map(Json)
-}
-
 /// The body of a cancel; it may be left out.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -127,11 +119,6 @@ pub(super) async fn cancel(
 /// `GET definitions`.
 pub(super) async fn definitions(State(shared): Shares) -> Result<Json<Vec<DefinitionSummary>>, Problem> {
     shared.ask(shared.deadline(), shared.orchestrator.definitions()).await.map(Json)
-}
-
-/// `GET triggers`.
-pub(super) async fn triggers(State(shared): Shares) -> Result<Json<Vec<TriggerSummary>>, Problem> {
-    shared.ask(shared.deadline(), shared.orchestrator.triggers()).await.map(Json)
 }
 
 /// `GET tree`.

@@ -1,4 +1,4 @@
-//! `/api/v1/targets`, `/api/v1/target-types` and `/api/v1/groups`.
+//! `/api/v1/targets`, `/api/v1/target-types`, `/api/v1/groups` and `/api/v1/calendars`.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ const NAME_LIMIT: usize = 256;
 type Shares = State<Arc<Shared>>;
 type Name = Result<Path<String>, PathRejection>;
 
-/// The routes of all three.
+/// The routes of all four.
 pub(super) fn routes() -> Router<Arc<Shared>> {
     EntryKind::ALL.into_iter().fold(Router::new(), |routes, kind| {
         let list = move |shared: Shares| list(shared, kind);

@@ -48,7 +48,6 @@ pub fn monitored<'d>(definitions: impl Iterator<Item = &'d Definition>) -> (usiz
         match trigger.watch {
             Watch::Every(_) | Watch::After(_) | Watch::Cron(_) => (times + 1, events),
             Watch::Event(_) => (times, events + 1),
-            Watch::Unsupported(_) => (times, events),
         }
     })
 }

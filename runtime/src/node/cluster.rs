@@ -16,6 +16,7 @@ use tokio::time::{Instant, timeout};
 
 use super::adapters::Adapters;
 use super::raised::Raised;
+use super::webhooks::SharedWebhooks;
 use super::{deploy, inventory};
 use crate::cluster::placement::PlacementSettings;
 use crate::cluster::presence::{Identity, Presence};
@@ -105,6 +106,7 @@ pub(super) struct News {
     adapters: Adapters,
     vault: Option<Vault>,
     raised: Option<Raised>,
+    webhooks: SharedWebhooks,
     /// Definitions that this version does not understand; the lock has one reader at a time.
     skipped: Arc<Mutex<BTreeSet<String>>>,
 }
@@ -126,6 +128,7 @@ impl News {
             adapters,
             vault: None,
             raised: None,
+            webhooks: SharedWebhooks::default(),
             skipped: Arc::default(),
         }
     }
@@ -138,6 +141,11 @@ impl News {
     /// With who wants to see what is raised.
     pub(super) fn with_raised(self, raised: Raised) -> Self {
         News { raised: Some(raised), ..self }
+    }
+
+    /// With the webhooks.
+    pub(super) fn with_webhooks(self, webhooks: SharedWebhooks) -> Self {
+        News { webhooks, ..self }
     }
 
     /// Reads what is new, whenever it is called.
@@ -165,6 +173,9 @@ impl News {
                     && let Err(error) = raised.refresh().await
                 {
                     tracing::warn!(%error, "the sinks were not read anew; trying again with the next change");
+                }
+                if let Err(error) = news.webhooks.refresh(&news.store).await {
+                    tracing::warn!(%error, "the webhooks were not read anew; trying again with the next change");
                 }
                 if let Err(error) = news.keeper.refresh().await {
                     tracing::warn!(%error, "the tokens of other nodes were not read; trying again with the next change");

@@ -335,7 +335,7 @@ impl Local {
             self.engine.store().setting(key.clone()).await.map_err(|error| refusal(error.into()))?;
         let Some(Setting { version, bytes }) = setting else { return Ok(()) };
         let entry = want(kind, name, decode(&key, &bytes)?, version);
-        self.post(vec![entry.map_err(|error| Refusal::Conflict(error.to_string()))?]).await?;
+        self.post(&[entry.map_err(|error| Refusal::Conflict(error.to_string()))?]).await?;
         if kind == DeclaredKind::Sink {
             self.raised
                 .announce(self.engine.post())
@@ -361,7 +361,7 @@ impl Local {
                     DeclaredKind::Monitor => Body::Monitor(MonitorEvent::Again),
                     DeclaredKind::Sink => Body::Sink(SinkEvent::Again),
                 };
-                self.post(vec![Entry { to: actor(kind, name), origin: None, body }]).await
+                self.post(&[Entry { to: actor(kind, name), origin: None, body }]).await
             }
             DeclaredOrder::Dead => self.about_letters(kind, name, None).await,
             DeclaredOrder::Retry { numbers } => {
@@ -388,7 +388,7 @@ impl Local {
         self.stored(kind, name).await?;
         let Some(order) = order else { return Ok(()) };
         let body = Body::Sink(order);
-        self.post(vec![Entry { to: actor(kind, name), origin: None, body }]).await
+        self.post(&[Entry { to: actor(kind, name), origin: None, body }]).await
     }
 
     /// One of them with what its actor says, wherever that is.

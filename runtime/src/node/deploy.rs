@@ -6,12 +6,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use bytes::Bytes;
+use futures_util::future::try_join_all;
+use futures_util::{StreamExt, TryStreamExt, stream};
 use impresario_actors::definitions::{Definitions, compare_versions};
 use impresario_actors::inventory::SharedInventory;
-use impresario_actors::post::Post;
-use impresario_model::definition::{Definition, DefinitionId, TriggerSpec, Watch};
-use impresario_model::entry::{Body, Entry, Route, RouterEvent, TriggerEvent};
-use impresario_model::ids::ActorId;
+use impresario_model::definition::{Definition, DefinitionId};
 use impresario_model::inventory::{ADAPTER, SELECT};
 use impresario_model::language::{AdapterFunction, Catalog};
 use impresario_persistence::{Setting, Store, StoreError};
@@ -19,17 +19,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::adapters::wanted;
-use super::{NodeError, declared, inventory};
+use super::app::blocking;
+use super::{NodeError, declared, inventory, webhooks};
 use crate::pack::{self, Pack};
-use crate::settings::{SettingError, TRIES, decode, encode, update};
+use crate::settings::{decode, update};
 
 /// Where the environment keeps the definitions, each under its id.
 const DEFINITIONS: &str = "definition/";
-/// Where it keeps the names of the triggers that are armed.
-const TRIGGERS: &str = "triggers";
-
-/// The version of this program, as instances see it.
-const RUNTIME: &str = env!("CARGO_PKG_VERSION");
 
 /// A definition as the environment keeps it: its text, and the text of the functions of its pack.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -44,6 +40,9 @@ struct StoredPack {
     version: String,
     definitions: BTreeSet<DefinitionId>,
 }
+
+/// So many definitions are stored at the same time.
+const STORED_AT_ONCE: usize = 64;
 
 /// What was deployed, for the banner.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -114,9 +113,8 @@ fn select_function() -> AdapterFunction {
 /// When the store does not answer, or this version does not understand one of them.
 pub async fn load_stored(store: &Arc<dyn Store>, definitions: &Definitions) -> Result<(), NodeError> {
     let unknown = unknown(store, definitions).await?;
-    let catalog = catalog(store).await?;
-    for (key, setting) in unknown {
-        definitions.add(stored_definition(&key, &setting.bytes, &catalog)?);
+    for (_, definition) in compile_stored(unknown, catalog(store).await?).await? {
+        definitions.add(definition?);
     }
     Ok(())
 }
@@ -131,13 +129,10 @@ pub async fn refresh(
     definitions: &Definitions,
     skipped: &mut BTreeSet<String>,
 ) -> Result<(), NodeError> {
-    let unknown = unknown(store, definitions).await?;
-    let catalog = catalog(store).await?;
-    for (key, setting) in unknown {
-        if skipped.contains(&key) {
-            continue;
-        }
-        match stored_definition(&key, &setting.bytes, &catalog) {
+    let mut unknown = unknown(store, definitions).await?;
+    unknown.retain(|(key, _)| !skipped.contains(key));
+    for (key, definition) in compile_stored(unknown, catalog(store).await?).await? {
+        match definition {
             Ok(definition) => {
                 tracing::info!(definition = %definition.id, "another node has deployed a definition");
                 definitions.add(definition);
@@ -164,12 +159,35 @@ async fn unknown(
     Ok(stored)
 }
 
+/// Compiles definitions on all processors; there may be very many.
+async fn compile_stored(
+    stored: Vec<(String, Setting)>,
+    catalog: Catalog,
+) -> Result<Vec<(String, Result<Definition, NodeError>)>, NodeError> {
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    let each = stored.len().div_ceil(processors).max(1);
+    let mut parts = Vec::new();
+    let mut left = stored.into_iter();
+    while !left.as_slice().is_empty() {
+        let part: Vec<(String, Setting)> = left.by_ref().take(each).collect();
+        let mut catalog = catalog.clone();
+        parts.push(blocking(move || {
+            let compiled = part.into_iter().map(|(key, setting)| {
+                let definition = stored_definition(&key, &setting.bytes, &mut catalog);
+                (key, definition)
+            });
+            compiled.collect::<Vec<_>>()
+        }));
+    }
+    Ok(try_join_all(parts).await?.into_iter().flatten().collect())
+}
+
 /// A definition as the environment keeps it. It was valid when it was stored, so if it does not compile, this program
 /// understands less than the one that stored it.
-fn stored_definition(key: &str, bytes: &[u8], adapters: &Catalog) -> Result<Definition, NodeError> {
+fn stored_definition(key: &str, bytes: &[u8], catalog: &mut Catalog) -> Result<Definition, NodeError> {
     let stored: StoredDefinition = decode(key, bytes)?;
-    let catalog = Catalog { task_functions: stored.functions, ..adapters.clone() };
-    impresario_model::language::compile(&stored.source, &catalog).map_err(|diagnostics| {
+    catalog.task_functions = stored.functions;
+    impresario_model::language::compile(&stored.source, catalog).map_err(|diagnostics| {
         let first = diagnostics.first().map(ToString::to_string).unwrap_or_default();
         NodeError::Deploy(format!(
             "'{key}' was stored by another version, and this one does not understand it: {first}"
@@ -184,12 +202,18 @@ pub async fn load_packs(
     paths: &[PathBuf],
 ) -> Result<(), NodeError> {
     let catalog = catalog(store).await?;
+    let known = store.settings(DEFINITIONS.to_owned()).await?.into_iter();
+    let known: BTreeMap<String, Bytes> = known.map(|(key, setting)| (key, setting.bytes)).collect();
     for path in paths {
         let pack = pack::load(path).map_err(|error| NodeError::Deploy(error.to_string()))?;
         let compiled = compile(&pack, &catalog)?;
         let mut stored = StoredPack { version: pack.version.clone(), definitions: BTreeSet::new() };
-        for (definition, source) in compiled {
-            store_definition(store, &pack, &definition.id, source).await?;
+        let stores = compiled.iter().map(|(definition, source)| {
+            let id = &definition.id;
+            store_definition(store, &pack, (id, source), known.get(&format!("{DEFINITIONS}{id}")))
+        });
+        stream::iter(stores).buffer_unordered(STORED_AT_ONCE).try_collect::<()>().await?;
+        for (definition, _) in compiled {
             stored.definitions.insert(definition.id.clone());
             definitions.add(definition);
         }
@@ -201,6 +225,7 @@ pub async fn load_packs(
         if !before.as_ref().is_some_and(newer) {
             inventory::deploy(store, inventory, &pack.name, &pack.inventory).await?;
             declared::deploy(store, &pack.name, &pack.declared).await?;
+            webhooks::deploy(store, &pack).await?;
         }
         let over = |before| Ok::<_, NodeError>(Some(stored.clone().over(before, &pack.name)));
         update(store, &key, over).await?;
@@ -246,15 +271,18 @@ fn compile<'p>(pack: &'p Pack, catalog: &Catalog) -> Result<Vec<(Definition, &'p
     Ok(compiled.into_iter().zip(pack.sources.iter().map(|(_, source)| source.as_str())).collect())
 }
 
-/// A version of a definition never changes, because running instances pin it.
+/// A version of a definition never changes, because running instances pin it. `known` is what was read of it.
 async fn store_definition(
     store: &Arc<dyn Store>,
     pack: &Pack,
-    id: &DefinitionId,
-    source: &str,
+    (id, source): (&DefinitionId, &str),
+    known: Option<&Bytes>,
 ) -> Result<(), NodeError> {
     let new = StoredDefinition { source: source.to_owned(), functions: pack.functions.clone() };
     let key = format!("{DEFINITIONS}{id}");
+    if known.is_some_and(|known| decode(&key, known).is_ok_and(|known: StoredDefinition| known == new)) {
+        return Ok(());
+    }
     update(store, &key, |before: Option<StoredDefinition>| match before {
         None => Ok(Some(new.clone())),
         Some(before) if before == new => Ok(None),
@@ -267,86 +295,22 @@ async fn store_definition(
     Ok(())
 }
 
-/// Arms the triggers of the newest active definitions, disarms those that are gone, and tells the routers.
-///
-/// Several nodes may do so at the same time, each with what it had read. So whoever finds that another was faster does
-/// it again with what that one has deployed, and what comes last holds for all.
+/// The packs that were deployed, `name version`, and the newest of their definitions.
 ///
 /// # Errors
-/// When the store does not answer, or does not take the entries.
-pub async fn arm(post: &Post, definitions: &Definitions) -> Result<Deployment, NodeError> {
-    let store = post.store();
-    for _ in 0..TRIES {
-        let before = store.setting(TRIGGERS.to_owned()).await?;
-        let version = before.as_ref().map_or(0, |setting| setting.version);
-        let before: BTreeSet<String> =
-            before.map_or(Ok(BTreeSet::new()), |setting| decode(TRIGGERS, &setting.bytes))?;
-        // What was deployed before that version was written is seen from here on.
-        load_stored(store, definitions).await?;
-        let deployment = arm_once(post, definitions, &before).await?;
-        let armed: BTreeSet<&String> = deployment.triggers.iter().collect();
-        match store.put_setting(TRIGGERS.to_owned(), version, encode(TRIGGERS, &armed)?).await {
-            Ok(_) => return Ok(deployment),
-            Err(StoreError::Conflict { .. }) => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
-    Err(SettingError::Contended(TRIGGERS.to_owned()).into())
-}
-
-/// Arms and disarms with what is stored now; `before` are the triggers that were armed.
-async fn arm_once(
-    post: &Post,
+/// When the store does not answer, or a setting is damaged.
+pub(super) async fn in_force(
+    store: &Arc<dyn Store>,
     definitions: &Definitions,
-    before: &BTreeSet<String>,
-) -> Result<Deployment, NodeError> {
-    let store = post.store();
-    let mut deployment = Deployment::default();
+) -> Result<(Vec<String>, Vec<Arc<Definition>>), NodeError> {
+    let mut packs = Vec::new();
     let mut active = BTreeSet::new();
     for (key, setting) in store.settings("pack/".to_owned()).await? {
         let pack: StoredPack = decode(&key, &setting.bytes)?;
-        deployment.packs.push(format!("{} {}", key.trim_start_matches("pack/"), pack.version));
+        packs.push(format!("{} {}", key.trim_start_matches("pack/"), pack.version));
         active.extend(pack.definitions);
     }
-    deployment.definitions = active.len();
-    let newest = definitions.newest_of(&active);
-    let mut entries = Vec::new();
-    let mut routes = Vec::new();
-    let mut armed = BTreeSet::new();
-    for definition in &newest {
-        for trigger in &definition.triggers {
-            armed.insert(trigger.name.clone());
-            entries.push(trigger_entry(
-                &trigger.name,
-                TriggerEvent::Arm { definition: definition.id.clone(), runtime: RUNTIME.to_owned() },
-            ));
-            routes.extend(route(trigger));
-        }
-    }
-    entries.extend(before.difference(&armed).map(|gone| trigger_entry(gone, TriggerEvent::Disarm)));
-    // Triggers first: an event must not reach one that is not armed.
-    post.accept(&entries).await?;
-    let route_entry = |shard| Entry {
-        to: ActorId::router(shard),
-        origin: None,
-        body: Body::Router(RouterEvent::Routes(routes.clone())),
-    };
-    let routers: Vec<Entry> = (0..store.shards()).map(route_entry).collect();
-    post.accept(&routers).await?;
-    deployment.triggers = armed.into_iter().collect();
-    Ok(deployment)
-}
-
-fn trigger_entry(name: &str, event: TriggerEvent) -> Entry {
-    Entry { to: ActorId::trigger(name), origin: None, body: Body::Trigger(event) }
-}
-
-/// Which events a trigger wants to see; none for a schedule.
-fn route(trigger: &TriggerSpec) -> Option<Route> {
-    let Watch::Event(filters) = &trigger.watch else { return None };
-    let types: Option<Vec<String>> =
-        filters.iter().map(|filter| filter.event_type().map(str::to_owned)).collect();
-    Some(Route { trigger: trigger.name.clone(), types: types.filter(|types| !types.is_empty()) })
+    Ok((packs, definitions.newest_of(&active)))
 }
 
 #[cfg(test)]

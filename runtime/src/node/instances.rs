@@ -128,7 +128,7 @@ impl Local {
             origin: None,
             body: Body::Process(ProcessEvent::Start(Box::new(start))),
         };
-        self.post(vec![entry]).await?;
+        self.post(&[entry]).await?;
         Ok(started(true))
     }
 
@@ -236,7 +236,7 @@ impl Local {
         }
         let event = ProcessEvent::Cancel { reason };
         let to = ActorId::process(&id);
-        self.post(vec![Entry { to, origin: None, body: Body::Process(event) }]).await
+        self.post(&[Entry { to, origin: None, body: Body::Process(event) }]).await
     }
 }
 

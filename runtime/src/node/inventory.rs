@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use impresario_actors::inventory::SharedInventory;
 use impresario_actors::post::Post;
+use impresario_model::calendar::{Ahead, CalendarSpec};
 use impresario_model::entry::{Body, Entry, Limit, TargetEvent};
 use impresario_model::ids::ActorId;
 use impresario_model::instance::rfc3339;
@@ -46,13 +47,13 @@ struct Stored {
 /// A kind of entries as the core knows it.
 trait Described: Serialize + DeserializeOwned {
     const KIND: EntryKind;
-    fn check(&self, inventory: &Inventory, name: &str) -> Result<(), InventoryError>;
+    fn check(&self, inventory: &Inventory, name: &str, ahead: Ahead) -> Result<(), InventoryError>;
     fn put(self, inventory: &mut Inventory, name: &str, version: u64);
 }
 
 impl Described for TargetType {
     const KIND: EntryKind = EntryKind::TargetType;
-    fn check(&self, inventory: &Inventory, name: &str) -> Result<(), InventoryError> {
+    fn check(&self, inventory: &Inventory, name: &str, _ahead: Ahead) -> Result<(), InventoryError> {
         inventory.check_type(name, self)
     }
     fn put(self, inventory: &mut Inventory, name: &str, _version: u64) {
@@ -62,7 +63,7 @@ impl Described for TargetType {
 
 impl Described for TargetSpec {
     const KIND: EntryKind = EntryKind::Target;
-    fn check(&self, inventory: &Inventory, name: &str) -> Result<(), InventoryError> {
+    fn check(&self, inventory: &Inventory, name: &str, _ahead: Ahead) -> Result<(), InventoryError> {
         inventory.check_target(name, self)
     }
     fn put(self, inventory: &mut Inventory, name: &str, version: u64) {
@@ -72,11 +73,21 @@ impl Described for TargetSpec {
 
 impl Described for GroupSpec {
     const KIND: EntryKind = EntryKind::Group;
-    fn check(&self, inventory: &Inventory, name: &str) -> Result<(), InventoryError> {
+    fn check(&self, inventory: &Inventory, name: &str, _ahead: Ahead) -> Result<(), InventoryError> {
         inventory.check_group(name, self)
     }
     fn put(self, inventory: &mut Inventory, name: &str, _version: u64) {
         inventory.put_group(name, self);
+    }
+}
+
+impl Described for CalendarSpec {
+    const KIND: EntryKind = EntryKind::Calendar;
+    fn check(&self, inventory: &Inventory, name: &str, ahead: Ahead) -> Result<(), InventoryError> {
+        inventory.check_calendar(name, self, ahead)
+    }
+    fn put(self, inventory: &mut Inventory, name: &str, _version: u64) {
+        inventory.put_calendar(name, self);
     }
 }
 
@@ -115,6 +126,7 @@ fn put_as(
         EntryKind::TargetType => put_stored::<TargetType>(inventory, name, stored),
         EntryKind::Target => put_stored::<TargetSpec>(inventory, name, stored),
         EntryKind::Group => put_stored::<GroupSpec>(inventory, name, stored),
+        EntryKind::Calendar => put_stored::<CalendarSpec>(inventory, name, stored),
     }
 }
 
@@ -127,15 +139,26 @@ fn put_stored<T: Described>(
 }
 
 /// Checks an entry as somebody has written it: the form in which it is kept.
-fn checked(inventory: &Inventory, kind: EntryKind, name: &str, spec: Value) -> Result<Value, InventoryError> {
+fn checked(
+    inventory: &Inventory,
+    (kind, name): (EntryKind, &str),
+    spec: Value,
+    ahead: Ahead,
+) -> Result<Value, InventoryError> {
     match kind {
-        EntryKind::TargetType => checked_as::<TargetType>(inventory, name, spec),
-        EntryKind::Target => checked_as::<TargetSpec>(inventory, name, spec),
-        EntryKind::Group => checked_as::<GroupSpec>(inventory, name, spec),
+        EntryKind::TargetType => checked_as::<TargetType>(inventory, name, spec, ahead),
+        EntryKind::Target => checked_as::<TargetSpec>(inventory, name, spec, ahead),
+        EntryKind::Group => checked_as::<GroupSpec>(inventory, name, spec, ahead),
+        EntryKind::Calendar => checked_as::<CalendarSpec>(inventory, name, spec, ahead),
     }
 }
 
-fn checked_as<T: Described>(inventory: &Inventory, name: &str, spec: Value) -> Result<Value, InventoryError> {
+fn checked_as<T: Described>(
+    inventory: &Inventory,
+    name: &str,
+    spec: Value,
+    ahead: Ahead,
+) -> Result<Value, InventoryError> {
     let invalid = |found: String| InventoryError::Invalid(format!("{} '{name}': {found}", T::KIND));
     let known = T::KIND.members();
     let unknown =
@@ -145,7 +168,7 @@ fn checked_as<T: Described>(inventory: &Inventory, name: &str, spec: Value) -> R
     }
     let entry: T = serde_json::from_value(spec)
         .map_err(|error| invalid(format!("expected the members {}, found: {error}", known.join(", "))))?;
-    entry.check(inventory, name)?;
+    entry.check(inventory, name, ahead)?;
     serde_json::to_value(&entry).map_err(|error| invalid(error.to_string()))
 }
 
@@ -165,7 +188,8 @@ pub(super) async fn deploy(
         for (kind, name, spec) in document.entries() {
             let refused =
                 |error: InventoryError| NodeError::Deploy(format!("{}: {error}", path.as_ref().display()));
-            let spec = checked(&next, kind, name, spec.clone()).map_err(refused)?;
+            // A pack that was right last year is to start this year too.
+            let spec = checked(&next, (kind, name), spec.clone(), Ahead::EVER).map_err(refused)?;
             let new = Stored { by: by.clone(), spec: Some(spec.clone()) };
             let key = format!("{}{name}", kind.prefix());
             let kept = AtomicBool::new(false);
@@ -249,7 +273,7 @@ impl From<InventoryError> for Refusal {
 }
 
 /// What stands in the way of a change of the settings.
-fn unsettled(error: NodeError) -> Refusal {
+pub(super) fn unsettled(error: NodeError) -> Refusal {
     match error {
         NodeError::Store(error) => super::refusal::refusal(error.into()),
         error => Refusal::later(error.to_string()),
@@ -274,7 +298,7 @@ impl Local {
                 continue;
             };
             let name = key.trim_start_matches(kind.prefix()).to_owned();
-            entries.push(InventoryEntry { name, by, spec, targets: None, places: None });
+            entries.push(InventoryEntry { name, by, spec, ..InventoryEntry::default() });
         }
         entries.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(entries)
@@ -301,6 +325,9 @@ impl Local {
             let members = self.inventory.now().members(name);
             entry.targets = Some(members.map_err(|error| Refusal::Invalid(error.to_string()))?);
         }
+        if kind == EntryKind::Calendar {
+            self.tell_calendar(&mut entry);
+        }
         Ok(entry)
     }
 
@@ -311,8 +338,11 @@ impl Local {
         spec: Value,
     ) -> Result<InventoryEntry, Refusal> {
         let inventory = self.newest_inventory().await?;
-        let spec = checked(&inventory, kind, name, spec)?;
+        let spec = checked(&inventory, (kind, name), spec, Ahead::of(self.now()))?;
         self.store_entry(kind, name, Some(spec)).await?;
+        if kind == EntryKind::Calendar {
+            self.rearm().await?;
+        }
         self.show_entry(kind, name).await
     }
 
@@ -322,6 +352,7 @@ impl Local {
             EntryKind::TargetType => inventory.check_type_removal(name)?,
             EntryKind::Target => inventory.check_target_removal(name)?,
             EntryKind::Group => inventory.check_group_removal(name)?,
+            EntryKind::Calendar => self.check_calendar_removal(&inventory, name)?,
         }
         self.store_entry(kind, name, None).await
     }
@@ -343,7 +374,7 @@ impl Local {
         let most = self.inventory.now().limit_of(name).and_then(|limit| limit.most);
         let limit = Limit { most, version: setting.map_or(0, |setting| setting.version) };
         // If it does not arrive, the next activity that asks for a place says the same.
-        self.post(vec![limit_entry(name, limit)]).await
+        self.post(&[limit_entry(name, limit)]).await
     }
 
     /// Adds to an instance which of its activities wait for a place, and where in the line.
@@ -421,7 +452,7 @@ fn given(inventory: &Inventory, kind: EntryKind) -> Vec<InventoryEntry> {
             Value::Object(spec) => spec,
             _ => Map::new(),
         };
-        InventoryEntry { name: name.to_owned(), by: by.to_owned(), spec, targets: None, places: None }
+        InventoryEntry { name: name.to_owned(), by: by.to_owned(), spec, ..InventoryEntry::default() }
     };
     match kind {
         EntryKind::TargetType => {
@@ -432,6 +463,7 @@ fn given(inventory: &Inventory, kind: EntryKind) -> Vec<InventoryEntry> {
             let nodes = inventory.targets().filter(|(name, _)| name.starts_with(NODE_PREFIX));
             nodes.map(|(name, spec)| entry(name, "cluster", json!(spec))).collect()
         }
+        EntryKind::Calendar => Vec::new(),
         EntryKind::Group => {
             vec![entry(NODES, "built in", json!({ "description": "All living nodes of this environment." }))]
         }

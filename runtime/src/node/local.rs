@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use futures_util::{StreamExt, TryStreamExt, stream};
 use impresario_actors::definitions::Definitions;
 use impresario_actors::engine::Engine;
 use impresario_actors::hosts::Hosts;
@@ -23,12 +22,16 @@ use tokio::time::timeout;
 use super::adapters::Adapters;
 use super::peers::Peers;
 use super::raised::Raised;
+use super::recent::Recent;
 use super::refusal::refusal;
+use super::webhooks::SharedWebhooks;
 use super::write_check::WriteCheck;
 use super::{tree, views};
 use crate::adapters::{AdapterOrder, AdapterSummary};
+use crate::ask::AskReply;
 use crate::cluster::ClusterView;
 use crate::declared::{Declared, DeclaredKind, DeclaredRequest};
+use crate::intake::Lost;
 use crate::inventory::{EntryKind, InventoryEntry};
 use crate::metrics::NodeMetrics;
 use crate::orchestrator::{
@@ -38,11 +41,13 @@ use crate::orchestrator::{
 use crate::orders::{RerunRequest, ResolveReply, ResolveRequest};
 use crate::question::{Question, Reply};
 use crate::secrets::{UserChange, UserSummary, Vault};
+use crate::triggers::{
+    EventsSummary, FireRequest, RecentPage, RecentQuery, TestReply, TestRequest, TriggerDetail, TriggerOrder,
+};
+use crate::webhook::{Delivery, WebhookFindings, WebhookOutcome, WebhookSummary, WebhookTrial};
 
 /// How long a door waits for the store to confirm a write.
 const DURABLE: Duration = Duration::from_secs(5);
-/// How many triggers are asked for at once.
-const ASKED_AT_ONCE: usize = 32;
 
 /// What a node's doors work with.
 pub struct LocalArguments {
@@ -70,6 +75,14 @@ pub struct LocalArguments {
     pub membership: Arc<dyn Membership>,
     /// Told when this node is to finish what it does and leave; has room for one message.
     pub drain: mpsc::Sender<()>,
+    /// The events that came through its doors last.
+    pub recent: Recent,
+    /// For how long, and for how many events of a shard, repetitions are recognised.
+    pub dedup: (Duration, usize),
+    /// The webhooks, as far as it knows them.
+    pub webhooks: SharedWebhooks,
+    /// What its listeners for datagrams have lost.
+    pub lost: Vec<Arc<Lost>>,
     /// What is counted at its store and its doors.
     pub metrics: NodeMetrics,
 }
@@ -89,6 +102,10 @@ pub struct Local {
     pub(super) raised: Raised,
     pub(super) membership: Arc<dyn Membership>,
     pub(super) drain: mpsc::Sender<()>,
+    pub(super) recent: Recent,
+    pub(super) dedup: (Duration, usize),
+    pub(super) webhooks: SharedWebhooks,
+    lost: Arc<[Arc<Lost>]>,
     /// The last offset that was appended here, by shard.
     appended: Arc<[AtomicU64]>,
     writes: WriteCheck,
@@ -111,6 +128,10 @@ impl Local {
             raised,
             membership,
             drain,
+            recent,
+            dedup,
+            webhooks,
+            lost,
             metrics,
         } = arguments;
         let appended = (0..engine.store().shards()).map(|_| AtomicU64::new(0)).collect();
@@ -128,10 +149,19 @@ impl Local {
             raised,
             membership,
             drain,
+            recent,
+            dedup,
+            webhooks,
+            lost: lost.into(),
             appended,
             writes,
             metrics,
         }
+    }
+
+    /// The runtime users.
+    pub(super) fn vault(&self) -> Vault {
+        self.vault.clone()
     }
 
     pub(super) fn tier(&self) -> String {
@@ -159,8 +189,8 @@ impl Local {
     }
 
     /// Makes entries durable.
-    pub(super) async fn post(&self, entries: Vec<Entry>) -> Result<(), Refusal> {
-        let Ok(result) = timeout(DURABLE, self.engine.post().accept(&entries)).await else {
+    pub(super) async fn post(&self, entries: &[Entry]) -> Result<(), Refusal> {
+        let Ok(result) = timeout(DURABLE, self.engine.post().accept(entries)).await else {
             return Err(Refusal::later(format!(
                 "the store has not confirmed it within {}, and may still do so: send it again with the same event id \
                  or idempotency key, which changes nothing if it was taken",
@@ -174,14 +204,6 @@ impl Local {
             }
         }
         Ok(())
-    }
-
-    async fn list_triggers(&self) -> Result<Vec<TriggerSummary>, Refusal> {
-        let newest = self.definitions.newest();
-        let names = newest.iter().flat_map(|definition| &definition.triggers).map(|spec| spec.name.clone());
-        let asked = stream::iter(names.collect::<Vec<_>>());
-        let asked = asked.map(|name| async move { self.trigger_of(&name).await });
-        asked.buffered(ASKED_AT_ONCE).try_filter_map(|trigger| async { Ok(trigger) }).try_collect().await
     }
 
     fn state(&self) -> Health {
@@ -212,7 +234,11 @@ impl Local {
             durability: self.tier(),
             store: standing,
             shards: mine.len(),
-            alarms: store.alarms(),
+            alarms: store
+                .alarms()
+                .into_iter()
+                .chain(self.lost.iter().filter_map(|lost| lost.alarm()))
+                .collect(),
         }
     }
 }
@@ -228,9 +254,15 @@ impl Orchestrator for Local {
                 origin: None,
                 body: Body::Router(RouterEvent::Event(Box::new(event))),
             });
-            let posted = node.post(entries.collect()).await;
+            let entries: Vec<Entry> = entries.collect();
+            let posted = node.post(&entries).await;
             node.metrics.events(accepted, posted.is_ok());
             posted?;
+            let events = entries.into_iter().filter_map(|entry| match entry.body {
+                Body::Router(RouterEvent::Event(event)) => Some(*event),
+                _ => None,
+            });
+            node.recent.note(node.engine.store().clock()(), events);
             Ok(Accepted { accepted, durability: node.tier() })
         })
     }
@@ -253,8 +285,19 @@ impl Orchestrator for Local {
                 views::set_aside(&mut instance, &reason);
             }
             node.tell_places(&mut instance).await;
+            node.tell_turn(&mut instance).await;
             Ok(*instance)
         })
+    }
+
+    fn wait_for(&self, id: String, wait: Duration) -> Answer<InstanceDetail> {
+        let node = self.clone();
+        Box::pin(async move { node.wait_for_end(&id, wait).await })
+    }
+
+    fn ask(&self, event: CloudEvent, wait: Duration) -> Answer<AskReply> {
+        let node = self.clone();
+        Box::pin(async move { node.ask_event(event, wait).await })
     }
 
     fn cancel(&self, id: String, reason: Option<String>) -> Answer<()> {
@@ -287,6 +330,36 @@ impl Orchestrator for Local {
     fn triggers(&self) -> Answer<Vec<TriggerSummary>> {
         let node = self.clone();
         Box::pin(async move { node.list_triggers().await })
+    }
+
+    fn trigger(&self, name: String) -> Answer<TriggerDetail> {
+        let node = self.clone();
+        Box::pin(async move { Ok(*node.find_trigger(&name).await?) })
+    }
+
+    fn order_trigger(&self, name: String, order: TriggerOrder) -> Answer<TriggerDetail> {
+        let node = self.clone();
+        Box::pin(async move { node.order_trigger(&name, order).await })
+    }
+
+    fn fire_trigger(&self, name: String, request: FireRequest) -> Answer<Started> {
+        let node = self.clone();
+        Box::pin(async move { node.fire_trigger(&name, request).await })
+    }
+
+    fn test_trigger(&self, name: String, request: TestRequest) -> Answer<TestReply> {
+        let node = self.clone();
+        Box::pin(async move { node.test_trigger(&name, request).await })
+    }
+
+    fn events(&self) -> Answer<EventsSummary> {
+        let node = self.clone();
+        Box::pin(async move { node.events_summary().await })
+    }
+
+    fn recent_events(&self, query: RecentQuery) -> Answer<RecentPage> {
+        let node = self.clone();
+        Box::pin(async move { node.recent_events(query).await })
     }
 
     fn tree(&self) -> Answer<TreeNode> {
@@ -362,6 +435,21 @@ impl Orchestrator for Local {
     fn rotate_key(&self) -> Answer<String> {
         let node = self.clone();
         Box::pin(async move { node.rotate_key().await })
+    }
+
+    fn webhooks(&self, name: Option<String>) -> Answer<Vec<WebhookSummary>> {
+        let node = self.clone();
+        Box::pin(async move { node.list_webhooks(name).await })
+    }
+
+    fn try_webhook(&self, name: String, trial: WebhookTrial) -> Answer<WebhookFindings> {
+        let node = self.clone();
+        Box::pin(async move { node.findings(&name, trial).await })
+    }
+
+    fn deliver(&self, name: String, delivery: Delivery) -> Answer<WebhookOutcome> {
+        let node = self.clone();
+        Box::pin(async move { node.take_delivery(&name, delivery).await })
     }
 
     fn answer(&self, question: Question) -> Answer<Reply> {

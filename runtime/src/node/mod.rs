@@ -2,9 +2,14 @@
 
 mod adapters;
 mod app;
+mod approve;
+mod arm;
+mod ask;
+mod calendars;
 mod cluster;
 mod declared;
 mod deploy;
+mod events;
 mod figures;
 mod instances;
 mod inventory;
@@ -15,13 +20,18 @@ mod orders;
 mod peers;
 mod raised;
 mod reach;
+mod recent;
 mod refusal;
 mod runtime_users;
 mod stores;
 #[cfg(test)]
 pub(crate) mod test_store;
 mod tree;
+mod trigger_views;
+mod triggers;
+mod turns;
 mod views;
+mod webhooks;
 mod write_check;
 
 use std::path::PathBuf;
@@ -39,7 +49,9 @@ pub use self::deploy::{Deployment, builtin_catalog, refresh as refresh_definitio
 pub use self::local::{Local, LocalArguments};
 pub use self::peers::Peers;
 pub use self::raised::Raised;
+pub use self::recent::Recent;
 pub use self::views::unsupported;
+pub use self::webhooks::SharedWebhooks;
 use crate::http::TokenError;
 use crate::listener::DoorError;
 use crate::secrets::SecretsError;

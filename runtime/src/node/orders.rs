@@ -114,7 +114,7 @@ impl Local {
 
     async fn post_to(&self, id: &str, event: ProcessEvent) -> Result<(), Refusal> {
         let entry = Entry { to: ActorId::process(id), origin: None, body: Body::Process(event) };
-        self.post(vec![entry]).await
+        self.post(&[entry]).await
     }
 }
 

@@ -72,8 +72,8 @@ impl Raised {
 
 /// Which lifecycle events a trigger asks for, if any. All others come to it by its own route.
 fn lifecycle_route(trigger: &TriggerSpec) -> Option<RaisedRoute> {
-    let Watch::Event(filters) = &trigger.watch else { return None };
-    let asked = TYPES.iter().filter(|kind| filters.iter().any(|filter| asks_for(filter, kind)));
+    let Watch::Event(consumption) = &trigger.watch else { return None };
+    let asked = TYPES.iter().filter(|kind| consumption.filters.iter().any(|filter| asks_for(filter, kind)));
     let lifecycle: Vec<String> = asked.map(|kind| (*kind).to_owned()).collect();
     let to = ActorId::trigger(&trigger.name);
     (!lifecycle.is_empty()).then_some(RaisedRoute { to, types: Some(Vec::new()), lifecycle })

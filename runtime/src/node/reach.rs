@@ -20,11 +20,12 @@ use super::inventory::places_view;
 use super::local::Local;
 use super::members::shards_of;
 use super::refusal::unanswered;
-use super::views;
+use super::{trigger_views, turns, views};
 use crate::cluster::{ClusterView, NodeView};
 use crate::inventory::PlacesView;
-use crate::orchestrator::{InstanceDetail, Refusal, TriggerSummary};
+use crate::orchestrator::{InstanceDetail, Refusal};
 use crate::question::{Fact, Question, Reply};
+use crate::triggers::{RECENT_MOST, TriggerDetail};
 
 /// How long a question waits for its shard to have an owner that answers.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -54,7 +55,7 @@ impl Local {
     }
 
     /// Shows a trigger monitor.
-    pub(super) async fn trigger_of(&self, name: &str) -> Result<Option<TriggerSummary>, Refusal> {
+    pub(super) async fn trigger_of(&self, name: &str) -> Result<Option<Box<TriggerDetail>>, Refusal> {
         let shard = ActorId::trigger(name).shard(self.shards());
         match self.ask_owner(shard, Question::Trigger { name: name.to_owned() }).await? {
             Reply::Trigger(trigger) => Ok(trigger),
@@ -151,7 +152,10 @@ impl Local {
             }
             Question::Trigger { name } => {
                 let trigger = match self.inspect_here(&ActorId::trigger(name)).await? {
-                    Inspection::Trigger(trigger) => Some(views::trigger(&trigger)),
+                    Inspection::Trigger(trigger) => {
+                        let armed = trigger.definition.as_ref().and_then(|id| self.definitions.get(id));
+                        Some(Box::new(trigger_views::detail(&trigger, armed.as_deref())))
+                    }
                     _ => None,
                 };
                 Ok(Reply::Trigger(trigger))
@@ -162,6 +166,19 @@ impl Local {
                     _ => None,
                 };
                 Ok(Reply::Places(places))
+            }
+            Question::Turns { actor } => {
+                let actor = ActorId::parse(actor).map_err(Refusal::Invalid)?;
+                let line = match self.inspect_here(&actor).await? {
+                    Inspection::Turns(turns) => turns::line(&turns),
+                    _ => Vec::new(),
+                };
+                Ok(Reply::Turns(line))
+            }
+            Question::Routers => Ok(Reply::Routers(self.own_routers().await)),
+            Question::RecentEvents { kind, limit } => {
+                let events = self.recent.newest(&self.node, kind.as_deref(), (*limit).min(RECENT_MOST));
+                Ok(Reply::RecentEvents(events, self.recent.kept()))
             }
             Question::Aside { actor } => {
                 let actor = ActorId::parse(actor).map_err(Refusal::Invalid)?;
@@ -278,6 +295,9 @@ fn beside_the_point(reply: &Reply) -> Refusal {
         Reply::Instance(_) => "an instance",
         Reply::Trigger(_) => "a trigger",
         Reply::Places(_) => "places",
+        Reply::Turns(_) => "turns",
+        Reply::Routers(_) => "routers",
+        Reply::RecentEvents(..) => "events",
         Reply::Aside(_) => "a reason",
         Reply::Declared(_) => "what was declared",
         Reply::Facts(_) => "facts",

@@ -4,15 +4,14 @@ use impresario_actors::definitions::Definitions;
 use impresario_actors::hosts::Hosts;
 use impresario_model::definition::{Definition, TaskKind};
 use impresario_model::instance::{
-    Activity, ActivityState, Instance, Place, TaskRun, TaskState, TryPhase, rfc3339,
+    Activity, ActivityState, Instance, ListenRun, Place, TaskRun, TaskState, TryPhase, rfc3339,
 };
-use impresario_model::trigger::Trigger;
 use impresario_persistence::RowIndex;
 use serde_json::{Value, json};
 
 use crate::orchestrator::{
-    ActivityDetail, InstanceDetail, InstanceSummary, ProgressDetail, ResolvedDetail, StartPointDetail,
-    TriggerSummary,
+    ActivityDetail, InstanceDetail, InstanceSummary, ListenerDetail, ProgressDetail, ResolvedDetail,
+    StartPointDetail,
 };
 
 /// One line of a list.
@@ -51,8 +50,10 @@ pub fn detail(instance: &Instance, definitions: &Definitions) -> InstanceDetail 
         error: instance.fault.as_ref().map(|fault| fault.to_value()),
         rerun_of: instance.rerun_of.clone(),
         began_at: instance.began_at.clone(),
+        turn_of: instance.held_turn.as_ref().map(|held| held.of.to_string()),
         start_points: definition.map(|definition| start_points(instance, definition)).unwrap_or_default(),
         waits_for,
+        listeners: listeners(instance, definition),
         activities: instance
             .activities
             .kept
@@ -132,6 +133,50 @@ fn activity_detail(
     }
 }
 
+/// The `listen` tasks under way.
+fn listeners(instance: &Instance, definition: Option<&Definition>) -> Vec<ListenerDetail> {
+    let mut found = Vec::new();
+    if let Some(current) = instance.root.as_ref().and_then(|root| root.current.as_ref()) {
+        current.visit(&mut |task| {
+            if let TaskState::Listen(run) = &task.state {
+                found.extend(listener(instance, task, run, definition));
+            }
+        });
+    }
+    found
+}
+
+fn listener(
+    instance: &Instance,
+    task: &TaskRun,
+    run: &ListenRun,
+    definition: Option<&Definition>,
+) -> Option<ListenerDetail> {
+    let listener = instance.listeners.get(run.listener)?;
+    let definition = definition?.task(task.task);
+    let TaskKind::Listen(listen) = &definition.kind else { return None };
+    Some(ListenerDetail {
+        task: definition.name.clone(),
+        pointer: definition.pointer.clone(),
+        waits_for: listener.about(listen),
+        consumed: run.items.len() + usize::from(run.current.is_some()),
+        queued: listener.inbox.len(),
+        subscribed: listener.hears(),
+        since: rfc3339(task.started),
+        looks_back_to: rfc3339(listener.since),
+    })
+}
+
+fn listener_wait(listener: &ListenerDetail) -> String {
+    let mut wait = format!("task '{}' hears {}, since {}", listener.task, listener.waits_for, listener.since);
+    for (count, what) in [(listener.consumed, "consumed"), (listener.queued, "queued")] {
+        if count > 0 {
+            wait.push_str(&format!(", {count} {what}"));
+        }
+    }
+    wait
+}
+
 /// What an instance waits for, in words.
 fn waits(instance: &Instance, definition: Option<&Definition>) -> Vec<String> {
     let mut waits = Vec::new();
@@ -157,12 +202,20 @@ fn waits(instance: &Instance, definition: Option<&Definition>) -> Vec<String> {
                     waits.push(activity_wait(activity, &name(task)));
                 }
             }
+            // One that works on an event waits for something else below.
+            TaskState::Listen(run) if run.current.is_none() => {
+                waits.extend(listener(instance, task, run, definition).as_ref().map(listener_wait));
+            }
             TaskState::Do(_)
             | TaskState::For(_)
             | TaskState::FanOut(_)
             | TaskState::Fork(_)
+            | TaskState::Listen(_)
             | TaskState::Function(_) => {}
         });
+    }
+    if let Some(asked) = instance.held_turn.as_ref().and_then(|held| held.asked) {
+        waits.push(format!("its turn, as only so many may run at the same time, since {}", rfc3339(asked)));
     }
     if instance.continuing {
         waits.push("its next turn".to_owned());
@@ -194,22 +247,6 @@ fn activity_wait(activity: &Activity, name: &str) -> String {
         | ActivityState::Cancelled => {
             format!("{what}, attempt {}, since {}", activity.attempt, rfc3339(activity.started))
         }
-    }
-}
-
-/// A trigger monitor.
-pub fn trigger(trigger: &Trigger) -> TriggerSummary {
-    let watches = match &trigger.problem {
-        None => trigger.watches.clone(),
-        Some(problem) => format!("{} (cannot watch: {problem})", trigger.watches),
-    };
-    TriggerSummary {
-        name: trigger.name.clone(),
-        definition: trigger.definition.as_ref().map(ToString::to_string).unwrap_or_default(),
-        watches,
-        fired: trigger.fired,
-        last_fire: trigger.last.map(rfc3339),
-        next_fire: trigger.next.map(rfc3339),
     }
 }
 

@@ -9,7 +9,7 @@ use axum::http::StatusCode;
 use impresario::cluster::{ClusterView, NodeRecord, NodeView};
 use impresario::http::{Door, TokenKeeper};
 use impresario::metrics::NodeMetrics;
-use impresario::node::{Adapters, Local, LocalArguments, Peers, Raised};
+use impresario::node::{Adapters, Local, LocalArguments, Peers, Raised, Recent, SharedWebhooks};
 use impresario::orchestrator::{InstanceQuery, Orchestrator, StartRequest, Started};
 use impresario_actors::behaviour::BuiltinKinds;
 use impresario_actors::clock::Clock;
@@ -151,7 +151,11 @@ impl Cluster {
             peers: Peers::new(&token).unwrap(),
             membership: Arc::clone(&self.membership) as Arc<dyn Membership>,
             drain,
+            webhooks: SharedWebhooks::default(),
+            lost: vec![],
             metrics: NodeMetrics::default(),
+            recent: Recent::new(100, 10_000),
+            dedup: (Duration::from_secs(60), 100),
         });
         let (close, closed) = oneshot::channel::<()>();
         let (served, kept) = (Arc::new(local.clone()), Arc::clone(&keeper));

@@ -10,10 +10,10 @@ use serde_json::{Value, json};
 
 /// What a command did.
 #[derive(Debug)]
-struct Ran {
-    code: i32,
-    out: String,
-    err: String,
+pub struct Ran {
+    pub code: i32,
+    pub out: String,
+    pub err: String,
 }
 
 /// Runs the binary in a folder, with nothing of our environment.
@@ -35,7 +35,7 @@ fn run_in(folder: &Path, arguments: &[&str], input: &str) -> Ran {
 }
 
 /// Runs the binary against a door.
-async fn run(door: &TestDoor, arguments: &[&str], input: &str) -> Ran {
+pub async fn run(door: &TestDoor, arguments: &[&str], input: &str) -> Ran {
     let data = door.data.path().to_owned();
     // The folder goes before the command, as `send` has data of its own.
     let node = ["--data".to_owned(), data.display().to_string(), "--url".to_owned(), door.url.clone()];

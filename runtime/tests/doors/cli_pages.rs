@@ -93,7 +93,9 @@ fn an_instance_is_a_page_with_its_activities() {
         waits_for: vec!["activity 8 cleanUp (command/shell), attempt 1".to_owned()],
         rerun_of: None,
         began_at: None,
+        turn_of: None,
         start_points: vec![],
+        listeners: vec![],
         activities: vec![activity],
         activities_dropped: 6,
     };

@@ -1,10 +1,12 @@
 //! A door on a port of the system's choice, in front of an engine that only remembers what it was asked.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use impresario::adapters::{AdapterOrder, AdapterSummary};
+use impresario::ask::{AskReply, AskedInstance};
 use impresario::declared::{Declared, DeclaredKind, DeclaredRequest};
 use impresario::http::Door;
 use impresario::http::token::TokenKeeper;
@@ -16,6 +18,12 @@ use impresario::orchestrator::{
 use impresario::orders::{RerunRequest, ResolveReply, ResolveRequest};
 use impresario::question::{Question, Reply};
 use impresario::secrets::{UserChange, UserSummary};
+use impresario::triggers::{
+    DedupWindow, EventsSummary, FireDetail, FireRequest, PassedDetail, PausedDetail, RecentPage, RecentQuery,
+    RecentWindow, SetDetail, TestReply, TestRequest, TestedEvent, TestedFilter, TestedPart, ToldEvent,
+    TriggerCounters, TriggerDetail, TriggerOrder,
+};
+use impresario::webhook::{Delivery, WebhookFindings, WebhookOutcome, WebhookSummary, WebhookTrial};
 use impresario_config::{ByteSize, Http, Sources};
 use impresario_model::event::CloudEvent;
 use prometheus_client::metrics::counter::Counter;
@@ -52,6 +60,8 @@ pub struct Mock {
     pub unready: Mutex<bool>,
     /// Told when a request for `tree` arrives.
     pub tree_asked: Notify,
+    /// Whether those who wait for an instance are answered.
+    pub waiting_answered: AtomicBool,
     /// What a request for `tree` waits for.
     pub tree_released: Notify,
 }
@@ -88,7 +98,9 @@ pub fn detail() -> InstanceDetail {
         waits_for: vec![],
         rerun_of: None,
         began_at: None,
+        turn_of: None,
         start_points: vec![],
+        listeners: vec![],
         activities: vec![ActivityDetail {
             number: 1,
             task: "checkDisk".to_owned(),
@@ -116,7 +128,79 @@ pub fn detail() -> InstanceDetail {
 fn entry(name: &str) -> InventoryEntry {
     let spec = json!({ "type": "unix-server", "properties": { "host": "h" }, "limit": 2 });
     let spec = spec.as_object().cloned().unwrap();
-    InventoryEntry { name: name.to_owned(), by: "operator".to_owned(), spec, targets: None, places: None }
+    InventoryEntry { name: name.to_owned(), by: "operator".to_owned(), spec, ..InventoryEntry::default() }
+}
+
+/// The only trigger, in a state.
+pub fn trigger(state: &str) -> TriggerDetail {
+    TriggerDetail {
+        summary: TriggerSummary {
+            name: "ops/clean/on".to_owned(),
+            definition: "ops/clean:1.0.0".to_owned(),
+            kind: "event".to_owned(),
+            watches: "event disk.full, 3 within 5 min".to_owned(),
+            state: state.to_owned(),
+            fired: 4,
+            matched: 14,
+            suppressed: 2,
+            failed: 1,
+            waiting: 3,
+            last_fire: Some("2026-01-31T08:30:00Z".to_owned()),
+            ..TriggerSummary::default()
+        },
+        options: [("rate".to_owned(), "at most 10 in 1 min".to_owned())].into(),
+        paused: (state == "paused").then(|| PausedDetail {
+            since: "2026-01-31T08:00:00Z".to_owned(),
+            reason: Some("upgrade".to_owned()),
+        }),
+        passed: PassedDetail {
+            limited: 2,
+            failed: 1,
+            failure: Some("its filter failed: data: cannot index".to_owned()),
+            ..PassedDetail::default()
+        },
+        sets: vec![SetDetail {
+            keys: [("by".to_owned(), "\"web1\"".to_owned())].into(),
+            events: 2,
+            since: "2026-01-31T08:29:00Z".to_owned(),
+            until: "2026-01-31T08:34:00Z".to_owned(),
+            waits_for: "1 more".to_owned(),
+        }],
+        history: vec![FireDetail {
+            at: "2026-01-31T08:30:00Z".to_owned(),
+            cause: "event 1 of /disks".to_owned(),
+            instance: "0f2c".to_owned(),
+        }],
+        ..TriggerDetail::default()
+    }
+}
+
+/// What its filter says of an event.
+pub fn tested(recent: bool) -> TestReply {
+    let part = |name: &str, matches, wanted: &str, found: Option<&str>, failure: Option<&str>| TestedPart {
+        name: name.to_owned(),
+        matches,
+        wanted: wanted.to_owned(),
+        found: found.map(str::to_owned),
+        failure: failure.map(str::to_owned),
+    };
+    let parts = vec![
+        part("type", true, "disk.full", Some("disk.full"), None),
+        part("data", false, "${ .used > 90 }", Some("{}"), Some("cannot compare")),
+    ];
+    TestReply {
+        trigger: "ops/clean/on".to_owned(),
+        watches: "event disk.full".to_owned(),
+        events: vec![TestedEvent {
+            id: "1".to_owned(),
+            source: "/disks".to_owned(),
+            kind: "disk.full".to_owned(),
+            matches: false,
+            ends: false,
+            filters: vec![TestedFilter { name: "filter 1".to_owned(), matches: false, parts }],
+        }],
+        window: recent.then(|| RecentWindow { kept: 1, most: 1_000, unheard: vec![] }),
+    }
 }
 
 /// A runtime user of that name.
@@ -166,6 +250,33 @@ impl Orchestrator for Handle {
         }
     }
 
+    fn wait_for(&self, id: String, wait: Duration) -> Answer<InstanceDetail> {
+        self.0.orders.lock().unwrap().push(format!("wait {id} {wait:?}"));
+        let mock = Arc::clone(&self.0);
+        async move {
+            while !mock.waiting_answered.load(Ordering::Relaxed) {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+            Ok(detail())
+        }
+        .boxed()
+    }
+
+    fn ask(&self, event: CloudEvent, wait: Duration) -> Answer<AskReply> {
+        self.0.orders.lock().unwrap().push(format!("ask {} {wait:?}", event.id));
+        let seen = AskedInstance::unseen(summary().id, "t".to_owned(), summary().definition);
+        let seen = if event.id == "late" { seen } else { seen.seen(detail()) };
+        let complete = seen.answered();
+        self.0.answer(AskReply {
+            source: event.source,
+            id: event.id,
+            durability: "memory".to_owned(),
+            complete,
+            instances: vec![seen],
+            detail: None,
+        })
+    }
+
     fn cancel(&self, id: String, reason: Option<String>) -> Answer<()> {
         self.0.cancels.lock().unwrap().push((id, reason));
         self.0.answer(())
@@ -199,7 +310,63 @@ impl Orchestrator for Handle {
     }
 
     fn triggers(&self) -> Answer<Vec<TriggerSummary>> {
-        self.0.answer(vec![])
+        self.0.answer(vec![trigger("enabled").summary])
+    }
+
+    fn trigger(&self, name: String) -> Answer<TriggerDetail> {
+        self.0.orders.lock().unwrap().push(format!("show {name}"));
+        self.0.answer(trigger("enabled"))
+    }
+
+    fn order_trigger(&self, name: String, order: TriggerOrder) -> Answer<TriggerDetail> {
+        self.0.orders.lock().unwrap().push(format!("{name} {order:?}"));
+        self.0.answer(trigger(if order == TriggerOrder::Resume { "enabled" } else { "paused" }))
+    }
+
+    fn fire_trigger(&self, name: String, request: FireRequest) -> Answer<Started> {
+        let FireRequest { input, event, key } = request;
+        self.0.orders.lock().unwrap().push(format!("fire {name} {input:?} {event:?} {key:?}"));
+        let definition = summary().definition;
+        let id = "new".to_owned();
+        self.0.answer(Started { id, definition, created: key.is_none(), durability: "memory".to_owned() })
+    }
+
+    fn test_trigger(&self, name: String, request: TestRequest) -> Answer<TestReply> {
+        self.0.orders.lock().unwrap().push(format!("test {name} {:?} {:?}", request.event, request.recent));
+        self.0.answer(tested(request.recent.is_some()))
+    }
+
+    fn events(&self) -> Answer<EventsSummary> {
+        let dedup = DedupWindow {
+            within: "10m".to_owned(),
+            most: 1_000,
+            remembered: 7,
+            events: 9,
+            repetitions: 2,
+            unheard: vec![3],
+        };
+        let triggers = TriggerCounters {
+            schedules_monitored: 1,
+            schedules_met: 5,
+            events_monitored: 2,
+            events_fired: 3,
+        };
+        self.0.answer(EventsSummary { dedup, triggers })
+    }
+
+    fn recent_events(&self, query: RecentQuery) -> Answer<RecentPage> {
+        self.0.orders.lock().unwrap().push(format!("recent {:?} {:?}", query.kind, query.limit));
+        let event = ToldEvent {
+            at: "2026-01-31T08:30:00Z".to_owned(),
+            node: "a".to_owned(),
+            id: "1".to_owned(),
+            source: "/disks".to_owned(),
+            kind: "disk.full".to_owned(),
+            subject: None,
+            did: vec!["started 0f2c (ops/clean/on)".to_owned()],
+        };
+        let window = RecentWindow { kept: 1, most: 1_000, unheard: vec!["b".to_owned()] };
+        self.0.answer(RecentPage { items: vec![event], window })
     }
 
     fn tree(&self) -> Answer<TreeNode> {
@@ -285,6 +452,33 @@ impl Orchestrator for Handle {
     fn rotate_key(&self) -> Answer<String> {
         self.0.orders.lock().unwrap().push("rotate key".to_owned());
         self.0.answer("0123456789ab".to_owned())
+    }
+
+    fn webhooks(&self, name: Option<String>) -> Answer<Vec<WebhookSummary>> {
+        self.0.orders.lock().unwrap().push(format!("webhooks {name:?}"));
+        self.0.answer(vec![])
+    }
+
+    fn try_webhook(&self, name: String, trial: WebhookTrial) -> Answer<WebhookFindings> {
+        self.0.orders.lock().unwrap().push(format!("try {name} {trial:?}"));
+        self.0.answer(WebhookFindings { verified: true, reason: None, events: vec![], reply: None })
+    }
+
+    fn deliver(&self, name: String, delivery: Delivery) -> Answer<WebhookOutcome> {
+        self.0
+            .orders
+            .lock()
+            .unwrap()
+            .push(format!("deliver {name} {:?} {:?}", delivery.query, delivery.body));
+        self.0.answer(match name.as_str() {
+            "closed" => WebhookOutcome::Unverified,
+            "answers" => WebhookOutcome::Accepted {
+                accepted: 1,
+                durability: "memory".to_owned(),
+                reply: Some(json!({ "challenge": 1 })),
+            },
+            _ => WebhookOutcome::Accepted { accepted: 1, durability: "memory".to_owned(), reply: None },
+        })
     }
 
     fn answer(&self, question: Question) -> Answer<Reply> {

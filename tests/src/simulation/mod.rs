@@ -299,7 +299,12 @@ impl Cluster {
     /// Arms the trigger and tells the routers.
     async fn deploy(&self) {
         let trigger = &self.definition.triggers[0].name;
-        let arm = TriggerEvent::Arm { definition: self.definition.id.clone(), runtime: "0".to_owned() };
+        let arm = TriggerEvent::Arm {
+            definition: self.definition.id.clone(),
+            runtime: "0".to_owned(),
+            calendar: None,
+            generation: 0,
+        };
         let route = Route { trigger: trigger.clone(), types: Some(vec!["order.placed".to_owned()]) };
         let mut entries =
             vec![Entry { to: ActorId::trigger(trigger), origin: None, body: Body::Trigger(arm) }];

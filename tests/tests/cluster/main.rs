@@ -8,4 +8,5 @@ mod failover;
 mod identity;
 mod models;
 mod nemesis;
+mod schedules;
 mod wrong_stores;

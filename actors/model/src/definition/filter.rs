@@ -1,17 +1,20 @@
-//! Event filters.
+//! Event filters: what an event must be, and what ties it to others.
 
 use std::borrow::Cow;
 
 use serde_json::Value;
 
+use super::template::Template;
 use crate::event::CloudEvent;
-use crate::expression::{Expression, Fuel, Variables};
+use crate::expression::{EvaluationError, Expression, Fuel, Variables};
 
-/// `with` of an event filter: every given attribute must match.
+/// A filter: every attribute of `with` must match, and every key of `correlate` must fit.
 #[derive(Clone, Debug, Default)]
 pub struct EventFilter {
-    /// By attribute name; `data` is the event's data.
+    /// `with`, by attribute name; `data` is the event's data.
     pub attributes: Vec<(String, AttributeMatch)>,
+    /// `correlate`, by the name of the key.
+    pub correlate: Vec<Correlation>,
 }
 
 /// How one attribute is matched.
@@ -25,8 +28,32 @@ pub enum AttributeMatch {
     Predicate(Expression),
 }
 
-/// A filter belongs to no instance, so its predicates see nothing but the attribute.
-struct NoVariables;
+/// A key of `correlate`: what events that belong together have in common.
+#[derive(Clone, Debug)]
+pub struct Correlation {
+    /// Its name; keys of the same name in several filters have one value.
+    pub key: String,
+    /// Evaluated on the envelope of the event.
+    pub from: Expression,
+    /// What the value must be; without it the first event's value is what further events must have.
+    pub expect: Option<Template>,
+}
+
+/// What became of one attribute of a filter, for people.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Verdict {
+    /// The attribute.
+    pub attribute: String,
+    /// What the filter wants of it, as it is written.
+    pub wanted: String,
+    /// What the event has; none if it has no such attribute.
+    pub found: Option<Value>,
+    /// Whether it matches, or why that could not be found out.
+    pub matches: Result<bool, String>,
+}
+
+/// A filter belongs to no instance, so its expressions see nothing but what they are evaluated on.
+pub(crate) struct NoVariables;
 
 impl Variables for NoVariables {
     fn get(&self, _name: &str) -> Option<Cow<'_, Value>> {
@@ -43,22 +70,96 @@ impl EventFilter {
         })
     }
 
-    /// Whether the event matches. A predicate that fails does not match.
-    pub fn matches(&self, event: &CloudEvent, fuel: &mut Fuel) -> bool {
-        self.attributes.iter().all(|(name, matcher)| {
+    /// Whether all attributes match. The first that does not ends it.
+    ///
+    /// # Errors
+    /// Which predicate could not be evaluated, and why: the event does not match then.
+    pub fn check(&self, event: &CloudEvent, fuel: &mut Fuel) -> Result<bool, String> {
+        self.check_seeing(event, None, fuel)
+    }
+
+    /// The same, with the variables that its predicates may see. Without them, predicates that need some are left out.
+    ///
+    /// # Errors
+    /// As [`EventFilter::check`].
+    pub fn check_seeing(
+        &self,
+        event: &CloudEvent,
+        variables: Option<&dyn Variables>,
+        fuel: &mut Fuel,
+    ) -> Result<bool, String> {
+        for (name, matcher) in &self.attributes {
             let value = attribute(event, name);
-            match matcher {
-                AttributeMatch::Equals(wanted) => value.as_deref() == Some(wanted),
-                AttributeMatch::Regex(pattern) => value
-                    .as_deref()
-                    .and_then(Value::as_str)
-                    .is_some_and(|text| text == pattern.as_str() || pattern.is_match(text)),
-                AttributeMatch::Predicate(expression) => {
-                    let value = value.unwrap_or(Cow::Owned(Value::Null));
-                    matches!(expression.evaluate(&value, &NoVariables, fuel), Ok(Value::Bool(true)))
-                }
+            let matches = matcher.judge(value.as_deref(), variables, fuel);
+            if !matches.map_err(|error| format!("{name}: {error}"))? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// What [`EventFilter::check`] finds, attribute by attribute.
+    pub fn explain(&self, event: &CloudEvent, fuel: &mut Fuel) -> Vec<Verdict> {
+        let verdict = |(name, matcher): &(String, AttributeMatch)| {
+            let found = attribute(event, name).map(Cow::into_owned);
+            let matches = matcher.judge(found.as_ref(), None, fuel).map_err(|error| error.to_string());
+            Verdict { attribute: name.clone(), wanted: matcher.to_string(), found, matches }
+        };
+        self.attributes.iter().map(verdict).collect()
+    }
+}
+
+impl AttributeMatch {
+    fn judge(
+        &self,
+        value: Option<&Value>,
+        variables: Option<&dyn Variables>,
+        fuel: &mut Fuel,
+    ) -> Result<bool, EvaluationError> {
+        Ok(match self {
+            AttributeMatch::Equals(wanted) => value == Some(wanted),
+            AttributeMatch::Regex(pattern) => value
+                .and_then(Value::as_str)
+                .is_some_and(|text| text == pattern.as_str() || pattern.is_match(text)),
+            AttributeMatch::Predicate(expression) if variables.is_none() && !expression.uses().is_empty() => {
+                true
+            }
+            AttributeMatch::Predicate(expression) => {
+                let value = value.unwrap_or(&Value::Null);
+                expression.evaluate(value, variables.unwrap_or(&NoVariables), fuel)? == Value::Bool(true)
             }
         })
+    }
+}
+
+impl std::fmt::Display for AttributeMatch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            AttributeMatch::Equals(Value::String(text)) => f.write_str(text),
+            AttributeMatch::Equals(value) => write!(f, "{value}"),
+            AttributeMatch::Regex(pattern) => f.write_str(pattern.as_str()),
+            AttributeMatch::Predicate(expression) => write!(f, "${{ {} }}", expression.source().trim()),
+        }
+    }
+}
+
+impl Correlation {
+    /// The value of the key for an event; null if it has none, and then it belongs to nothing.
+    ///
+    /// # Errors
+    /// Why `from` could not be evaluated.
+    pub fn value(&self, envelope: &Value, fuel: &mut Fuel) -> Result<Value, String> {
+        let value = self.from.evaluate(envelope, &NoVariables, fuel);
+        value.map_err(|error| format!("correlate.{}.from: {error}", self.key))
+    }
+
+    /// What the value must be, where no instance is there to say it; none if the first event says it.
+    ///
+    /// # Errors
+    /// Why `expect` could not be evaluated.
+    pub fn expected(&self, fuel: &mut Fuel) -> Result<Option<Value>, String> {
+        let expected = self.expect.as_ref().map(|expect| expect.evaluate(&Value::Null, &NoVariables, fuel));
+        expected.transpose().map_err(|error| format!("correlate.{}.expect: {error}", self.key))
     }
 }
 

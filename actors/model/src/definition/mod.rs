@@ -3,9 +3,13 @@
 //! The form is independent of the text it came from ([`crate::language`] reads YAML into it), so that a second
 //! front end can produce it too. It is immutable; an instance pins one version of it by [`DefinitionId`].
 
+mod consumption;
 mod delay;
 mod error_kind;
+mod event_options;
 mod filter;
+mod listen;
+mod overlap;
 mod schema;
 mod secret;
 mod start_point;
@@ -17,9 +21,16 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+pub use self::consumption::{Consumption, Read, Strategy, Until};
 pub use self::delay::Delay;
 pub use self::error_kind::standard_error_kind;
-pub use self::filter::{AttributeMatch, EventFilter};
+pub use self::event_options::{
+    Active, DAY_MINUTES, EventOptions, Rate, SETS_MAX, SETS_WITHIN_MS, Sets, Threshold, key_text,
+};
+pub(crate) use self::filter::NoVariables;
+pub use self::filter::{AttributeMatch, Correlation, EventFilter, Verdict};
+pub use self::listen::{Foreach, LOOKBACK_MAX_MS, LOOKBACK_MS, Listen, Path, Paths};
+pub use self::overlap::{OnConflict, OverlapRule};
 pub use self::schema::Schema;
 pub use self::secret::{PLACEHOLDER, RunAs, SecretField};
 pub use self::start_point::StartPoint;
@@ -76,7 +87,7 @@ impl FromStr for DefinitionId {
 }
 
 /// The index of a task in [`Definition::tasks`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct TaskId(pub u32);
 
 /// The tasks of a list, in order.
@@ -119,7 +130,7 @@ impl Definition {
 }
 
 /// `document.metadata.ops`: the operations profile of a definition.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default)]
 pub struct Ops {
     /// How many tasks one instance may run before it faults; the node's default if absent.
     pub task_limit: Option<u64>,
@@ -127,6 +138,12 @@ pub struct Ops {
     pub misfire: Misfire,
     /// The time zone of cron schedules, an IANA name; UTC if absent.
     pub time_zone: Option<String>,
+    /// The calendar on whose days its triggers fire; every day if absent.
+    pub calendar: Option<String>,
+    /// What its event trigger does beyond what the language says.
+    pub events: EventOptions,
+    /// What becomes of an instance that begins while others run; nothing holds it up if absent.
+    pub overlap: Option<OverlapRule>,
 }
 
 /// What a schedule does about the nominal times that it missed.
@@ -139,6 +156,8 @@ pub enum Misfire {
     FireOnce,
     /// Fires for each of them, oldest first.
     FireAll,
+    /// Shows them, and an operator decides.
+    Plan,
 }
 
 /// `input`: a schema for the raw input, then its transformation.
@@ -229,6 +248,8 @@ pub enum TaskKind {
     Raise(RaisedError),
     /// `emit`: the attributes of the event, its data among them.
     Emit(Template),
+    /// `listen`.
+    Listen(Box<Listen>),
     /// `call http`, `run shell`, or a call of an adapter's function.
     Activity(Box<ActivitySpec>),
     /// A call of a function that is itself a task: the arguments are that task's input.
@@ -417,8 +438,6 @@ pub enum Watch {
     After(Delay),
     /// At the times of a cron expression.
     Cron(String),
-    /// When an event matches one of the filters (`one` has one, `any` several; none matches everything).
-    Event(Vec<EventFilter>),
-    /// A strategy of the language that this version does not watch yet.
-    Unsupported(String),
+    /// When the events of `on` have come.
+    Event(Box<Consumption>),
 }

@@ -34,10 +34,14 @@ pub(super) fn is_rfc3339(text: &str) -> bool {
         }
     }
     let utc = is(zone, b"Zz") && bytes.len() == zone + 1;
+    let below = |at: usize, limit: &str| text.get(at..at + 2).is_some_and(|part| part < limit);
+    // Up to a day, exclusively: jiff reads offsets beyond it too.
     let offset = is(zone, b"+-")
         && digits(zone + 1..zone + 3)
+        && below(zone + 1, "24")
         && is(zone + 3, b":")
         && digits(zone + 4..zone + 6)
+        && below(zone + 4, "60")
         && bytes.len() == zone + 6;
     // Senders may be more exact than the nine digits that jiff keeps.
     let kept = zone.min(29);
@@ -94,7 +98,7 @@ fn is_quoted_string(text: &str) -> bool {
 }
 
 /// Whether data of this media type is JSON. Without a media type it is.
-pub(super) fn is_json(media_type: Option<&str>) -> bool {
+pub(crate) fn is_json(media_type: Option<&str>) -> bool {
     let Some(media_type) = media_type else { return true };
     let essence = media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     essence.ends_with("/json") || essence.ends_with("+json")

@@ -331,7 +331,7 @@ fn for_history(value: &Value) -> Value {
 }
 
 /// About how long the JSON text of a value is, in bytes.
-pub(super) fn approximate_bytes(value: &Value) -> usize {
+pub(crate) fn approximate_bytes(value: &Value) -> usize {
     match value {
         Value::Null | Value::Bool(_) => 5,
         Value::Number(_) => 8,

@@ -185,9 +185,12 @@ impl Instance {
                 Applied { effects, started: Vec::new() }
             }
             ProcessEvent::Rerun(order) => self.rerun(order),
-            ProcessEvent::Start(_) | ProcessEvent::Continue | ProcessEvent::Cancel { .. } => {
-                Applied::default()
-            }
+            ProcessEvent::Told(told) => self.refuse(told),
+            // Its turn was given back when it ended.
+            ProcessEvent::Start(_)
+            | ProcessEvent::Continue
+            | ProcessEvent::Turn(_)
+            | ProcessEvent::Cancel { .. } => Applied::default(),
         };
         applied.effects.extend(self.activities.leave_places(&self.id));
         applied

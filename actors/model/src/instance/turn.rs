@@ -6,9 +6,11 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::activity::Activities;
+use super::listeners::Listeners;
 use super::start_points::StartPoints;
 use crate::chance;
-use crate::definition::{Definition, SecretField, Task, TaskId};
+use crate::definition::{Correlation, Definition, EventFilter, SecretField, Task, TaskId};
+use crate::event::CloudEvent;
 use crate::expression::{EvaluationError, Expression, Fuel, Variables};
 use crate::fault::{Fault, FaultKind};
 
@@ -117,6 +119,7 @@ pub(super) struct Facts<'a> {
     pub input: &'a Value,
     pub started: u64,
     pub runtime: &'a str,
+    pub started_by: &'a str,
     pub task_limit: u64,
 }
 
@@ -130,6 +133,7 @@ pub(super) struct Turn<'a> {
     pub seed: u64,
     pub context: Value,
     pub activities: &'a mut Activities,
+    pub listeners: &'a mut Listeners,
     pub start_points: &'a mut StartPoints,
     pub tasks_run: &'a mut u64,
     pub effects: Vec<Effect>,
@@ -224,6 +228,11 @@ pub fn rfc3339(millis: u64) -> String {
     moment.map_or_else(|| "9999-12-31T23:59:59.999Z".to_owned(), |moment| format!("{moment:.3}"))
 }
 
+/// The milliseconds since the Unix epoch that RFC 3339 text says.
+pub fn from_rfc3339(text: &str) -> Option<u64> {
+    u64::try_from(text.parse::<jiff::Timestamp>().ok()?.as_millisecond()).ok()
+}
+
 /// Something that gives a value: an expression, a template, a delay.
 pub(super) trait Evaluate<T> {
     fn evaluate(
@@ -302,6 +311,23 @@ impl<'a> Turn<'a> {
     ) -> Result<bool, Fault> {
         let value: Value = self.evaluate(condition, input, at, field)?;
         Ok(!matches!(value, Value::Null | Value::Bool(false)))
+    }
+
+    /// Whether an event matches a filter. What cannot be evaluated does not match.
+    pub fn sees(&mut self, filter: &EventFilter, event: &CloudEvent, at: At<'_>, fuel: &mut Fuel) -> bool {
+        let before = fuel.0;
+        let names = Names { turn: self, at };
+        let sees = matches!(filter.check_seeing(event, Some(&names), fuel), Ok(true));
+        self.fuel_left = self.fuel_left.saturating_sub(before - fuel.0);
+        sees
+    }
+
+    /// The value of a key for an event; null if it has none.
+    pub fn value_of(&mut self, key: &Correlation, envelope: &Value, fuel: &mut Fuel) -> Value {
+        let before = fuel.0;
+        let value = key.value(envelope, fuel).unwrap_or_default();
+        self.fuel_left = self.fuel_left.saturating_sub(before - fuel.0);
+        value
     }
 
     /// Whether the next task has to wait for another turn.

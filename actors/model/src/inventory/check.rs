@@ -8,6 +8,7 @@ use self::InventoryError::{Conflict, Invalid, NotFound};
 use super::{
     ENTRIES_MAX, ENTRY_BYTES_MAX, GroupSpec, Inventory, NODE_TYPE, NODES, TargetSpec, TargetType, builtin,
 };
+use crate::calendar::{Ahead, CalendarError, CalendarSpec};
 use crate::definition::Schema;
 use crate::expression::Expression;
 
@@ -26,6 +27,16 @@ pub enum InventoryError {
     /// Something else stands in its way.
     #[error("{0}")]
     Conflict(String),
+}
+
+impl From<CalendarError> for InventoryError {
+    fn from(error: CalendarError) -> Self {
+        match error {
+            CalendarError::Invalid(reason) => Invalid(reason),
+            CalendarError::NotFound(reason) => NotFound(reason),
+            CalendarError::Conflict(reason) => Conflict(reason),
+        }
+    }
 }
 
 impl Inventory {
@@ -132,6 +143,20 @@ impl Inventory {
             }
         }
         Ok(())
+    }
+
+    /// Whether a calendar may be put, so that it covers some day in time.
+    ///
+    /// # Errors
+    /// [`InventoryError`].
+    pub fn check_calendar(
+        &self,
+        name: &str,
+        spec: &CalendarSpec,
+        ahead: Ahead,
+    ) -> Result<(), InventoryError> {
+        check_name("calendar", name)?;
+        Ok(self.calendars.check(name, spec, ahead)?)
     }
 
     /// The way from a group to one that is in it, if there is one.

@@ -1,4 +1,5 @@
-//! The inventory of an environment: the targets that work is done on, their types, and groups of them.
+//! The inventory of an environment: the targets that work is done on, their types, and groups of them; and the calendars
+//! of its triggers.
 //!
 //! It is what operators and packs have described, as of a moment. Instances never look into it: what they need of it
 //! comes back to them as the durable answer of an activity ([`select`]), so that a replay sees the same.
@@ -14,6 +15,7 @@ use serde_json::{Map, Value, json};
 
 pub use self::check::InventoryError;
 pub use self::select::{SelectError, Selection, Take};
+use crate::calendar::{CalendarSpec, Calendars};
 use crate::entry::Limit;
 use crate::expression::Expression;
 
@@ -146,6 +148,7 @@ pub struct Inventory {
     types: BTreeMap<String, TargetType>,
     targets: BTreeMap<String, Known>,
     groups: BTreeMap<String, Group>,
+    calendars: Calendars,
     nodes: BTreeMap<String, Known>,
 }
 
@@ -164,6 +167,16 @@ impl Inventory {
     pub fn put_group(&mut self, name: &str, spec: GroupSpec) {
         let criteria = spec.criteria.as_deref().and_then(|source| Expression::parse(source, &[]).ok());
         self.groups.insert(name.to_owned(), Group { spec, criteria });
+    }
+
+    /// Adds or replaces a calendar that was checked.
+    pub fn put_calendar(&mut self, name: &str, spec: CalendarSpec) {
+        self.calendars.put(name, spec);
+    }
+
+    /// The calendars.
+    pub fn calendars(&self) -> &Calendars {
+        &self.calendars
     }
 
     /// Replaces the living nodes, each with its name.

@@ -213,7 +213,7 @@ impl Report {
 }
 
 /// The known word that is most like `word`, if one is near enough to be a slip of the pen.
-pub(crate) fn nearest<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
+pub fn nearest<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
     const WORD_MAX: usize = 64;
     let length = word.chars().count();
     if length > WORD_MAX {

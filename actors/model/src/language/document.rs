@@ -17,7 +17,8 @@ impl<'n> Compiler<'n> {
         let head = self.report.required(&root, "document");
         let head = head.and_then(|head| self.report.map(&head, "a map", &HEAD_KEYS));
         let id = head.as_ref().and_then(|head| self.identity(head));
-        let ops = self.document_ops(head.as_ref().and_then(|head| head.get("metadata")));
+        let metadata = head.as_ref().and_then(|head| head.get("metadata"));
+        let ops = self.document_ops(metadata.clone());
         let mut text = |name: &str| {
             let at = head.as_ref()?.get(name)?;
             self.report.text(&at).map(str::to_owned)
@@ -33,6 +34,7 @@ impl<'n> Compiler<'n> {
         let output = self.data_out(root.get("output"), &scope);
         let timeout = root.get("timeout").and_then(|at| self.timeout(&at, &scope));
         let triggers = self.schedule(root.get("schedule"), id.as_ref());
+        self.check_event_options(metadata.as_ref(), &ops.events, &triggers);
         let tasks = self.report.required(&root, "do").map(|tasks| self.tasks(&tasks, &scope));
         let start_points = self.start_points(tasks.as_deref().unwrap_or_default());
         Some(Definition {

@@ -1,25 +1,17 @@
-//! Events: filters, the strategies that consume them, and the tasks `emit` and `listen`.
+//! Events: filters, the strategies that consume them, and the task `emit`.
 
 use serde_json::Value;
 
 use super::compiler::{Compiler, Scope};
 use super::expression::{Secrets, strip};
 use super::node::{At, Content};
-use crate::definition::{AttributeMatch, EventFilter, TaskKind};
+use crate::definition::{
+    AttributeMatch, Consumption, Correlation, EventFilter, Read, Strategy, TaskKind, Template, Until,
+};
+use crate::expression::Expression;
 
 /// The attributes in which a string that is anchored at both ends is a regular expression.
 const MATCHED_BY_PATTERN: [&str; 3] = ["type", "source", "subject"];
-
-/// A compiled strategy.
-pub(super) struct Strategy {
-    /// `one`, `any` or `all`.
-    pub(super) word: &'static str,
-    pub(super) filters: Vec<EventFilter>,
-    /// It has an `until`.
-    pub(super) until: bool,
-    /// A filter correlates with something that an instance expects.
-    pub(super) expects: bool,
-}
 
 impl Compiler<'_> {
     /// `emit`.
@@ -40,92 +32,84 @@ impl Compiler<'_> {
         Some(TaskKind::Emit(self.template(&with, scope, Secrets::Hidden)))
     }
 
-    /// `listen`.
-    pub(super) fn listen(&mut self, map: &At<'_>, body: &At<'_>, scope: &Scope) -> Option<TaskKind> {
-        let head = self.report.map(body, "a map", &["to", "read"])?;
-        if let Some(read) = head.get("read") {
-            self.report.word(&read, "form", &["data", "envelope", "raw"]);
+    /// `read`.
+    pub(super) fn read(&mut self, at: &At<'_>) -> Option<Read> {
+        match self.report.word(at, "form", &["data", "envelope", "raw"])? {
+            "data" => Some(Read::Data),
+            "envelope" => Some(Read::Envelope),
+            _ => Some(Read::Raw),
         }
-        if let Some(to) = self.report.required(&head, "to") {
-            self.strategy(&to, Some(scope));
-        }
-        if let Some(foreach) = map.get("foreach") {
-            self.check_only(|compiler| compiler.foreach(&foreach, scope));
-        }
-        Some(TaskKind::Unsupported("listen".to_owned()))
-    }
-
-    /// What is done for each event or message.
-    pub(super) fn foreach(&mut self, at: &At<'_>, scope: &Scope) {
-        let Some(map) = self.report.map(at, "a map", &["item", "at", "do", "output", "export"]) else {
-            return;
-        };
-        let item = self.variable(map.get("item"), "item");
-        let index = self.variable(map.get("at"), "index");
-        let inner = scope.with(&[item, index]);
-        if let Some(tasks) = map.get("do") {
-            self.tasks(&tasks, &inner);
-        }
-        self.data_out(map.get("output"), &inner);
-        self.data_out(map.get("export"), &inner);
     }
 
     /// `to` of a listener or `on` of a schedule. Without a scope, no instance is there for expressions to see.
-    pub(super) fn strategy(&mut self, at: &At<'_>, scope: Option<&Scope>) -> Option<Strategy> {
+    pub(super) fn strategy(&mut self, at: &At<'_>, scope: Option<&Scope>, read: Read) -> Option<Consumption> {
         let map = self.report.map(at, "a map", &["one", "any", "all", "until"])?;
-        let mut found = ["one", "any", "all"].into_iter().filter_map(|word| Some((word, map.get(word)?)));
-        let Some((word, body)) = found.next() else {
+        let words = [("one", Strategy::One), ("any", Strategy::Any), ("all", Strategy::All)];
+        let mut found =
+            words.into_iter().filter_map(|(word, strategy)| Some((word, strategy, map.get(word)?)));
+        let Some((word, strategy, body)) = found.next() else {
             self.report.error_named(&map, "expected one of one, any, all, found none", None);
             return None;
         };
-        if let Some((other, _)) = found.next() {
+        if let Some((other, ..)) = found.next() {
             let message = format!("expected one strategy, found both '{word}' and '{other}'");
             self.report.error_named(&map, message, None);
             return None;
         }
-        let until = map.get("until");
-        match &until {
-            Some(until) if word != "any" => {
+        let until = match map.get("until") {
+            Some(until) if strategy != Strategy::Any => {
                 self.report.error_named(
-                    until,
+                    &until,
                     format!("expected 'until' beside 'any' only, found it beside '{word}'"),
                     None,
                 );
+                None
             }
-            Some(until) => self.until(until, scope),
-            None => {}
-        }
-        let bodies =
-            if word == "one" { vec![body] } else { self.report.list(&body, "a list of event filters")? };
-        let filters: Vec<_> = bodies.iter().filter_map(|at| self.event_filter(at, scope)).collect();
-        let expects = filters.iter().any(|(_, expects)| *expects);
-        let filters = filters.into_iter().map(|(filter, _)| filter).collect();
-        Some(Strategy { word, filters, until: until.is_some(), expects })
+            until => until.and_then(|until| self.until(&until, scope)),
+        };
+        let bodies = match strategy {
+            Strategy::One => vec![body],
+            Strategy::Any | Strategy::All => self.report.list(&body, "a list of event filters")?,
+        };
+        let filters = bodies.iter().filter_map(|at| self.event_filter(at, scope)).collect();
+        Some(Consumption { strategy, filters, until, read })
     }
 
     /// A condition over the events so far, or a strategy whose events end the listening.
-    fn until(&mut self, at: &At<'_>, scope: Option<&Scope>) {
-        match (&at.node.content, scope) {
-            (Content::Map(_), _) => {
-                self.strategy(at, scope);
+    fn until(&mut self, at: &At<'_>, scope: Option<&Scope>) -> Option<Until> {
+        match &at.node.content {
+            Content::Map(_) => {
+                if let Some(until) = at.get("until")
+                    && !matches!(until.node.content, Content::Bool(false))
+                {
+                    self.report.error_named(&until, "expected no 'until' of an 'until', found one", None);
+                }
+                let ending = self.strategy(at, scope, Read::Envelope)?;
+                Some(Until::Events(Box::new(Consumption { until: None, ..ending })))
             }
             // `until: false` is so common for "for ever" that it is read as the expression it looks like.
-            (Content::Bool(_), _) => {}
-            (_, Some(scope)) => {
-                self.expression(at, scope);
-            }
-            (_, None) => {
-                if let Some(text) = self.report.name(at) {
-                    self.lone_expression(at, text);
-                }
+            Content::Bool(false) => Some(Until::Never),
+            Content::Bool(true) => self.program(at, "true", &[]).map(Until::Condition),
+            Content::Null | Content::Number(_) | Content::Text(_) | Content::List(_) => {
+                self.expression_of(at, scope).map(Until::Condition)
             }
         }
     }
 
-    /// A filter, and whether it expects a value that only an instance has.
-    fn event_filter(&mut self, at: &At<'_>, scope: Option<&Scope>) -> Option<(EventFilter, bool)> {
+    /// An expression that sees the instance, where there is one.
+    fn expression_of(&mut self, at: &At<'_>, scope: Option<&Scope>) -> Option<Expression> {
+        match scope {
+            Some(scope) => self.expression(at, scope),
+            None => {
+                let text = self.report.name(at)?;
+                self.lone_expression(at, text)
+            }
+        }
+    }
+
+    fn event_filter(&mut self, at: &At<'_>, scope: Option<&Scope>) -> Option<EventFilter> {
         let map = self.report.map(at, "an event filter", &["with", "correlate"])?;
-        let expects = map.get("correlate").is_some_and(|at| self.correlate(&at, scope));
+        let correlate = map.get("correlate").map(|at| self.correlate(&at, scope)).unwrap_or_default();
         let with = self.report.required(&map, "with")?;
         let with = self.report.open_map(&with, "the attributes of an event")?;
         let mut attributes = Vec::new();
@@ -137,7 +121,7 @@ impl Compiler<'_> {
         if with.members().next().is_none() {
             self.report.error(&with, "expected at least one attribute, found an empty map");
         }
-        Some((EventFilter { attributes }, expects))
+        Some(EventFilter { attributes, correlate })
     }
 
     fn attribute(&mut self, name: &str, at: &At<'_>, scope: Option<&Scope>) -> Option<AttributeMatch> {
@@ -166,25 +150,22 @@ impl Compiler<'_> {
         Some(AttributeMatch::Equals(Value::String(text.clone())))
     }
 
-    fn correlate(&mut self, at: &At<'_>, scope: Option<&Scope>) -> bool {
-        let Some(map) = self.report.open_map(at, "a map") else { return false };
-        let mut expects = false;
-        for (_, key) in map.members() {
+    fn correlate(&mut self, at: &At<'_>, scope: Option<&Scope>) -> Vec<Correlation> {
+        let Some(map) = self.report.open_map(at, "a map") else { return Vec::new() };
+        let mut keys = Vec::new();
+        for (name, key) in map.members() {
             // Further members are allowed here; they are other runtimes' business.
             let Some(key) = self.report.open_map(&key, "a map") else { continue };
-            if let Some(from) = self.report.required(&key, "from")
-                && let Some(text) = self.report.name(&from)
-            {
-                self.lone_expression(&from, text);
-            }
-            if let Some(expect) = key.get("expect") {
-                expects = true;
-                match scope {
-                    Some(scope) => self.template(&expect, scope, Secrets::Hidden),
-                    None => self.template(&expect, &Scope::document(), Secrets::Hidden),
-                };
-            }
+            let from = self.report.required(&key, "from").and_then(|from| self.expression_of(&from, None));
+            let expect = key.get("expect").map(|expect| match (scope, &expect.node.content) {
+                (Some(scope), _) => self.template(&expect, scope, Secrets::Hidden),
+                (None, Content::Text(text)) if strip(text).is_some() => self
+                    .lone_expression(&expect, text)
+                    .map_or(Template::Literal(Value::Null), Template::Expression),
+                (None, _) => Template::Literal(expect.node.to_json()),
+            });
+            keys.extend(from.map(|from| Correlation { key: name.to_owned(), from, expect }));
         }
-        expects
+        keys
     }
 }

@@ -11,12 +11,15 @@ mod diagnostic;
 mod document;
 mod duration;
 mod event;
+mod event_options;
 mod expression;
 mod flow;
 mod function;
 mod http;
+mod listen;
 mod node;
 mod ops;
+mod overlap;
 mod position;
 mod protocol;
 mod read;
@@ -34,9 +37,8 @@ mod uses;
 use std::collections::BTreeMap;
 
 use self::compiler::Compiler;
-pub use self::diagnostic::Diagnostic;
 use self::diagnostic::Report;
-pub(crate) use self::diagnostic::nearest;
+pub use self::diagnostic::{Diagnostic, nearest};
 use self::node::At;
 use crate::definition::Definition;
 

@@ -12,6 +12,9 @@ use crate::definition::{Misfire, On, Ops, Parallel};
 const DOCUMENT_KEYS: [&str; 8] =
     ["restartable", "archive", "concurrency", "retain", "taskLimit", "misfire", "timezone", "triggers"];
 
+/// Those of event triggers are read by `event_options`.
+const TRIGGERS_KEYS: [&str; 7] = ["timezone", "misfire", "calendar", "threshold", "rate", "active", "sets"];
+
 const TASK_KEYS: [&str; 6] =
     ["restartWhenInterrupted", "startPoint", "lookback", "target", "concurrency", "onError"];
 
@@ -29,6 +32,8 @@ pub(super) struct TaskOps {
     pub(super) on: Option<On>,
     /// `concurrency` and `onError`.
     pub(super) parallel: Option<Parallel>,
+    /// `lookback`, in milliseconds.
+    pub(super) lookback_ms: Option<u64>,
 }
 
 impl Compiler<'_> {
@@ -46,7 +51,7 @@ impl Compiler<'_> {
             self.interval(&retain);
         }
         if let Some(concurrency) = map.get("concurrency") {
-            self.concurrency(&concurrency);
+            ops.overlap = self.overlap(&concurrency);
         }
         if let Some(limit) = map.get("taskLimit") {
             ops.task_limit = self.report.count(&limit);
@@ -56,21 +61,24 @@ impl Compiler<'_> {
         }
         self.trigger_ops(&map, &mut ops);
         if let Some(triggers) = map.get("triggers")
-            && let Some(triggers) = self.report.map(&triggers, "a map", &["timezone", "misfire", "calendar"])
+            && let Some(triggers) = self.report.map(&triggers, "a map", &TRIGGERS_KEYS)
         {
             self.trigger_ops(&triggers, &mut ops);
             if let Some(calendar) = triggers.get("calendar") {
-                self.report.name(&calendar);
+                ops.calendar = self.report.name(&calendar).map(str::to_owned);
             }
+            ops.events = self.event_options(&triggers);
         }
         ops
     }
 
     fn trigger_ops(&mut self, map: &At<'_>, ops: &mut Ops) {
         if let Some(misfire) = map.get("misfire") {
-            ops.misfire = match self.report.word(&misfire, "misfire rule", &["skip", "fireOnce", "fireAll"]) {
+            let rules = ["skip", "fireOnce", "fireAll", "plan"];
+            ops.misfire = match self.report.word(&misfire, "misfire rule", &rules) {
                 Some("skip") => Misfire::Skip,
                 Some("fireAll") => Misfire::FireAll,
+                Some("plan") => Misfire::Plan,
                 _ => Misfire::FireOnce,
             };
         }
@@ -89,28 +97,11 @@ impl Compiler<'_> {
         }
     }
 
-    fn concurrency(&mut self, at: &At<'_>) {
-        let Some(map) = self.report.map(at, "a map", &["key", "max", "onConflict"]) else { return };
-        if let Some(key) = map.get("key")
-            && let Some(text) = self.report.name(&key)
-        {
-            self.lone_expression(&key, text);
-        }
-        if let Some(max) = map.get("max") {
-            self.report.count(&max);
-        }
-        if let Some(rule) = map.get("onConflict") {
-            self.report.name(&rule);
-        }
-    }
-
     /// `metadata` of a task, whose kind is `word`.
     pub(super) fn task_ops(&mut self, task: &At<'_>, word: &str, scope: &Scope) -> TaskOps {
         let Some(map) = self.ops(task.get("metadata"), &TASK_KEYS) else { return TaskOps::default() };
-        if let Some(lookback) = map.get("lookback") {
-            self.interval(&lookback);
-        }
         TaskOps {
+            lookback_ms: map.get("lookback").and_then(|at| self.lookback(word, &at)),
             restart: map.get("restartWhenInterrupted").and_then(|at| self.report.boolean(&at)),
             start_point: map.get("startPoint").and_then(|at| self.start_point(&at)),
             on: map.get("target").and_then(|at| self.ops_target(task, word, &at, scope)),

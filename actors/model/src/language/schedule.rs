@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use super::compiler::Compiler;
 use super::node::At;
-use crate::definition::{DefinitionId, TriggerSpec, Watch};
+use crate::definition::{DefinitionId, Read, Strategy, TriggerSpec, Until, Watch};
 
 const KEYS: [&str; 5] = ["every", "cron", "after", "on", "read"];
 
@@ -14,9 +14,8 @@ impl Compiler<'_> {
         let every = map.get("every").and_then(|at| self.interval(&at)).map(Watch::Every);
         let after = map.get("after").and_then(|at| self.interval(&at)).map(Watch::After);
         let cron = map.get("cron").and_then(|at| self.cron(&at)).map(Watch::Cron);
-        let read = map.get("read");
-        let read = read.and_then(|at| self.report.word(&at, "form", &["data", "envelope", "raw"]));
-        let on = map.get("on").and_then(|at| self.on(&at, read.unwrap_or("envelope")));
+        let read = map.get("read").and_then(|at| self.read(&at)).unwrap_or(Read::Envelope);
+        let on = map.get("on").and_then(|at| self.on(&at, read));
         if [&every, &after, &cron, &on].iter().all(|watch| watch.is_none()) && self.report.is_clean() {
             self.report.error_named(&map, "expected one of every, cron, after, on, found none", None);
         }
@@ -53,20 +52,18 @@ impl Compiler<'_> {
         Some(text.to_owned())
     }
 
-    fn on(&mut self, at: &At<'_>, read: &str) -> Option<Watch> {
-        let strategy = self.strategy(at, None)?;
-        if strategy.word == "all" {
-            return Some(Watch::Unsupported("all".to_owned()));
+    fn on(&mut self, at: &At<'_>, read: Read) -> Option<Watch> {
+        let consumption = self.strategy(at, None, read)?;
+        if consumption.strategy == Strategy::All && consumption.filters.is_empty() {
+            self.report.error(at, "expected at least one event filter in 'all', found none");
         }
-        if strategy.until {
-            return Some(Watch::Unsupported("any with until".to_owned()));
+        if matches!(consumption.until, Some(Until::Never)) {
+            self.report.error_hint(
+                at,
+                "expected an 'until' that ends at some time, found false: nothing would ever start",
+                "leave 'until' out to start an instance with each event",
+            );
         }
-        if strategy.expects {
-            return Some(Watch::Unsupported("correlate with expect".to_owned()));
-        }
-        if read != "envelope" {
-            return Some(Watch::Unsupported(format!("read {read}")));
-        }
-        Some(Watch::Event(strategy.filters))
+        Some(Watch::Event(Box::new(consumption)))
     }
 }

@@ -242,7 +242,7 @@ pub(super) fn wants(filters: &[SinkFilter], event: &CloudEvent) -> bool {
     }
     filters.iter().any(|SinkFilter(filter)| {
         (!lifecycle || lifecycle::asks_for(filter, &event.kind))
-            && filter.matches(event, &mut Fuel(Fuel::PER_EXPRESSION))
+            && filter.check(event, &mut Fuel(Fuel::PER_EXPRESSION)) == Ok(true)
     })
 }
 
@@ -258,7 +258,7 @@ fn filter(with: &Map<String, Value>) -> Result<SinkFilter, String> {
             attribute(name, value).map_err(|found| format!("events: {name}: {found}"))?,
         ));
     }
-    Ok(SinkFilter(EventFilter { attributes }))
+    Ok(SinkFilter(EventFilter { attributes, correlate: Vec::new() }))
 }
 
 fn attribute(name: &str, value: &Value) -> Result<AttributeMatch, String> {

@@ -1,56 +1,97 @@
 //! When a trigger fires that watches the time.
 
-use std::str::FromStr;
+use serde_json::json;
 
-use serde_json::{Value, json};
-
-use super::Trigger;
-use crate::definition::{Definition, Misfire, TriggerSpec, Watch};
+use super::catch_up::{FIRES_PER_TURN, GRACE_MS};
+use super::times::{self, Times};
+use super::{Cause, Trigger};
+use crate::calendar::{Calendar, YEARS_MAX};
+use crate::definition::{Definition, TriggerSpec, Watch};
 use crate::entry::Message;
-use crate::expression::{Fuel, Variables};
 use crate::ids;
 
-/// How many missed times one turn looks at; the rest wait for the next turn.
-const FIRES_PER_TURN: usize = 100;
-/// A schedule that skips what it missed still fires for a time that passed no longer than this ago.
-const GRACE_MS: u64 = 30_000;
-
-struct Nothing;
-
-impl Variables for Nothing {
-    fn get(&self, _name: &str) -> Option<std::borrow::Cow<'_, Value>> {
-        None
-    }
-}
-
 impl Trigger {
-    /// Fires for the nominal times up to now, as the definition's misfire rule says.
+    /// Whether it waits for nothing but a time, the end of an instance, or a decision.
+    pub fn watches_time(&self) -> bool {
+        self.time_due().is_some() || self.waits_for.is_some()
+    }
+
+    /// When a nominal time comes, or it goes on to make up for missed ones, in milliseconds since the Unix epoch.
+    pub(super) fn time_due(&self) -> Option<u64> {
+        let owed = self.owed.as_ref().map(|owed| owed.at);
+        self.next.into_iter().chain(owed).min()
+    }
+
+    /// Takes a schedule up: from now on, or where it is if it was watched before.
+    pub(super) fn schedule(
+        &mut self,
+        definition: &Definition,
+        watch: &Watch,
+        (same, before): (bool, Option<&Calendar>),
+        now: u64,
+    ) -> Result<(), String> {
+        let calendar = self.calendar.as_ref();
+        if same && calendar == before {
+            return Ok(());
+        }
+        let times = Times::new(definition, watch, calendar)?;
+        let from = match (self.next.filter(|_| same), watch) {
+            // It waits for the end of an instance.
+            (None, _) if same => return Ok(()),
+            // Another calendar takes no time back that has passed, and keeps the rhythm.
+            (Some(next), Watch::After(_)) => Some((next, next)),
+            (Some(next), _) => Some((next, next.min(now.saturating_add(1)))),
+            // The first time is at once: who starts a schedule wants to see it work.
+            (None, Watch::Every(_) | Watch::After(_)) => Some((now, now)),
+            (None, Watch::Cron(_)) => Some((now, now.saturating_add(1))),
+            (None, Watch::Event(_)) => None,
+        };
+        let next = times.as_ref().zip(from).and_then(|(times, (one, from))| times.at_or_after(one, from));
+        let fires = times.is_none() || next.is_some();
+        self.next = next;
+        if !same {
+            self.waits_for = None;
+            self.forget_missed();
+        }
+        if fires { Ok(()) } else { Err(self.never()) }
+    }
+
+    fn never(&self) -> String {
+        match &self.calendar {
+            Some(calendar) => format!(
+                "expected a time on a day that calendar '{}' covers within {YEARS_MAX} years, found none",
+                calendar.name
+            ),
+            None => "expected a time at which it fires, found none".to_owned(),
+        }
+    }
+
+    /// Fires for the nominal times up to now. Those that were missed are for the definition's rule.
     pub(super) fn fire_due(
         &mut self,
         (definition, spec): (&Definition, &TriggerSpec),
         now: u64,
     ) -> Vec<Message> {
-        let mut due = Vec::new();
-        while let Some(next) = self.next.filter(|next| *next <= now) {
+        let calendar = self.calendar.clone();
+        let Ok(Some(times)) = Times::new(definition, &spec.watch, calendar.as_ref()) else {
+            return Vec::new();
+        };
+        // What counts from the end of the instance before has no nominal time that it could miss; skipped, it would
+        // never fire again.
+        let counts_from_end = matches!(spec.watch, Watch::After(_));
+        if let Some(first) = self.next.filter(|next| !counts_from_end && next.saturating_add(GRACE_MS) < now)
+        {
+            self.catch_up(&times, first, definition.ops.misfire, now);
+        }
+        let mut due = self.take_owed(now);
+        while let Some(next) = self.next.filter(|next| *next <= now && due.len() < FIRES_PER_TURN) {
             due.push(next);
-            self.next = following(definition, &spec.watch, next, now);
-            if matches!(spec.watch, Watch::After(_)) || due.len() >= FIRES_PER_TURN {
-                break;
-            }
+            self.next = times.at_or_after(next, next.saturating_add(1)).filter(|_| !counts_from_end);
         }
-        let seen = due.len();
-        match definition.ops.misfire {
-            // What counts from the end of the instance before has no nominal time that it could miss; skipped, it
-            // would never fire again.
-            _ if matches!(spec.watch, Watch::After(_)) => {}
-            Misfire::FireAll => {}
-            Misfire::FireOnce => drop(due.drain(..seen.saturating_sub(1))),
-            Misfire::Skip => {
-                drop(due.drain(..seen.saturating_sub(1)));
-                due.retain(|nominal| now - nominal <= GRACE_MS);
-            }
+        if self.next.is_none() && !counts_from_end {
+            // The days of its calendar have run out.
+            self.problem = Some(self.never());
         }
-        self.skipped += (seen - due.len()) as u64;
         due.into_iter().map(|nominal| self.fire_time(spec, nominal, now)).collect()
     }
 
@@ -59,72 +100,14 @@ impl Trigger {
         if matches!(spec.watch, Watch::After(_)) {
             self.waits_for = Some(instance.clone());
         }
-        self.start(&instance, json!({}), now)
+        self.fire(&instance, json!({}), &Cause::Time(nominal), now)
     }
-}
 
-/// The first nominal time of a trigger that is armed now; none if it watches no time.
-///
-/// # Errors
-/// Why it cannot watch.
-pub(super) fn first(definition: &Definition, watch: &Watch, now: u64) -> Result<Option<u64>, String> {
-    match watch {
-        // The first time is at once: who starts a schedule wants to see it work.
-        Watch::Every(_) | Watch::After(_) => Ok(Some(now)),
-        Watch::Cron(pattern) => next_cron(pattern, zone(definition), now),
-        Watch::Event(_) => Ok(None),
-        Watch::Unsupported(what) => Err(format!("this version does not watch '{what}'")),
+    /// The instance that an `after` schedule waited for has ended.
+    pub(super) fn count_from_end(&mut self, (definition, spec): (&Definition, &TriggerSpec), now: u64) {
+        let Watch::After(delay) = &spec.watch else { return };
+        let times = Times::new(definition, &spec.watch, self.calendar.as_ref()).ok().flatten();
+        let due = times::millis(delay, now).map(|delay| now.saturating_add(delay));
+        self.next = due.zip(times).and_then(|(due, times)| times.at_or_after(due, due));
     }
-}
-
-fn zone(definition: &Definition) -> &str {
-    definition.ops.time_zone.as_deref().unwrap_or("UTC")
-}
-
-fn millis(delay: &crate::definition::Delay, now: u64) -> Option<u64> {
-    delay.millis(now, &Value::Null, &Nothing, &mut Fuel(Fuel::PER_EXPRESSION)).ok()
-}
-
-pub(super) fn after(spec: &TriggerSpec, now: u64) -> Option<u64> {
-    match &spec.watch {
-        Watch::After(delay) => Some(now.saturating_add(millis(delay, now)?)),
-        _ => None,
-    }
-}
-
-/// The nominal time after `nominal`; far behind `now`, an interval jumps close to it.
-fn following(definition: &Definition, watch: &Watch, nominal: u64, now: u64) -> Option<u64> {
-    match watch {
-        Watch::Every(delay) => {
-            let interval = millis(delay, nominal)?.max(1);
-            let behind = now.saturating_sub(nominal) / interval;
-            let most = FIRES_PER_TURN as u64;
-            let jump =
-                if definition.ops.misfire != Misfire::FireAll && behind > most { behind - 1 } else { 1 };
-            Some(nominal.saturating_add(interval.saturating_mul(jump)))
-        }
-        Watch::Cron(pattern) => {
-            let from = if definition.ops.misfire == Misfire::FireAll {
-                nominal
-            } else {
-                nominal.max(now.saturating_sub(GRACE_MS))
-            };
-            next_cron(pattern, zone(definition), from).ok().flatten()
-        }
-        Watch::After(_) | Watch::Event(_) | Watch::Unsupported(_) => None,
-    }
-}
-
-/// The first time of a cron expression after `from`, in milliseconds since the Unix epoch.
-fn next_cron(pattern: &str, zone: &str, from: u64) -> Result<Option<u64>, String> {
-    let cron = croner::Cron::from_str(pattern).map_err(|error| format!("cron '{pattern}': {error}"))?;
-    let moment = i64::try_from(from)
-        .ok()
-        .and_then(|from| jiff::Timestamp::from_millisecond(from).ok())
-        .ok_or_else(|| "a time out of range".to_owned())?;
-    let zoned = moment.in_tz(zone).map_err(|error| format!("time zone '{zone}': {error}"))?;
-    let next = cron
-        .find_next_occurrence(&zoned, false)
-        .map_err(|error| format!("cron '{pattern}' never fires: {error}"))?;
-    Ok(u64::try_from(next.timestamp().as_millisecond()).ok())
 }

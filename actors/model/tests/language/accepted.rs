@@ -38,7 +38,7 @@ fn every_task_compiles() {
     let names: Vec<_> = definition.triggers.iter().map(|trigger| trigger.name.as_str()).collect();
     let expected = ["every", "cron", "after", "on"].map(|key| format!("samples/every-task/{key}"));
     assert_eq!(names, expected);
-    assert!(matches!(&definition.triggers[3].watch, Watch::Event(filters) if filters.len() == 2));
+    assert!(matches!(&definition.triggers[3].watch, Watch::Event(watched) if watched.filters.len() == 2));
 }
 
 #[test]
@@ -152,7 +152,6 @@ fn the_attributes_of_an_event_are_a_template() {
 #[test]
 fn what_does_not_run_yet_is_checked_and_named() {
     for (task, what) in [
-        ("listen: { to: { one: { with: { type: t } } } }", "listen"),
         ("run: { script: { language: js, code: '1' } }", "run script"),
         ("run: { workflow: { namespace: a, name: b, version: '1.0.0' } }", "run workflow"),
         ("{ call: a2a, with: { method: tasks/get } }", "call a2a"),
@@ -193,23 +192,6 @@ fn an_alias_stands_for_its_value() {
     let definition = accept(&head("do:\n  - a: &a { set: &v { x: 1 } }\n  - b: *a\n  - c: { set: *v }\n"));
     assert_eq!(definition.tasks[1].definition, json!({ "set": { "x": 1 } }));
     assert_eq!(definition.tasks[2].definition, json!({ "set": { "x": 1 } }));
-}
-
-#[test]
-fn schedules_this_version_does_not_watch_are_named() {
-    for (on, what) in [
-        ("{ all: [ { with: { type: t } } ] }", "all"),
-        ("{ any: [ { with: { type: t } } ], until: '(. | length) > 3' }", "any with until"),
-        (
-            "{ one: { with: { type: t }, correlate: { a: { from: .a, expect: '1' } } } }",
-            "correlate with expect",
-        ),
-    ] {
-        let definition =
-            accept(&head(&format!("schedule: {{ on: {on} }}\ndo: [ {{ a: {{ wait: PT1S }} }} ]\n")));
-        let watch = &definition.triggers[0].watch;
-        assert!(matches!(watch, Watch::Unsupported(found) if found == what), "{watch:?}");
-    }
 }
 
 #[test]

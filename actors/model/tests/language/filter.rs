@@ -26,8 +26,9 @@ fn matches(with: &str) -> bool {
         data_base64: None,
         extensions: json!({ "severity": 3 }).as_object().unwrap().clone(),
     };
-    let Watch::Event(filters) = &definition.triggers[0].watch else { panic!() };
-    filters[0].matches(&event, &mut Fuel(Fuel::PER_EXPRESSION))
+    let Watch::Event(consumption) = &definition.triggers[0].watch else { panic!() };
+    // A predicate that fails does not match.
+    consumption.filters[0].check(&event, &mut Fuel(Fuel::PER_EXPRESSION)).unwrap_or(false)
 }
 
 #[test]

@@ -64,6 +64,10 @@ async fn node() -> (Local, Arc<Slow>) {
         peers: Peers::new("token").unwrap(),
         membership: Arc::new(MemoryMembership::new(system_clock())),
         drain: mpsc::channel(1).0,
+        recent: Recent::new(100, 10_000),
+        dedup: (Duration::from_secs(60), 100),
+        webhooks: SharedWebhooks::default(),
+        lost: vec![],
         metrics: NodeMetrics::default(),
     });
     (local, slow)
