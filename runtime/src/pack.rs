@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::thread;
 
 use impresario_model::definition::{Definition, DefinitionId};
 use impresario_model::language::{self, Catalog, Diagnostic};
@@ -269,8 +270,8 @@ pub fn compile(pack: &Pack, catalog: &Catalog) -> Result<Vec<Definition>, Vec<Fi
     let mut definitions = Vec::new();
     let mut wrong = Vec::new();
     let mut seen: BTreeMap<DefinitionId, &Path> = BTreeMap::new();
-    for (path, source) in &pack.sources {
-        let diagnostics = match language::compile(source, &catalog) {
+    for ((path, source), compiled) in pack.sources.iter().zip(compile_all(&pack.sources, &catalog)) {
+        let diagnostics = match compiled {
             Ok(definition) => match seen.insert(definition.id.clone(), path) {
                 None => {
                     definitions.push(definition);
@@ -283,6 +284,24 @@ pub fn compile(pack: &Pack, catalog: &Catalog) -> Result<Vec<Definition>, Vec<Fi
         wrong.push(FileDiagnostics { path: path.clone(), source: source.clone(), diagnostics });
     }
     if wrong.is_empty() { Ok(definitions) } else { Err(wrong) }
+}
+
+/// Compiles sources on all processors, as there may be very many, and answers in their order.
+fn compile_all(sources: &[(PathBuf, String)], catalog: &Catalog) -> Vec<Result<Definition, Vec<Diagnostic>>> {
+    let processors = thread::available_parallelism().map_or(1, usize::from);
+    let each = sources.len().div_ceil(processors).max(1);
+    let part = |part: &[(PathBuf, String)]| -> Vec<_> {
+        part.iter().map(|(_, source)| language::compile(source, catalog)).collect()
+    };
+    thread::scope(|scope| {
+        let parts: Vec<_> =
+            sources.chunks(each).map(|chunk| (chunk, scope.spawn(move || part(chunk)))).collect();
+        // A part that panicked does so again here, where it belongs to whoever asked.
+        parts
+            .into_iter()
+            .flat_map(|(chunk, running)| running.join().unwrap_or_else(|_| part(chunk)))
+            .collect()
+    })
 }
 
 fn twice(id: &DefinitionId, first: &Path) -> Diagnostic {

@@ -78,7 +78,7 @@ async fn calendars_are_put_shown_followed_and_kept_while_they_are_used() {
             "found none",
         ),
         ("moving", dates(&["2031-04-14"]), "'some-days'"),
-        ("moving", json!({ "include": { "calendars": ["some-days"] } }), "some-days → moving → some-days"),
+        ("moving", json!({ "include": { "calendars": ["some-days"] } }), "moving → some-days → moving"),
         ("wrong", json!({ "include": { "weekdays": ["monday"] } }), "monday"),
         ("wrong", json!({ "includes": {} }), "includes"),
     ] {

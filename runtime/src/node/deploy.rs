@@ -250,13 +250,17 @@ impl StoredPack {
             }
             Ordering::Less => self,
             Ordering::Equal => {
+                let mut newest: BTreeMap<(&str, &str), &DefinitionId> = BTreeMap::new();
+                for id in &before.definitions {
+                    let known = newest.entry((&id.namespace, &id.name)).or_insert(id);
+                    if compare_versions(&known.version, &id.version) == Ordering::Less {
+                        *known = id;
+                    }
+                }
                 let newer = |id: &DefinitionId| {
-                    let same =
-                        |other: &&DefinitionId| other.namespace == id.namespace && other.name == id.name;
-                    let newer = |other: &&DefinitionId| {
-                        compare_versions(&other.version, &id.version) == Ordering::Greater
-                    };
-                    before.definitions.iter().find(|other| same(other) && newer(other)).cloned()
+                    let known = newest.get(&(id.namespace.as_str(), id.name.as_str()))?;
+                    let newer = compare_versions(&known.version, &id.version) == Ordering::Greater;
+                    newer.then(|| DefinitionId::clone(known))
                 };
                 self.definitions =
                     self.definitions.iter().map(|id| newer(id).unwrap_or_else(|| id.clone())).collect();

@@ -1,3 +1,5 @@
+//! Rules, resolution, and what the book refuses.
+
 use jiff::civil::{Date, date};
 use serde_json::{Value, json};
 
