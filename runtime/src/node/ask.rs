@@ -6,11 +6,10 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use impresario_model::definition::{Definition, TriggerSpec, Watch};
+use impresario_model::definition::{Definition, Strategy, TriggerSpec, Watch};
 use impresario_model::event::CloudEvent;
-use impresario_model::expression::Fuel;
 use impresario_model::ids;
-use impresario_model::trigger::describe;
+use impresario_model::trigger::{describe, match_event};
 use tokio::time::{Instant, sleep_until};
 
 use super::local::Local;
@@ -70,7 +69,9 @@ impl Local {
             definition.triggers.iter().map(move |trigger| (definition.as_ref(), trigger))
         });
         let (matching, others): (Vec<_>, Vec<_>) = watching
-            .filter_map(|(definition, trigger)| Some((definition, trigger, watches(trigger, &event)?)))
+            .filter_map(|(definition, trigger)| {
+                Some((definition, trigger, watches(definition, trigger, &event)?))
+            })
             .partition(|(_, _, matches)| *matches);
         let instances: Vec<AskedInstance> = matching
             .into_iter()
@@ -102,15 +103,17 @@ impl Local {
     }
 }
 
-/// Whether a trigger watches events of this type, and if so, whether its filters match this one.
-fn watches(trigger: &TriggerSpec, event: &CloudEvent) -> Option<bool> {
-    let Watch::Event(filters) = &trigger.watch else { return None };
-    let of_type = |kind: Option<&str>| kind.is_none_or(|kind| kind == event.kind);
-    if !filters.is_empty() && !filters.iter().any(|filter| of_type(filter.event_type())) {
+/// Whether a trigger watches events of this type, and if so, whether this one starts an instance by itself. What a trigger
+/// starts for several events together has an id that nobody knows before they are all there.
+fn watches(definition: &Definition, trigger: &TriggerSpec, event: &CloudEvent) -> Option<bool> {
+    let Watch::Event(consumption) = &trigger.watch else { return None };
+    if consumption.types().is_some_and(|types| !types.contains(&event.kind)) {
         return None;
     }
-    let mut matching = filters.iter().map(|filter| filter.matches(event, &mut Fuel(Fuel::PER_EXPRESSION)));
-    Some(filters.is_empty() || matching.any(|matches| matches))
+    let gathers = consumption.strategy == Strategy::All
+        || consumption.until.is_some()
+        || definition.ops.events.threshold.is_some();
+    Some(!gathers && !match_event(consumption, event).filters.is_empty())
 }
 
 fn why_nothing(event: &CloudEvent, others: &[(&Definition, &TriggerSpec, bool)]) -> String {
@@ -126,7 +129,7 @@ fn why_nothing(event: &CloudEvent, others: &[(&Definition, &TriggerSpec, bool)])
         .collect();
     let more = others.len().saturating_sub(NAMED);
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-    format!("the filters of these triggers do not match the event: {}{more}", named.join(", "))
+    format!("these triggers do not match the event, or wait for others with it: {}{more}", named.join(", "))
 }
 
 fn missing(instances: &[AskedInstance], wait: Duration) -> String {
