@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use crate::adapters::{AdapterOrder, AdapterSummary};
 use crate::ask::AskReply;
+use crate::declared::{Declared, DeclaredKind, DeclaredRequest};
 use crate::inventory::{EntryKind, InventoryEntry};
 use crate::orders::{RerunRequest, ResolveReply, ResolveRequest};
 use crate::question::{Question, Reply};
@@ -494,6 +495,8 @@ pub trait Orchestrator: Send + Sync + 'static {
     fn put_entry(&self, kind: EntryKind, name: String, spec: Value) -> Answer<InventoryEntry>;
     /// Removes one of them.
     fn remove_entry(&self, kind: EntryKind, name: String) -> Answer<()>;
+    /// Lists, shows, puts, removes or orders what was declared of a kind.
+    fn declared(&self, kind: DeclaredKind, request: DeclaredRequest) -> Answer<Vec<Declared>>;
     /// The runtime users, by name, without their secrets.
     fn users(&self) -> Answer<Vec<UserSummary>>;
     /// Changes a runtime user, or adds one.

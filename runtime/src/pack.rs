@@ -1,6 +1,6 @@
 //! Packs: a folder with `pack.yaml`, `definitions/*.yaml`, `functions/<name>/<version>/function.yaml`, and perhaps
-//! `targets/*.yaml`, `groups/*.yaml` and `calendars/*.yaml` with parts of an inventory, and `webhooks/*.yaml`, each named after
-//! its webhook.
+//! `targets/*.yaml`, `groups/*.yaml` and `calendars/*.yaml` with parts of an inventory, and `webhooks/*.yaml`, `monitors/*.yaml` and
+//! `sinks/*.yaml`, each named after what it declares.
 //!
 //! A single definition file is a pack too, named after the file.
 
@@ -13,7 +13,9 @@ use std::thread;
 use impresario_model::definition::{Definition, DefinitionId};
 use impresario_model::language::{self, Catalog, Diagnostic};
 use serde::Deserialize;
+use serde_json::Value;
 
+use crate::declared::DeclaredKind;
 use crate::diagnostics;
 use crate::inventory::InventoryDocument;
 use crate::webhook::WebhookSpec;
@@ -40,6 +42,8 @@ pub struct Pack {
     pub functions: BTreeMap<String, String>,
     /// The targets, their types and groups, and the calendars by path.
     pub inventory: Vec<(PathBuf, InventoryDocument)>,
+    /// What it declares by name: the path, what it is, its name, what it is to do.
+    pub declared: Vec<(PathBuf, DeclaredKind, String, Value)>,
     /// The webhooks, by name.
     pub webhooks: BTreeMap<String, WebhookSpec>,
 }
@@ -103,8 +107,9 @@ fn load_file(path: &Path) -> Result<Pack, PackError> {
     let sources = vec![(path.to_owned(), read(path)?)];
     let functions = BTreeMap::new();
     let (inventory, webhooks) = (Vec::new(), BTreeMap::new());
+    let declared = Vec::new();
     let version = "0.0.0".to_owned();
-    Ok(Pack { name, version, title: None, summary: None, sources, functions, inventory, webhooks })
+    Ok(Pack { name, version, title: None, summary: None, sources, functions, inventory, webhooks, declared })
 }
 
 fn load_folder(path: &Path) -> Result<Pack, PackError> {
@@ -122,7 +127,8 @@ fn load_folder(path: &Path) -> Result<Pack, PackError> {
     let folder = path.join("definitions");
     let inventory = load_inventory(path)?;
     let webhooks = load_webhooks(&path.join("webhooks"))?;
-    let alone = inventory.is_empty() && webhooks.is_empty();
+    let declared = load_declared(path)?;
+    let alone = inventory.is_empty() && webhooks.is_empty() && declared.is_empty();
     let found = if alone || folder.exists() { files(&folder)? } else { Vec::new() };
     let definitions = found.into_iter().filter(|path| is_yaml(path));
     let sources =
@@ -133,7 +139,7 @@ fn load_folder(path: &Path) -> Result<Pack, PackError> {
     }
     let PackFile { name, version, title, summary } = described;
     let functions = load_functions(&path.join("functions"))?;
-    Ok(Pack { name, version, title, summary, sources, functions, inventory, webhooks })
+    Ok(Pack { name, version, title, summary, sources, functions, inventory, webhooks, declared })
 }
 
 fn load_functions(folder: &Path) -> Result<BTreeMap<String, String>, PackError> {
@@ -149,6 +155,31 @@ fn load_functions(folder: &Path) -> Result<BTreeMap<String, String>, PackError> 
         }
     }
     Ok(functions)
+}
+
+/// One file each, named after what it declares: `monitors/NAME.yaml`.
+fn load_declared(pack: &Path) -> Result<Vec<(PathBuf, DeclaredKind, String, Value)>, PackError> {
+    let mut declared = Vec::new();
+    for kind in DeclaredKind::ALL {
+        let folder = pack.join(kind.plural());
+        if !folder.exists() {
+            continue;
+        }
+        for path in files(&folder)?.into_iter().filter(|path| is_yaml(path)) {
+            let options = serde_saphyr::options! { strict_booleans: true };
+            let spec: Value =
+                serde_saphyr::from_str_with_options(&read(&path)?, options).map_err(|found| {
+                    PackError::Content {
+                        path: path.clone(),
+                        expected: format!("what a {kind} is to do"),
+                        found: found.to_string(),
+                    }
+                })?;
+            let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+            declared.push((path, kind, name, spec));
+        }
+    }
+    Ok(declared)
 }
 
 /// Targets before groups, which name them.

@@ -10,10 +10,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::correlation::{self, FindDefinition, ListenerRoute, Listeners};
 use crate::definition::DefinitionId;
-use crate::entry::{Body, Message, Route, RouterEvent, TriggerEvent};
+use crate::entry::{Body, Message, RaisedRoute, Route, RouterEvent, SinkEvent, TriggerEvent};
 use crate::event::CloudEvent;
-use crate::ids::{ActorId, event_digest};
+use crate::ids::{ActorId, ActorKind, event_digest};
 use crate::instance::Moment;
+use crate::lifecycle::is_lifecycle;
 use crate::subscription::{Received, SubscriptionEvent};
 
 /// How many ids one stored chunk of the window holds.
@@ -45,6 +46,12 @@ pub struct Chunk {
 pub struct RouterSnapshot {
     /// Who wants to see which events.
     pub routes: Vec<Route>,
+    /// Who wants to see which of the events that are raised here.
+    #[serde(default)]
+    pub raised: Vec<RaisedRoute>,
+    /// The version of them.
+    #[serde(default)]
+    pub raised_version: u64,
     /// The listeners that instances may have.
     #[serde(default)]
     pub listeners: Vec<ListenerRoute>,
@@ -56,6 +63,29 @@ pub struct RouterSnapshot {
     pub applied: u64,
     /// The number of the first chunk of the window that is still kept.
     pub first_chunk: u64,
+}
+
+impl RaisedRoute {
+    /// What is told of an event that was raised, if it is wanted.
+    fn message(&self, event: &CloudEvent) -> Option<Message> {
+        let wanted = match &self.types {
+            _ if is_lifecycle(&event.kind) => self.lifecycle.contains(&event.kind),
+            None => true,
+            Some(types) => types.contains(&event.kind),
+        };
+        let event = Box::new(event.clone());
+        let body = match self.to.kind().filter(|_| wanted)? {
+            ActorKind::Sink => Body::Sink(SinkEvent::Event(event)),
+            ActorKind::Trigger => Body::Trigger(TriggerEvent::Event(event)),
+            ActorKind::Process
+            | ActorKind::Router
+            | ActorKind::Target
+            | ActorKind::Monitor
+            | ActorKind::Subscription
+            | ActorKind::Overlap => return None,
+        };
+        Some(Message { to: self.to.clone(), body })
+    }
 }
 
 /// The router of one shard.
@@ -112,7 +142,20 @@ impl Router {
                 correlation::merge(&mut self.state.listeners, routes);
                 self.listeners = Listeners::new(&self.state.listeners);
             }
-            RouterEvent::Event(event) => messages = self.route(event, find, moment.now)?,
+            RouterEvent::Event(event) => messages = self.route(event, find, moment.now, false)?,
+            RouterEvent::Raised(event) => {
+                let repeated = self.state.repeated;
+                messages = self.route(event, find, moment.now, true)?;
+                if self.state.repeated == repeated {
+                    messages.extend(self.state.raised.iter().filter_map(|route| route.message(event)));
+                }
+            }
+            RouterEvent::RaisedRoutes { routes, version } => {
+                if *version >= self.state.raised_version {
+                    self.state.raised.clone_from(routes);
+                    self.state.raised_version = *version;
+                }
+            }
         }
         self.state.applied = moment.offset;
         Ok(messages)
@@ -123,6 +166,7 @@ impl Router {
         event: &CloudEvent,
         find: FindDefinition<'_>,
         now: u64,
+        raised: bool,
     ) -> Result<Vec<Message>, DefinitionId> {
         self.forget(now);
         let id = event_digest(&event.source, &event.id);
@@ -134,6 +178,8 @@ impl Router {
             return Ok(Vec::new());
         }
         let wants = |route: &&Route| match &route.types {
+            // They go to those alone who ask for them, which their routes cannot tell.
+            _ if raised && is_lifecycle(&event.kind) => false,
             None => true,
             Some(types) => types.contains(&event.kind),
         };
@@ -253,6 +299,37 @@ mod tests {
         assert!(apply(&mut router, &event("a", "full"), at(4, 10)).is_empty(), "a repetition");
         assert!(apply(&mut router, &event("c", "full"), at(3, 0)).is_empty(), "an entry applied before");
         assert_eq!((router.state.events, router.state.repeated), (3, 1));
+    }
+
+    #[test]
+    fn what_is_raised_goes_to_sinks_too_and_lifecycle_events_only_where_they_are_asked_for() {
+        let mut router = routed();
+        let ended = "io.serverlessworkflow.workflow.completed.v1";
+        let route = |to, types: Option<&str>, lifecycle: &[&str]| RaisedRoute {
+            to,
+            types: types.map(|kind| vec![kind.to_owned()]),
+            lifecycle: lifecycle.iter().map(|kind| (*kind).to_owned()).collect(),
+        };
+        let routes = vec![
+            route(ActorId::sink("all"), None, &[]),
+            route(ActorId::sink("ends"), Some("none"), &[ended]),
+            route(ActorId::trigger("after"), Some("none"), &[ended]),
+        ];
+        let newer = RouterEvent::RaisedRoutes { routes, version: 2 };
+        apply(&mut router, &newer, at(2, 0));
+        apply(&mut router, &RouterEvent::RaisedRoutes { routes: vec![], version: 1 }, at(3, 0));
+        let raised = |id: &str, kind: &str| match event(id, kind) {
+            RouterEvent::Event(event) => RouterEvent::Raised(event),
+            other => other,
+        };
+        let told = |messages: Vec<Message>| messages.iter().map(|m| m.to.to_string()).collect::<Vec<_>>();
+        let full = told(apply(&mut router, &raised("a", "full"), at(4, 0)));
+        assert_eq!(full, ["trigger/disk", "trigger/all", "sink/all"]);
+        assert!(apply(&mut router, &raised("a", "full"), at(5, 0)).is_empty(), "a repetition");
+        let end = told(apply(&mut router, &raised("b", ended), at(6, 0)));
+        assert_eq!(end, ["sink/ends", "trigger/after"]);
+        // From outside it is an event like any other.
+        assert_eq!(told(apply(&mut router, &event("c", ended), at(7, 0))), ["trigger/all"]);
     }
 
     #[test]

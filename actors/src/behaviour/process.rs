@@ -5,12 +5,13 @@ use std::sync::Arc;
 use impresario_model::definition::{Definition, DefinitionId};
 use impresario_model::entry::{Body, ProcessEvent};
 use impresario_model::ids::ActorId;
-use impresario_model::instance::{Effect, Instance, Moment, Unsettled};
+use impresario_model::instance::{Effect, Instance, Moment, Status, Unsettled};
+use impresario_model::lifecycle;
 use impresario_model::places::leave;
 use impresario_model::subscription::refuse;
 use impresario_persistence::{Row, RowIndex};
 
-use super::{Behaviour, Inspection, RowChanges, Unfit, decode, encode};
+use super::{Asked, Behaviour, Inspection, RowChanges, Unfit, decode, encode};
 use crate::definitions::Definitions;
 
 /// One process instance, or the place of one that has not started.
@@ -19,6 +20,7 @@ pub struct ProcessBehaviour {
     instance: Option<Instance>,
     definition: Option<Arc<Definition>>,
     definitions: Arc<Definitions>,
+    asked: Asked,
 }
 
 impl ProcessBehaviour {
@@ -28,30 +30,16 @@ impl ProcessBehaviour {
     /// [`Unfit`] when the row cannot be read.
     pub fn load(actor: &ActorId, row: Option<&Row>, definitions: Arc<Definitions>) -> Result<Self, Unfit> {
         let instance: Option<Instance> = row.map(|row| decode(actor, row)).transpose()?;
-        Ok(ProcessBehaviour { actor: actor.clone(), instance, definition: None, definitions })
+        let asked = Asked::default();
+        Ok(ProcessBehaviour { actor: actor.clone(), instance, definition: None, definitions, asked })
     }
 
-    fn definition(&mut self, id: &DefinitionId) -> Result<Arc<Definition>, Unfit> {
-        if let Some(known) = &self.definition {
-            return Ok(Arc::clone(known));
-        }
-        let found = self.definitions.get(id).ok_or_else(|| {
-            Unfit(format!("definition {id} is not known to this node: load the pack that holds it"))
-        })?;
-        Ok(Arc::clone(self.definition.insert(found)))
+    /// Tells what becomes of the instance where somebody asks for it.
+    pub fn telling(self, asked: Asked) -> Self {
+        ProcessBehaviour { asked, ..self }
     }
-}
 
-/// What a process row is listed under.
-pub fn group_of(definition: &DefinitionId) -> String {
-    definition.to_string()
-}
-
-impl Behaviour for ProcessBehaviour {
-    fn apply(&mut self, body: &Body, moment: Moment) -> Result<Vec<Effect>, Unfit> {
-        let Body::Process(event) = body else {
-            return Err(Unfit(format!("'{}' got an entry of another kind", self.actor)));
-        };
+    fn turn(&mut self, event: &ProcessEvent, moment: Moment) -> Result<Vec<Effect>, Unfit> {
         match (&mut self.instance, event) {
             (None, ProcessEvent::Start(start)) => {
                 let definition = self.definition(&start.definition)?;
@@ -81,6 +69,41 @@ impl Behaviour for ProcessBehaviour {
                 Ok(instance.apply(event, &definition, moment).effects)
             }
         }
+    }
+
+    /// The lifecycle events of what an entry has made of the instance.
+    fn tell(&self, before: Option<Status>, now: u64, effects: &mut Vec<Effect>) {
+        let Some(instance) = self.instance.as_ref().filter(|_| self.asked.any()) else { return };
+        let told = lifecycle::of_instance(before, instance, now).into_iter();
+        let wanted = told.filter(|event| self.asked.wants(&event.kind));
+        effects.extend(wanted.map(|event| Effect::Lifecycle(Box::new(event))));
+    }
+
+    fn definition(&mut self, id: &DefinitionId) -> Result<Arc<Definition>, Unfit> {
+        if let Some(known) = &self.definition {
+            return Ok(Arc::clone(known));
+        }
+        let found = self.definitions.get(id).ok_or_else(|| {
+            Unfit(format!("definition {id} is not known to this node: load the pack that holds it"))
+        })?;
+        Ok(Arc::clone(self.definition.insert(found)))
+    }
+}
+
+/// What a process row is listed under.
+pub fn group_of(definition: &DefinitionId) -> String {
+    definition.to_string()
+}
+
+impl Behaviour for ProcessBehaviour {
+    fn apply(&mut self, body: &Body, moment: Moment) -> Result<Vec<Effect>, Unfit> {
+        let Body::Process(event) = body else {
+            return Err(Unfit(format!("'{}' got an entry of another kind", self.actor)));
+        };
+        let before = self.instance.as_ref().map(|instance| instance.status);
+        let mut effects = self.turn(event, moment)?;
+        self.tell(before, moment.now, &mut effects);
+        Ok(effects)
     }
 
     fn due(&self) -> Option<u64> {

@@ -4,7 +4,9 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use impresario_model::encoding;
-use impresario_model::entry::{ActivityOutcome, Body, Entry, ProcessEvent, TriggerEvent};
+use impresario_model::entry::{
+    ActivityOutcome, Body, Entry, MonitorEvent, ProcessEvent, SinkEvent, TriggerEvent,
+};
 use impresario_model::ids::{ActorId, ActorKind};
 use impresario_model::subscription::SubscriptionEvent;
 use impresario_persistence::{Checkpoint, Row, RowIndex, StoreError};
@@ -73,6 +75,8 @@ impl Shard {
             let body = match actor.kind() {
                 Some(ActorKind::Process) => Body::Process(ProcessEvent::Timer),
                 Some(ActorKind::Trigger) => Body::Trigger(TriggerEvent::Timer),
+                Some(ActorKind::Sink) => Body::Sink(SinkEvent::Timer),
+                Some(ActorKind::Monitor) => Body::Monitor(MonitorEvent::Timer),
                 Some(ActorKind::Subscription) => Body::Subscription(SubscriptionEvent::Timer),
                 Some(ActorKind::Router | ActorKind::Target | ActorKind::Overlap) | None => continue,
             };

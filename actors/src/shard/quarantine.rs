@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use impresario_model::encoding;
 use impresario_model::entry::{
-    ActivityOutcome, Body, Entry, Message, OverlapEvent, ProcessEvent, TargetEvent, TurnAnswer,
+    ActivityOutcome, Body, Entry, Message, OverlapEvent, ProcessEvent, SinkEvent, TargetEvent, TurnAnswer,
 };
 use impresario_model::ids::ActorId;
 use impresario_model::instance::Moment;
@@ -273,6 +273,9 @@ impl Shard {
             Body::Process(ProcessEvent::Limited { activity, token, .. }) => {
                 self.report(actor, *activity, token, ActivityOutcome::NotStarted);
             }
+            Body::Sink(SinkEvent::Report { activity, token, .. }) => {
+                self.report(actor, *activity, token, ActivityOutcome::NotStarted);
+            }
             // Whoever waits for the place is told that there is none.
             Body::Process(ProcessEvent::Placed { activity, .. } | ProcessEvent::Crowded { activity, .. }) => {
                 self.refuse_place(actor.clone(), *activity);
@@ -289,6 +292,8 @@ impl Shard {
             | Body::Trigger(_)
             | Body::Router(_)
             | Body::Target(_)
+            | Body::Monitor(_)
+            | Body::Sink(_)
             | Body::Overlap(OverlapEvent::Leave { .. }) => {}
         }
     }

@@ -26,6 +26,11 @@ pub(super) fn meta_row_name(shard: u16) -> String {
     format!("shard/{shard}")
 }
 
+/// Whether actors of this kind may have something under way in the world.
+fn has_work(actor: &str) -> bool {
+    ["process/", "monitor/", "sink/"].iter().any(|kind| actor.starts_with(kind))
+}
+
 /// The epoch on which the claim of a shard is to build.
 async fn seen(store: &Arc<dyn Store>, with: &ShardArguments) -> Result<Epoch, StoreError> {
     let owners = store.owners().await?;
@@ -132,8 +137,7 @@ impl Shard {
 
     /// The replay is done: settles what the owner before had under way.
     pub(super) async fn recover(&mut self) -> Result<(), StoreError> {
-        let actors: Vec<String> =
-            self.live.keys().filter(|actor| actor.starts_with("process/")).cloned().collect();
+        let actors: Vec<String> = self.live.keys().filter(|actor| has_work(actor)).cloned().collect();
         for name in actors {
             let Ok(actor) = ActorId::parse(&name) else { continue };
             self.settle(&actor).await?;
@@ -189,6 +193,9 @@ impl Shard {
         }
         for question in unsettled.questions {
             self.ask_adapter(actor, question);
+        }
+        if let Some(order) = unsettled.watch {
+            self.outbox.watches.push((actor.clone(), Some(order)));
         }
         if unsettled.continuing {
             self.go_on(actor.clone());

@@ -196,6 +196,7 @@ impl Shard {
 
     /// The shard ends here, for now or for good: it is not ready, and does nothing more.
     pub(super) fn leave(&mut self) {
+        self.with.runner.unwatch_shard(self.id().0);
         self.draining = true;
         self.recovered = false;
         self.publish();

@@ -100,6 +100,10 @@ pub(super) enum Command {
     TargetTypes(Inventory),
     /// List, describe or remove groups of targets.
     Groups(Inventory),
+    /// List, declare, pause or remove monitors: what adapters observe.
+    Monitors(Declare),
+    /// List, declare, pause or remove sinks: where events go that are raised here.
+    Sinks(Sinks),
     /// List, describe or remove calendars: on which days triggers fire.
     Calendars(Inventory),
     /// List, set or remove runtime users: as whom work is done. Their secrets are never shown.
@@ -156,6 +160,8 @@ impl Command {
             Command::Triggers(triggers) => Some(triggers.folder()),
             Command::Events(events) => Some(events.folder()),
             Command::Adapters(adapters) => Some(adapters.folder()),
+            Command::Monitors(declare) => Some(&declare.folder),
+            Command::Sinks(sinks) => Some(&sinks.folder),
             Command::Users(users) => Some(&users.folder),
             Command::Key(key) => Some(&key.folder),
             Command::Webhooks(webhooks) => Some(&webhooks.folder),
@@ -271,6 +277,85 @@ pub(super) enum InventoryCommand {
     Import {
         /// The file.
         file: PathBuf,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Declare {
+    #[command(subcommand)]
+    pub(super) command: Option<DeclaredCommand>,
+    #[command(flatten)]
+    pub(super) folder: Folder,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum DeclaredCommand {
+    /// List all of them.
+    List,
+    /// Show one of them.
+    Show {
+        /// Its name.
+        name: String,
+    },
+    /// Declare one of them, or change what is said of it.
+    Set {
+        /// Its name.
+        name: String,
+        /// What changes, such as function=file/file-watch or arguments.folder=/in; null removes a member. Values are JSON, or
+        /// else text.
+        #[arg(value_name = "MEMBER=VALUE")]
+        changes: Vec<String>,
+        /// The whole description instead of what it is now: JSON, @FILE or - for standard input.
+        #[arg(long, value_name = "JSON")]
+        spec: Option<String>,
+    },
+    /// Remove one of them.
+    Remove {
+        /// Its name.
+        name: String,
+    },
+    /// Have one rest until it is resumed; where it is stays known.
+    Pause {
+        /// Its name.
+        name: String,
+    },
+    /// Have one go on; one that waits after a failure tries at once.
+    Resume {
+        /// Its name.
+        name: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Sinks {
+    #[command(subcommand)]
+    pub(super) command: Option<SinksCommand>,
+    #[command(flatten)]
+    pub(super) folder: Folder,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum SinksCommand {
+    #[command(flatten)]
+    Declared(DeclaredCommand),
+    /// Show what could not be delivered.
+    Dead {
+        /// The sink.
+        name: String,
+    },
+    /// Send dead letters again.
+    Retry {
+        /// The sink.
+        name: String,
+        /// Which; all by default.
+        numbers: Vec<u64>,
+    },
+    /// Forget dead letters.
+    Drop {
+        /// The sink.
+        name: String,
+        /// Which; all by default.
+        numbers: Vec<u64>,
     },
 }
 

@@ -10,6 +10,7 @@ mod ask;
 mod check;
 mod client;
 mod config;
+mod declared;
 mod error;
 mod events;
 mod hidden;
@@ -39,6 +40,7 @@ use clap::Parser;
 use self::args::{Cli, Command, Global, KeyArguments, KeyCommand, Nodes, NodesCommand};
 use self::client::Client;
 use self::error::CliError;
+use crate::declared::DeclaredKind;
 use crate::inventory::EntryKind;
 
 /// Renders pages of the command line, for tests and other front ends.
@@ -123,6 +125,10 @@ fn ask(global: &Global, command: Command) -> Result<ExitCode, CliError> {
                 inventory::run(global, &client, EntryKind::TargetType, asked.command).await
             }
             Command::Groups(asked) => inventory::run(global, &client, EntryKind::Group, asked.command).await,
+            Command::Monitors(asked) => {
+                declared::run(global, &client, DeclaredKind::Monitor, asked.command).await
+            }
+            Command::Sinks(asked) => declared::sinks(global, &client, asked.command).await,
             Command::Calendars(asked) => {
                 inventory::run(global, &client, EntryKind::Calendar, asked.command).await
             }

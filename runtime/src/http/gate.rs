@@ -23,7 +23,9 @@ use tracing::error;
 
 use super::problem::Problem;
 use super::token::TokenKeeper;
-use super::{adapters, api, ask, auth, events, health, inventory, nodes, orders, triggers, users, webhooks};
+use super::{
+    adapters, api, ask, auth, declared, events, health, inventory, nodes, orders, triggers, users, webhooks,
+};
 use crate::metrics::RequestMetrics;
 use crate::orchestrator::{Answer, Orchestrator};
 use crate::question;
@@ -141,6 +143,7 @@ fn routes() -> Router<Arc<Shared>> {
         .route("/api/v1/adapters", get(adapters::list))
         .route("/api/v1/adapters/{name}", get(adapters::show).post(adapters::order))
         .merge(inventory::routes())
+        .merge(declared::routes())
         .merge(triggers::routes())
         .merge(users::routes())
         .merge(webhooks::routes())

@@ -10,6 +10,7 @@ mod api;
 mod ask;
 mod auth;
 mod body;
+mod declared;
 mod door;
 mod events;
 mod gate;

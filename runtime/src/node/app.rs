@@ -29,9 +29,10 @@ use super::cluster::{Cluster, News};
 use super::deploy::{self, Deployment};
 use super::local::{Local, LocalArguments};
 use super::peers::Peers;
+use super::raised::Raised;
 use super::recent::Recent;
 use super::webhooks::SharedWebhooks;
-use super::{NodeError, arm::arm, inventory, stores};
+use super::{NodeError, arm::arm, declared, inventory, stores};
 use crate::banner::Listeners;
 use crate::cluster::presence::Identity;
 use crate::cluster::{ClusterView, NodeView};
@@ -120,6 +121,9 @@ impl App {
             millis: u64::try_from(config.engine.dedup_window.as_millis()).unwrap_or(u64::MAX),
             count: config.engine.dedup_limit,
         };
+        let raised = Raised::new(Arc::clone(&store), Arc::clone(&definitions));
+        // Before anything is replayed: what is asked for must not be missed.
+        raised.refresh().await?;
         let news = News::new(
             Arc::clone(&store),
             Arc::clone(&definitions),
@@ -128,13 +132,18 @@ impl App {
             adapters.clone(),
         )
         .with_vault(vault.clone())
+        .with_raised(raised.clone())
         .with_webhooks(webhooks.clone());
         let store_clock = store.clock();
         let arguments = EngineArguments {
             owner: Owner { node: identity.node.clone(), incarnation: identity.incarnation.clone() },
             scope: if presence.is_some() { Scope::OnDemand } else { Scope::All },
             post: post.clone(),
-            kinds: Arc::new(BuiltinKinds::new(Arc::clone(&definitions), window).refreshed_by(news.refresh())),
+            kinds: Arc::new(
+                BuiltinKinds::new(Arc::clone(&definitions), window)
+                    .refreshed_by(news.refresh())
+                    .telling(raised.asked()),
+            ),
             runner: Arc::new(
                 HostRunner::new(hosts.clone(), flights.clone(), gate, Arc::clone(&stopping), post.clone())
                     .on(inventory.clone())
@@ -148,6 +157,8 @@ impl App {
         let engine = Engine::start(arguments, None).await?;
         let deployment = arm(&post, &definitions, &inventory).await?;
         inventory::announce_limits(&post, &inventory).await?;
+        declared::announce(&post).await?;
+        raised.announce(&post).await?;
         let cluster = match presence {
             None => None,
             Some(presence) => {
@@ -181,6 +192,7 @@ impl App {
             view,
             peers,
             adapters,
+            raised,
             membership: match &cluster {
                 Some(cluster) => Arc::clone(&cluster.presence.membership),
                 None => Arc::new(MemoryMembership::new(store.clock())),

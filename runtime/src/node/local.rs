@@ -22,6 +22,7 @@ use tokio::time::timeout;
 use super::adapters::Adapters;
 use super::fairness::Shares;
 use super::peers::Peers;
+use super::raised::Raised;
 use super::recent::Recent;
 use super::refusal::refusal;
 use super::webhooks::SharedWebhooks;
@@ -30,6 +31,7 @@ use super::{tree, views};
 use crate::adapters::{AdapterOrder, AdapterSummary};
 use crate::ask::AskReply;
 use crate::cluster::ClusterView;
+use crate::declared::{Declared, DeclaredKind, DeclaredRequest};
 use crate::intake::Lost;
 use crate::inventory::{EntryKind, InventoryEntry};
 use crate::metrics::NodeMetrics;
@@ -70,6 +72,8 @@ pub struct LocalArguments {
     pub peers: Peers,
     /// What its hosts follow.
     pub adapters: Adapters,
+    /// Who wants to see what is raised.
+    pub raised: Raised,
     /// Forgets nodes that are gone.
     pub membership: Arc<dyn Membership>,
     /// Told when this node is to finish what it does and leave; has room for one message.
@@ -98,6 +102,7 @@ pub struct Local {
     pub(super) view: watch::Receiver<Arc<ClusterView>>,
     pub(super) peers: Peers,
     pub(super) adapters: Adapters,
+    pub(super) raised: Raised,
     pub(super) membership: Arc<dyn Membership>,
     pub(super) drain: mpsc::Sender<()>,
     pub(super) recent: Recent,
@@ -124,6 +129,7 @@ impl Local {
             view,
             peers,
             adapters,
+            raised,
             membership,
             drain,
             recent,
@@ -144,6 +150,7 @@ impl Local {
             view,
             peers,
             adapters,
+            raised,
             membership,
             drain,
             recent,
@@ -429,6 +436,11 @@ impl Orchestrator for Local {
     fn remove_entry(&self, kind: EntryKind, name: String) -> Answer<()> {
         let node = self.clone();
         Box::pin(async move { node.remove_entry(kind, &name).await })
+    }
+
+    fn declared(&self, kind: DeclaredKind, request: DeclaredRequest) -> Answer<Vec<Declared>> {
+        let node = self.clone();
+        Box::pin(async move { node.about_declared(kind, request).await })
     }
 
     fn users(&self) -> Answer<Vec<UserSummary>> {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use impresario::adapters::{AdapterOrder, AdapterSummary};
 use impresario::ask::{AskReply, AskedInstance};
+use impresario::declared::{Declared, DeclaredKind, DeclaredRequest};
 use impresario::http::Door;
 use impresario::http::token::TokenKeeper;
 use impresario::inventory::{EntryKind, InventoryEntry};
@@ -420,6 +421,18 @@ impl Orchestrator for Handle {
     fn remove_entry(&self, kind: EntryKind, name: String) -> Answer<()> {
         self.0.orders.lock().unwrap().push(format!("remove {kind} {name}"));
         self.0.answer(())
+    }
+
+    fn declared(&self, kind: DeclaredKind, request: DeclaredRequest) -> Answer<Vec<Declared>> {
+        self.0.orders.lock().unwrap().push(format!("{kind} {request:?}"));
+        let one = Declared {
+            name: "one".to_owned(),
+            by: "operator".to_owned(),
+            paused: false,
+            spec: serde_json::Map::new(),
+            status: serde_json::Map::new(),
+        };
+        self.0.answer(vec![one])
     }
 
     fn users(&self) -> Answer<Vec<UserSummary>> {

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::activity::Activities;
 use super::listeners::Listeners;
 use super::start_points::StartPoints;
+use crate::chance;
 use crate::definition::{Correlation, Definition, EventFilter, SecretField, Task, TaskId};
 use crate::event::CloudEvent;
 use crate::expression::{EvaluationError, Expression, Fuel, Variables};
@@ -50,6 +51,12 @@ pub enum Effect {
     Tell(crate::entry::Message),
     /// Take an event in, as if it had come from outside: it goes to the router of its shard.
     Emit(Box<crate::event::CloudEvent>),
+    /// Tell what became of the instance. It is left out where nobody asks for it, and a replay may decide otherwise.
+    Lifecycle(Box<crate::event::CloudEvent>),
+    /// Have an adapter observe something, in the place of what it observed for this monitor before.
+    Watch(Box<crate::monitor::WatchOrder>),
+    /// Have nothing observed for this monitor any more.
+    Unwatch,
 }
 
 /// An attempt of an activity, ready to run.
@@ -332,15 +339,6 @@ impl<'a> Turn<'a> {
 
     /// A number from `low` to `high` that depends on the entry alone.
     pub fn uniform(&self, low: u64, high: u64) -> u64 {
-        let span = high.saturating_sub(low).saturating_add(1);
-        low + splitmix(self.seed ^ *self.tasks_run) % span
+        chance::uniform(self.seed ^ *self.tasks_run, low, high)
     }
-}
-
-/// The finalizer of SplitMix64 (Steele, Lea and Flood, 2014): spreads a counter over 64 bits.
-fn splitmix(seed: u64) -> u64 {
-    let mut z = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
 }

@@ -164,6 +164,9 @@ impl Executor<'_> {
                     Body::Subscription(_) => self.post(0, message.clone()),
                     _ => panic!("nobody to tell: {message:?}"),
                 },
+                Effect::Lifecycle(_) | Effect::Watch(_) | Effect::Unwatch => {
+                    panic!("an instance asks for none of these")
+                }
             }
         }
         self.history.push((event, moment, applied));

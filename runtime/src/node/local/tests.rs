@@ -56,6 +56,7 @@ async fn node() -> (Local, Arc<Slow>) {
         engine: Engine::start(arguments, None).await.unwrap(),
         hosts,
         adapters: Adapters::new("a", slow.clone(), Arc::clone(&definitions), vec![], HostSpec::new("", "/")),
+        raised: crate::node::Raised::new(slow.clone(), Arc::clone(&definitions)),
         definitions,
         inventory: SharedInventory::default(),
         vault,
