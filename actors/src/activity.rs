@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use futures_util::future::BoxFuture;
 use impresario_model::definition::SecretField;
+use impresario_model::entry::{ActivityOutcome, Body, ProcessEvent, SinkEvent};
+use impresario_model::ids::{ActorId, ActorKind};
 use impresario_persistence::ShardId;
 use serde_json::Value;
 
@@ -115,6 +117,14 @@ pub struct ActivitySave {
     pub token: String,
     /// What it saved; it replaces what was saved before.
     pub state: Value,
+}
+
+/// The report of an attempt as the actor gets it that has asked for it.
+pub fn report_of(actor: &ActorId, activity: u64, token: String, outcome: ActivityOutcome) -> Body {
+    match actor.kind() {
+        Some(ActorKind::Sink) => Body::Sink(SinkEvent::Report { activity, token, outcome }),
+        _ => Body::Process(ProcessEvent::Report { activity, token, outcome }),
+    }
 }
 
 /// Takes reports, and makes them durable in the mailbox logs of their instances.

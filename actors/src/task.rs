@@ -15,6 +15,8 @@ pub enum TaskKind {
     Probe,
     /// Finds out whether a store that refused takes writes again; ends with the write.
     StoreProbe,
+    /// Makes entries of what an adapter observes for a monitor; aborted when its shard goes.
+    Watch,
     /// Ticks the shards; aborted when the engine stops.
     Ticker,
 }

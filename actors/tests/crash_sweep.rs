@@ -14,6 +14,10 @@ mod emit;
 mod events;
 #[path = "crash_sweep/gathering.rs"]
 mod gathering;
+#[path = "crash_sweep/listen.rs"]
+mod listen;
+#[path = "crash_sweep/monitors.rs"]
+mod monitors;
 #[path = "crash_sweep/node.rs"]
 mod node;
 #[path = "crash_sweep/overlap.rs"]
@@ -32,6 +36,8 @@ mod refusing;
 mod scenarios;
 #[path = "crash_sweep/schedules.rs"]
 mod schedules;
+#[path = "crash_sweep/sinks.rs"]
+mod sinks;
 #[path = "crash_sweep/storm.rs"]
 mod storm;
 #[path = "../model/tests/support/mod.rs"]

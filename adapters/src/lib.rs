@@ -71,6 +71,7 @@ pub fn catalog() -> &'static [CatalogEntry] {
         CatalogEntry { name: "file-list", version: "1.0.0", adapter: "file", function: "file-list" },
         CatalogEntry { name: "echo", version: "1.0.0", adapter: "command", function: "echo" },
         CatalogEntry { name: "http-request", version: "1.0.0", adapter: "http", function: "request" },
+        CatalogEntry { name: "http-send-event", version: "1.0.0", adapter: "http", function: "send-event" },
         CatalogEntry { name: "ssh-run", version: "1.0.0", adapter: "ssh", function: "ssh-run" },
         CatalogEntry { name: "ssh-script", version: "1.0.0", adapter: "ssh", function: "ssh-script" },
         CatalogEntry { name: "ssh-put", version: "1.0.0", adapter: "ssh", function: "ssh-put" },

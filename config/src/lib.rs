@@ -6,6 +6,7 @@
 
 mod error;
 mod load;
+mod network;
 mod reference;
 mod settings;
 mod source;
@@ -15,12 +16,14 @@ mod value;
 
 pub use self::error::{ConfigError, Problem};
 pub use self::load::{Effective, Loaded, load};
+pub use self::network::{Network, Networks};
 pub use self::reference::reference;
 pub use self::settings::{
-    Adapters, Cluster, Config, Engine, Http, KeySettings, Log, Node, Redis, SETTINGS, Store, Tcp,
+    Adapters, Cluster, Config, Engine, Http, KeySettings, Log, Node, Redis, SETTINGS, Snmp, Store, Syslog,
+    Tcp,
 };
 pub use self::source::{Origin, Override, RESERVED_VARIABLES, Sources, process_variables, variable_of};
 pub use self::table::Setting;
 pub use self::value::{
-    ByteSize, Labels, LogFilter, LogFormat, Name, RedisKeeping, RedisTopology, Servers, StoreKind, Url,
+    ByteSize, Labels, LogFilter, LogFormat, Name, Names, RedisKeeping, RedisTopology, Servers, StoreKind, Url,
 };

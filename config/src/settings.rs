@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::load::Reader;
+use crate::network::Networks;
 use crate::table::{Setting, settings};
 use crate::value::{
-    ByteSize, Labels, LogFilter, LogFormat, Name, RedisKeeping, RedisTopology, Servers, SettingValue,
+    ByteSize, Labels, LogFilter, LogFormat, Name, Names, RedisKeeping, RedisTopology, Servers, SettingValue,
     StoreKind, Url,
 };
 
@@ -100,6 +101,8 @@ settings! {
         request_timeout: Duration = "30s";
         /// How many requests are worked on at once; more are refused with 503.
         concurrency: usize = "1024";
+        /// How many requests may wait at once for the end of an instance (`wait`, `ask`); more are refused with 503.
+        waiting: usize = "256";
     }
 
     /// The TCP door: one event a line in, one reply a line out.
@@ -118,6 +121,42 @@ settings! {
         line_limit: ByteSize = "1MiB";
         /// A connection on which no event comes for so long is closed, and one that does not read its replies.
         idle_timeout: Duration = "5m";
+    }
+
+    /// The syslog listener: log lines of devices, which become events.
+    syslog: Syslog {
+        /// The address and port to listen at over TCP. `none` is no such listener.
+        listen: Option<SocketAddr> = "none";
+        /// The address and port to listen at over UDP, one message a datagram. `none` is no such listener.
+        listen_udp: Option<SocketAddr> = "none";
+        /// The networks whose senders are heard. The protocol knows no token, so this and a firewall are what there is.
+        networks: Networks = "any";
+        /// The certificate to show to senders, in PEM; with it the TCP listener speaks TLS and nothing else.
+        tls_certificate: Option<PathBuf> = "none";
+        /// The key of that certificate, in PEM.
+        tls_key: Option<PathBuf> = "none";
+        /// How many TCP connections may be open at once; more wait until one ends.
+        connections: usize = "1024";
+        /// What of a longer message is kept; the rest is cut off, and the event says so.
+        message_limit: ByteSize = "64KiB";
+        /// A connection on which no message comes for so long is closed.
+        idle_timeout: Duration = "1h";
+        /// How many datagrams may wait for the log; those beyond are lost, and counted.
+        queue: usize = "10000";
+    }
+
+    /// The listener for SNMP notifications: traps and informs.
+    snmp: Snmp {
+        /// The address and port to listen at over UDP. `none` is no such listener.
+        listen: Option<SocketAddr> = "none";
+        /// The networks whose senders are heard.
+        networks: Networks = "any";
+        /// The runtime users whose field `community` (v1, v2c) or `username`, `authPassword` and the like (v3) lets a
+        /// sender in. Without one of them nobody is heard.
+        runtime_users: Names = "none";
+        /// How many notifications may wait for the log; traps beyond are lost, and counted; informs are not acknowledged, so
+        /// that their senders repeat them.
+        queue: usize = "10000";
     }
 
     /// The shards and the instances in them.

@@ -15,7 +15,7 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 pub(crate) fn validate(config: &Config, effective: &[Effective]) -> Vec<Problem> {
     let mut check = Check { effective, problems: Vec::new() };
-    let Config { node, store, redis, cluster, http, tcp, engine, adapters, .. } = config;
+    let Config { node, store, redis, cluster, http, tcp, syslog, snmp, engine, adapters, .. } = config;
 
     check.range("store.shards", store.shards, 1..=4096);
     check.range("store.queue", store.queue, 64..=1 << 20);
@@ -27,6 +27,12 @@ pub(crate) fn validate(config: &Config, effective: &[Effective]) -> Vec<Problem>
     check.range("tcp.ahead", tcp.ahead, 1..=1 << 16);
     check.range("tcp.line_limit", tcp.line_limit, ByteSize(1 << 10)..=ByteSize(64 << 20));
     check.duration("tcp.idle_timeout", tcp.idle_timeout, SECOND / 10..=365 * DAY);
+    check.range("http.waiting", http.waiting, 0..=1 << 20);
+    check.range("syslog.connections", syslog.connections, 1..=1 << 20);
+    check.range("syslog.message_limit", syslog.message_limit, ByteSize(1 << 10)..=ByteSize(1 << 20));
+    check.duration("syslog.idle_timeout", syslog.idle_timeout, SECOND / 10..=365 * DAY);
+    check.range("syslog.queue", syslog.queue, 1..=1 << 20);
+    check.range("snmp.queue", snmp.queue, 1..=1 << 20);
     check.duration("engine.checkpoint_interval", engine.checkpoint_interval, SECOND / 100..=DAY);
     check.range("engine.checkpoint_entries", engine.checkpoint_entries, 1..=10_000_000);
     check.duration("engine.idle_after", engine.idle_after, Duration::ZERO..=DAY);
@@ -70,6 +76,18 @@ pub(crate) fn validate(config: &Config, effective: &[Effective]) -> Vec<Problem>
         check.problem(
             "tcp.tls_certificate",
             "expected tcp.tls_key with it and the other way round, found one of them",
+        );
+    }
+    if syslog.tls_certificate.is_some() != syslog.tls_key.is_some() {
+        check.problem(
+            "syslog.tls_certificate",
+            "expected syslog.tls_key with it and the other way round, found one of them",
+        );
+    }
+    if snmp.listen.is_some() && snmp.runtime_users.0.is_empty() {
+        check.problem(
+            "snmp.runtime_users",
+            "expected the runtime users with the communities or v3 credentials of the senders, found none",
         );
     }
     for (key, limit) in [("http.body_limit", http.body_limit), ("tcp.line_limit", tcp.line_limit)] {

@@ -172,6 +172,26 @@ impl SettingValue for Name {
     }
 }
 
+/// Names, `A,B`, perhaps none.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Names(pub Vec<Name>);
+
+impl SettingValue for Names {
+    const EXPECTED: &'static str = "names such as first,second, or none";
+    fn parse(text: &str) -> Option<Self> {
+        if text == NONE {
+            return Some(Names::default());
+        }
+        text.split(',').map(|part| Name::parse(part.trim())).collect::<Option<_>>().map(Names)
+    }
+    fn show(&self) -> String {
+        if self.0.is_empty() {
+            return NONE.to_owned();
+        }
+        self.0.iter().map(Name::as_str).collect::<Vec<_>>().join(",")
+    }
+}
+
 /// Declares an enum of words.
 macro_rules! words {
     ($(#[doc = $doc:literal])+ $Type:ident, $expected:literal, { $( #[doc = $word_doc:literal] $Word:ident = $text:literal ),* }) => {

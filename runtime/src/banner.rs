@@ -11,12 +11,23 @@ use crate::orchestrator::Orchestrator;
 /// How often to look whether the shards have caught up.
 const LOOK: Duration = Duration::from_millis(20);
 
+/// Where the node listens besides its HTTP door, in words.
+#[derive(Default)]
+pub struct Listeners {
+    /// The TCP door.
+    pub tcp: Option<String>,
+    /// The syslog listener.
+    pub syslog: Option<String>,
+    /// The listener for SNMP notifications.
+    pub snmp: Option<String>,
+}
+
 /// Waits until the node has caught up, then prints the banner to standard output.
 pub async fn when_ready(
     engine: &Engine,
     config: &Config,
     url: &str,
-    tcp: Option<String>,
+    shown: Listeners,
     deployment: &Deployment,
     local: Local,
     began: Instant,
@@ -45,7 +56,9 @@ pub async fn when_ready(
     };
     lines.push(store);
     lines.push(format!("  door     {url} (token in {})", crate::http::token_file(&config.data).display()));
-    lines.extend(tcp.map(|tcp| format!("  tcp      {tcp} (one event a line, the same token)")));
+    lines.extend(shown.tcp.map(|tcp| format!("  tcp      {tcp} (one event a line, the same token)")));
+    lines.extend(shown.syslog.map(|syslog| format!("  syslog   {syslog}")));
+    lines.extend(shown.snmp.map(|snmp| format!("  snmp     udp {snmp}")));
     if deployment.packs.is_empty() {
         lines.push("  packs    none: give a pack to serve, such as packs/quickstart".to_owned());
     } else {

@@ -16,6 +16,15 @@ pub struct Endpoint {
     /// Where its TCP door listens, if it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tcp: Option<SocketAddr>,
+    /// Where its syslog listener listens over TCP, if it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub syslog: Option<SocketAddr>,
+    /// Where its syslog listener listens over UDP, if it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub syslog_udp: Option<SocketAddr>,
+    /// Where its listener for SNMP notifications listens, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub snmp: Option<SocketAddr>,
     /// Its process.
     pub pid: u32,
     /// Its name.

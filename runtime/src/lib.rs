@@ -1,14 +1,17 @@
 //! Impresario: a process orchestrator for IT operations that stays up.
 
 pub mod adapters;
+pub mod ask;
 mod banner;
 pub mod catch_up;
 pub mod cli;
 pub mod cluster;
+pub mod declared;
 pub mod diagnostics;
 pub mod endpoint;
 pub mod hints;
 pub mod http;
+mod intake;
 pub mod inventory;
 mod listener;
 pub mod metrics;
@@ -19,6 +22,10 @@ pub mod pack;
 pub mod question;
 pub mod secrets;
 pub mod settings;
+pub mod snmp;
+pub mod syslog;
 pub mod tcp;
 pub mod telemetry;
+mod tls;
 pub mod triggers;
+pub mod webhook;

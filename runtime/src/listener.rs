@@ -28,6 +28,9 @@ pub enum DoorError {
         /// What the system said.
         source: io::Error,
     },
+    /// What a listener keeps in the data folder cannot be used.
+    #[error("{0}")]
+    Engine(String),
     /// The certificate or its key cannot be used.
     #[error("expected {expected}, found: {found}")]
     Tls {

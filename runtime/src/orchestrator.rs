@@ -1,6 +1,7 @@
 //! What the doors ask of the engine. The doors own this port and know no actor; the node implements it.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use impresario_model::event::CloudEvent;
@@ -9,6 +10,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::adapters::{AdapterOrder, AdapterSummary};
+use crate::ask::AskReply;
+use crate::declared::{Declared, DeclaredKind, DeclaredRequest};
 use crate::inventory::{EntryKind, InventoryEntry};
 use crate::orders::{RerunRequest, ResolveReply, ResolveRequest};
 use crate::question::{Question, Reply};
@@ -16,6 +19,7 @@ use crate::secrets::{UserChange, UserSummary};
 use crate::triggers::{
     EventsSummary, FireRequest, RecentPage, RecentQuery, TestReply, TestRequest, TriggerDetail, TriggerOrder,
 };
+use crate::webhook::{Delivery, WebhookFindings, WebhookOutcome, WebhookSummary, WebhookTrial};
 
 /// Why the engine refuses a request, by what the sender does about it.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
@@ -178,10 +182,34 @@ pub struct InstanceDetail {
     pub start_points: Vec<StartPointDetail>,
     /// What it waits for now, in words, such as `activity 3 checkDisk (command/shell), attempt 1, since …`.
     pub waits_for: Vec<String>,
+    /// The events that it listens for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub listeners: Vec<ListenerDetail>,
     /// Its activities, oldest first.
     pub activities: Vec<ActivityDetail>,
     /// How many older activities are no longer kept.
     pub activities_dropped: u64,
+}
+
+/// A `listen` task under way.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListenerDetail {
+    /// The task's name.
+    pub task: String,
+    /// The task's place in the document.
+    pub pointer: String,
+    /// What it waits for, in words: types, and what their keys have to be.
+    pub waits_for: String,
+    /// How many events it has consumed.
+    pub consumed: usize,
+    /// How many have come and wait for their turn.
+    pub queued: usize,
+    /// Whether all its subscriptions hold; until then, what came early is being looked for.
+    pub subscribed: bool,
+    /// Since when it listens. RFC 3339, UTC.
+    pub since: String,
+    /// How far it looks back. RFC 3339, UTC.
+    pub looks_back_to: String,
 }
 
 /// A start point of an instance's definition.
@@ -421,6 +449,10 @@ pub trait Orchestrator: Send + Sync + 'static {
     fn instances(&self, query: InstanceQuery) -> Answer<InstancePage>;
     /// Shows one instance; `id` may be a unique prefix of at least 8 characters.
     fn instance(&self, id: String) -> Answer<InstanceDetail>;
+    /// Shows one instance once it does not go on by itself any more, or as it is when the time is over.
+    fn wait_for(&self, id: String, wait: Duration) -> Answer<InstanceDetail>;
+    /// Makes an event durable, and waits for the answers of the instances that it starts.
+    fn ask(&self, event: CloudEvent, wait: Duration) -> Answer<AskReply>;
     /// Asks an instance to cancel; durable once answered.
     fn cancel(&self, id: String, reason: Option<String>) -> Answer<()>;
     /// Decides about an activity of which nobody knows whether it was done; answered once the decision counts.
@@ -463,6 +495,8 @@ pub trait Orchestrator: Send + Sync + 'static {
     fn put_entry(&self, kind: EntryKind, name: String, spec: Value) -> Answer<InventoryEntry>;
     /// Removes one of them.
     fn remove_entry(&self, kind: EntryKind, name: String) -> Answer<()>;
+    /// Lists, shows, puts, removes or orders what was declared of a kind.
+    fn declared(&self, kind: DeclaredKind, request: DeclaredRequest) -> Answer<Vec<Declared>>;
     /// The runtime users, by name, without their secrets.
     fn users(&self) -> Answer<Vec<UserSummary>>;
     /// Changes a runtime user, or adds one.
@@ -471,6 +505,12 @@ pub trait Orchestrator: Send + Sync + 'static {
     fn remove_user(&self, name: String) -> Answer<()>;
     /// Makes a new environment key, and seals every secret anew under it: its id.
     fn rotate_key(&self) -> Answer<String>;
+    /// Lists the webhooks, by name; or shows one of them, whole.
+    fn webhooks(&self, name: Option<String>) -> Answer<Vec<WebhookSummary>>;
+    /// What would come of a request to a webhook.
+    fn try_webhook(&self, name: String, trial: WebhookTrial) -> Answer<WebhookFindings>;
+    /// Takes a request to a webhook: its events are durable once answered.
+    fn deliver(&self, name: String, delivery: Delivery) -> Answer<WebhookOutcome>;
     /// Answers another node from what this one owns; never asks a third.
     fn answer(&self, question: Question) -> Answer<Reply>;
     /// How the node is; cheap.

@@ -1,5 +1,6 @@
 //! Packs: a folder with `pack.yaml`, `definitions/*.yaml`, `functions/<name>/<version>/function.yaml`, and perhaps
-//! `targets/*.yaml`, `groups/*.yaml` and `calendars/*.yaml` with parts of an inventory.
+//! `targets/*.yaml`, `groups/*.yaml` and `calendars/*.yaml` with parts of an inventory, and `webhooks/*.yaml`, `monitors/*.yaml` and
+//! `sinks/*.yaml`, each named after what it declares.
 //!
 //! A single definition file is a pack too, named after the file.
 
@@ -12,9 +13,12 @@ use std::thread;
 use impresario_model::definition::{Definition, DefinitionId};
 use impresario_model::language::{self, Catalog, Diagnostic};
 use serde::Deserialize;
+use serde_json::Value;
 
+use crate::declared::DeclaredKind;
 use crate::diagnostics;
 use crate::inventory::InventoryDocument;
+use crate::webhook::WebhookSpec;
 
 /// A file of a pack beyond this is no definition.
 const FILE_LIMIT: u64 = 1 << 20;
@@ -38,6 +42,10 @@ pub struct Pack {
     pub functions: BTreeMap<String, String>,
     /// The targets, their types and groups, and the calendars by path.
     pub inventory: Vec<(PathBuf, InventoryDocument)>,
+    /// What it declares by name: the path, what it is, its name, what it is to do.
+    pub declared: Vec<(PathBuf, DeclaredKind, String, Value)>,
+    /// The webhooks, by name.
+    pub webhooks: BTreeMap<String, WebhookSpec>,
 }
 
 /// Why a path is no pack.
@@ -98,8 +106,10 @@ fn load_file(path: &Path) -> Result<Pack, PackError> {
     let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let sources = vec![(path.to_owned(), read(path)?)];
     let functions = BTreeMap::new();
-    let inventory = Vec::new();
-    Ok(Pack { name, version: "0.0.0".to_owned(), title: None, summary: None, sources, functions, inventory })
+    let (inventory, webhooks) = (Vec::new(), BTreeMap::new());
+    let declared = Vec::new();
+    let version = "0.0.0".to_owned();
+    Ok(Pack { name, version, title: None, summary: None, sources, functions, inventory, webhooks, declared })
 }
 
 fn load_folder(path: &Path) -> Result<Pack, PackError> {
@@ -116,17 +126,20 @@ fn load_folder(path: &Path) -> Result<Pack, PackError> {
     }
     let folder = path.join("definitions");
     let inventory = load_inventory(path)?;
-    let found = if inventory.is_empty() || folder.exists() { files(&folder)? } else { Vec::new() };
+    let webhooks = load_webhooks(&path.join("webhooks"))?;
+    let declared = load_declared(path)?;
+    let alone = inventory.is_empty() && webhooks.is_empty() && declared.is_empty();
+    let found = if alone || folder.exists() { files(&folder)? } else { Vec::new() };
     let definitions = found.into_iter().filter(|path| is_yaml(path));
     let sources =
         definitions.map(|path| read(&path).map(|text| (path, text))).collect::<Result<Vec<_>, _>>()?;
-    if sources.is_empty() && inventory.is_empty() {
+    if sources.is_empty() && alone {
         let expected = "at least one definition, *.yaml,".to_owned();
         return Err(PackError::Content { path: folder, expected, found: "none".to_owned() });
     }
     let PackFile { name, version, title, summary } = described;
     let functions = load_functions(&path.join("functions"))?;
-    Ok(Pack { name, version, title, summary, sources, functions, inventory })
+    Ok(Pack { name, version, title, summary, sources, functions, inventory, webhooks, declared })
 }
 
 fn load_functions(folder: &Path) -> Result<BTreeMap<String, String>, PackError> {
@@ -142,6 +155,31 @@ fn load_functions(folder: &Path) -> Result<BTreeMap<String, String>, PackError> 
         }
     }
     Ok(functions)
+}
+
+/// One file each, named after what it declares: `monitors/NAME.yaml`.
+fn load_declared(pack: &Path) -> Result<Vec<(PathBuf, DeclaredKind, String, Value)>, PackError> {
+    let mut declared = Vec::new();
+    for kind in DeclaredKind::ALL {
+        let folder = pack.join(kind.plural());
+        if !folder.exists() {
+            continue;
+        }
+        for path in files(&folder)?.into_iter().filter(|path| is_yaml(path)) {
+            let options = serde_saphyr::options! { strict_booleans: true };
+            let spec: Value =
+                serde_saphyr::from_str_with_options(&read(&path)?, options).map_err(|found| {
+                    PackError::Content {
+                        path: path.clone(),
+                        expected: format!("what a {kind} is to do"),
+                        found: found.to_string(),
+                    }
+                })?;
+            let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+            declared.push((path, kind, name, spec));
+        }
+    }
+    Ok(declared)
 }
 
 /// Targets before groups, which name them.
@@ -162,6 +200,29 @@ fn load_inventory(pack: &Path) -> Result<Vec<(PathBuf, InventoryDocument)>, Pack
         }
     }
     Ok(documents)
+}
+
+/// Each is compiled once, so that a mistake is told with its place before anything is deployed.
+fn load_webhooks(folder: &Path) -> Result<BTreeMap<String, WebhookSpec>, PackError> {
+    let mut webhooks = BTreeMap::new();
+    if !folder.exists() {
+        return Ok(webhooks);
+    }
+    for path in files(folder)?.into_iter().filter(|path| is_yaml(path)) {
+        let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let text = read(&path)?;
+        let spec = WebhookSpec::parse(&text).and_then(|spec| spec.compile(&name).map(|_| spec));
+        let spec = spec.map_err(|found| PackError::Content {
+            path: path.clone(),
+            expected: "a webhook".to_owned(),
+            found,
+        })?;
+        if webhooks.insert(name.clone(), spec).is_some() {
+            let expected = format!("one file of the webhook '{name}'");
+            return Err(PackError::Content { path, expected, found: "two".to_owned() });
+        }
+    }
+    Ok(webhooks)
 }
 
 /// What is in a folder, by name, without hidden files: editors leave some.

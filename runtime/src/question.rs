@@ -6,8 +6,10 @@
 use impresario_actors::shard::ActorFacts;
 use impresario_persistence::RowIndex;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use crate::adapters::{AdapterOrder, AdapterSummary};
+use crate::declared::DeclaredKind;
 use crate::inventory::PlacesView;
 use crate::orchestrator::{InstanceDetail, TreeNode};
 use crate::triggers::{RecentEvent, RouterCount, TriggerDetail};
@@ -62,6 +64,17 @@ pub enum Question {
         /// What the actor ids begin with.
         prefix: String,
     },
+    /// What does an actor say of itself that was declared, once you have seen its log up to an offset?
+    Declared {
+        /// What it is.
+        kind: DeclaredKind,
+        /// Its name.
+        name: String,
+        /// The offset.
+        after: u64,
+        /// With the dead letters, which may be much.
+        letters: bool,
+    },
     /// Your tree of actors.
     Tree,
     /// Your adapters.
@@ -96,6 +109,8 @@ pub enum Reply {
     Aside(Option<String>),
     /// To [`Question::Facts`], by shard; a shard that is missing has not answered.
     Facts(Vec<(u16, Vec<Fact>)>),
+    /// To [`Question::Declared`].
+    Declared(Map<String, Value>),
     /// To [`Question::Tree`].
     Tree(TreeNode),
     /// To [`Question::Adapters`] and [`Question::Adapter`].

@@ -6,8 +6,9 @@ use impresario_config::{Log, LogFormat};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::time::SystemTime;
 
-/// What is always left out: the actor library's own spans cost more than the messages they tell of.
-const QUIET: &str = "ractor=warn";
+/// What is always left out: the actor library's own spans cost more than the messages they tell of, and the SNMP library has
+/// a line for each datagram that anybody sends.
+const QUIET: &str = "ractor=warn,async_snmp=off";
 
 /// Installs the subscriber that the settings ask for. Another one that is there already stays.
 pub fn install(log: &Log) {

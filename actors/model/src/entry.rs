@@ -4,12 +4,16 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::calendar::Calendar;
+use crate::correlation::ListenerRoute;
 use crate::definition::{DefinitionId, OnConflict};
 use crate::doubt::{ProbeAnswer, Resolution};
 use crate::event::CloudEvent;
 use crate::fault::Fault;
 use crate::ids::ActorId;
+use crate::monitor::MonitorSpec;
 use crate::rerun::{Rerun, RerunOrder};
+use crate::sink::SinkSpec;
+use crate::subscription::{SubscriptionEvent, Told};
 use crate::trigger::Choice;
 
 /// One entry of a mailbox log.
@@ -47,6 +51,12 @@ pub enum Body {
     Router(RouterEvent),
     /// For the places at a target.
     Target(TargetEvent),
+    /// For a monitor.
+    Monitor(MonitorEvent),
+    /// For a sink.
+    Sink(SinkEvent),
+    /// For a subscription.
+    Subscription(SubscriptionEvent),
     /// For the turns of a definition's instances.
     Overlap(OverlapEvent),
 }
@@ -123,6 +133,8 @@ pub enum ProcessEvent {
         /// How many wait.
         waiting: usize,
     },
+    /// A subscription tells one of its listeners something.
+    Told(Box<Told>),
     /// It may run, or may not: the answer of its definition's turns.
     Turn(TurnAnswer),
     /// Somebody asks it to stop.
@@ -264,6 +276,84 @@ pub enum OverlapEvent {
     },
 }
 
+/// What happens to a monitor.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum MonitorEvent {
+    /// What is wanted of it.
+    Want {
+        /// What to observe; nothing once it was removed.
+        spec: Option<Box<MonitorSpec>>,
+        /// An operator has it rest.
+        paused: bool,
+        /// Which version of the wish this is: of two, the higher one counts.
+        version: u64,
+    },
+    /// Its adapter has observed something: the event and the place to go on from in one.
+    Observed {
+        /// The version of the wish for which it was observed.
+        version: u64,
+        /// The event; absent if only the place moved.
+        event: Option<Box<CloudEvent>>,
+        /// Where to go on once this is durable; absent if that is where it was.
+        cursor: Option<Value>,
+        /// Why what was observed is no event, if it is none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        invalid: Option<String>,
+    },
+    /// Its adapter cannot go on.
+    Ended {
+        /// The version of the wish for which it was observing.
+        version: u64,
+        /// Why, in words.
+        problem: String,
+        /// Whether it will say the same again until something changes; then the version of the adapter that says so.
+        lasting: Option<String>,
+    },
+    /// Something has changed: another version of its adapter is there, or an operator wants it tried.
+    Again,
+    /// A wait may be over.
+    Timer,
+}
+
+/// What happens to a sink.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum SinkEvent {
+    /// What is wanted of it.
+    Want {
+        /// What to deliver, and where to; nothing once it was removed.
+        spec: Option<Box<SinkSpec>>,
+        /// An operator has it rest.
+        paused: bool,
+        /// Which version of the wish this is: of two, the higher one counts.
+        version: u64,
+    },
+    /// An event that was raised in the environment.
+    Event(Box<CloudEvent>),
+    /// An attempt to deliver one has ended.
+    Report {
+        /// Its number.
+        activity: u64,
+        /// The attempt.
+        token: String,
+        /// How it ended.
+        outcome: ActivityOutcome,
+    },
+    /// Dead letters are to be sent again.
+    Retry {
+        /// Which; all if it is empty.
+        numbers: Vec<u64>,
+    },
+    /// Dead letters are to be forgotten.
+    Drop {
+        /// Which; all if it is empty.
+        numbers: Vec<u64>,
+    },
+    /// What waits is to be tried at once.
+    Again,
+    /// A wait may be over.
+    Timer,
+}
+
 /// What happens to the places at a target.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum TargetEvent {
@@ -303,6 +393,28 @@ pub enum RouterEvent {
     Routes(Vec<Route>),
     /// An event came in.
     Event(Box<CloudEvent>),
+    /// An event was raised in the environment: sinks hear of it too.
+    Raised(Box<CloudEvent>),
+    /// Who wants to see what is raised changes.
+    RaisedRoutes {
+        /// All of them.
+        routes: Vec<RaisedRoute>,
+        /// Which version of them this is: of two, the higher one counts.
+        version: u64,
+    },
+    /// There may be these listeners too. None is ever taken back, so it does not matter who says it first.
+    Listeners(Vec<ListenerRoute>),
+}
+
+/// Which of the events that are raised in the environment a sink, or a trigger beside its [`Route`], wants to see.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RaisedRoute {
+    /// The sink or trigger.
+    pub to: ActorId,
+    /// The types of those that are no lifecycle events; `None` for all types.
+    pub types: Option<Vec<String>>,
+    /// The types of lifecycle events.
+    pub lifecycle: Vec<String>,
 }
 
 /// Which events a trigger wants to see.

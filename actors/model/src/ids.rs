@@ -1,6 +1,7 @@
 //! Names of actors and instances, and the hash that assigns an actor to a shard.
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 /// The longest key of an actor, in bytes.
@@ -17,6 +18,12 @@ pub enum ActorKind {
     Router,
     /// The places at a target whose work is limited.
     Target,
+    /// A monitor, for which an adapter observes something.
+    Monitor,
+    /// A sink, from which events go outside.
+    Sink,
+    /// Where events of one kind and one correlation value meet those who listen for them.
+    Subscription,
     /// The turns of instances that may not all run at the same time.
     Overlap,
 }
@@ -29,6 +36,9 @@ impl ActorKind {
             ActorKind::Trigger => "trigger",
             ActorKind::Router => "router",
             ActorKind::Target => "target",
+            ActorKind::Monitor => "monitor",
+            ActorKind::Sink => "sink",
+            ActorKind::Subscription => "subscription",
             ActorKind::Overlap => "overlap",
         }
     }
@@ -55,6 +65,21 @@ impl ActorId {
         ActorId(format!("target/{name}"))
     }
 
+    /// The monitor of a name.
+    pub fn monitor(name: &str) -> Self {
+        ActorId(format!("monitor/{name}"))
+    }
+
+    /// The sink of a name.
+    pub fn sink(name: &str) -> Self {
+        ActorId(format!("sink/{name}"))
+    }
+
+    /// The subscription of a key.
+    pub fn subscription(key: &str) -> Self {
+        ActorId(format!("subscription/{key}"))
+    }
+
     /// The turns of the instances of `namespace/name` that have a key in common.
     pub fn overlap(definition: &str, key: Option<&str>) -> Self {
         match key {
@@ -76,7 +101,8 @@ impl ActorId {
         let id = ActorId(text.to_owned());
         if id.kind().is_none() {
             return Err(format!(
-                "expected process/…, trigger/…, router/…, target/… or overlap/…, found '{text}'"
+                "expected process/…, trigger/…, router/…, target/…, monitor/…, sink/…, subscription/… \
+                 or overlap/…, found '{text}'"
             ));
         }
         let key = id.key();
@@ -98,6 +124,9 @@ impl ActorId {
             "trigger" => Some(ActorKind::Trigger),
             "router" => Some(ActorKind::Router),
             "target" => Some(ActorKind::Target),
+            "monitor" => Some(ActorKind::Monitor),
+            "sink" => Some(ActorKind::Sink),
+            "subscription" => Some(ActorKind::Subscription),
             "overlap" => Some(ActorKind::Overlap),
             _ => None,
         }
@@ -181,6 +210,25 @@ pub fn instance_of_fire(trigger: &str, nominal_ms: u64) -> String {
 /// The id of the event that an instance emits as the task at `pointer`, the `run`th task it began.
 pub fn event_of_task(instance: &str, pointer: &str, run: u64) -> String {
     derive(&["emit", instance, pointer, &run.to_string()])
+}
+
+/// The id of the event that a monitor makes around data that was observed at a place.
+pub fn event_of_monitor(monitor: &str, observed: &str, place: &str) -> String {
+    derive(&["monitor", monitor, observed, place])
+}
+
+/// The id of the event of this type that tells what became of an instance.
+pub fn event_of_lifecycle(instance: &str, kind: &str) -> String {
+    derive(&["lifecycle", instance, kind])
+}
+
+/// Tells events apart: the first half of the SHA-256 of (source, id).
+pub fn event_digest(source: &str, id: &str) -> u128 {
+    let mut hash = Sha256::new();
+    hash.update((source.len() as u64).to_be_bytes());
+    hash.update(source.as_bytes());
+    hash.update(id.as_bytes());
+    hash.finalize()[..16].iter().fold(0, |number, byte| (number << 8) | u128::from(*byte))
 }
 
 fn derive(parts: &[&str]) -> String {

@@ -3,6 +3,8 @@
 //! No async runtime, no clock, no randomness, no input or output: time and chance arrive inside entries.
 
 pub mod calendar;
+pub mod chance;
+pub mod correlation;
 pub mod definition;
 pub mod doubt;
 pub mod encoding;
@@ -14,8 +16,12 @@ pub mod ids;
 pub mod instance;
 pub mod inventory;
 pub mod language;
+pub mod lifecycle;
+pub mod monitor;
 pub mod overlap;
 pub mod places;
 pub mod rerun;
 pub mod router;
+pub mod sink;
+pub mod subscription;
 pub mod trigger;

@@ -2,9 +2,13 @@
 //!
 //! A shell ([`crate::shell`]) drives a behaviour; it knows nothing of logs, stores or ractor.
 
+mod lifecycle;
+mod monitor;
 mod overlap;
 mod process;
 mod router;
+mod sink;
+mod subscription;
 mod target;
 mod trigger;
 
@@ -14,15 +18,22 @@ use futures_util::future::{BoxFuture, ready};
 use impresario_model::entry::Body;
 use impresario_model::ids::{ActorId, ActorKind};
 use impresario_model::instance::{Effect, Instance, Moment, Unsettled};
+use impresario_model::monitor::Monitor;
 use impresario_model::overlap::Turns;
 use impresario_model::places::Places;
 use impresario_model::router::{RouterSnapshot, Window};
+use impresario_model::sink::Sink;
+use impresario_model::subscription::Subscription;
 use impresario_model::trigger::Trigger;
 use impresario_persistence::{Row, RowIndex};
 
+pub use self::lifecycle::Asked;
+pub use self::monitor::MonitorBehaviour;
 pub use self::overlap::OverlapBehaviour;
 pub use self::process::{ProcessBehaviour, group_of};
 pub use self::router::RouterBehaviour;
+pub use self::sink::SinkBehaviour;
+pub use self::subscription::SubscriptionBehaviour;
 pub use self::target::TargetBehaviour;
 pub use self::trigger::TriggerBehaviour;
 use crate::definitions::Definitions;
@@ -53,6 +64,12 @@ pub enum Inspection {
     Router(RouterSnapshot, usize),
     /// Of the places at a target.
     Places(Box<Places>),
+    /// Of a monitor.
+    Monitor(Box<Monitor>),
+    /// Of a sink.
+    Sink(Box<Sink>),
+    /// Of a subscription.
+    Subscription(Box<Subscription>),
     /// Of the turns of a definition's instances.
     Turns(Box<Turns>),
     /// Of an actor of which nothing is known.
@@ -123,12 +140,18 @@ pub struct BuiltinKinds {
     definitions: Arc<Definitions>,
     window: Window,
     refresh: Option<Refresh>,
+    asked: Asked,
 }
 
 impl BuiltinKinds {
     /// With the definitions that instances pin, and the window of the routers.
     pub fn new(definitions: Arc<Definitions>, window: Window) -> Self {
-        BuiltinKinds { definitions, window, refresh: None }
+        BuiltinKinds { definitions, window, refresh: None, asked: Asked::default() }
+    }
+
+    /// With the types of lifecycle events that somebody asks for.
+    pub fn telling(self, asked: Asked) -> Self {
+        BuiltinKinds { asked, ..self }
     }
 
     /// With a way to learn of definitions that other nodes have stored.
@@ -141,13 +164,20 @@ impl Kinds for BuiltinKinds {
     fn load(&self, actor: &ActorId, rows: &[Row]) -> Result<Box<dyn Behaviour>, Unfit> {
         match actor.kind() {
             Some(ActorKind::Process) => {
-                Ok(Box::new(ProcessBehaviour::load(actor, rows.first(), Arc::clone(&self.definitions))?))
+                let process = ProcessBehaviour::load(actor, rows.first(), Arc::clone(&self.definitions))?;
+                Ok(Box::new(process.telling(self.asked.clone())))
             }
             Some(ActorKind::Trigger) => {
                 Ok(Box::new(TriggerBehaviour::load(actor, rows.first(), Arc::clone(&self.definitions))?))
             }
-            Some(ActorKind::Router) => Ok(Box::new(RouterBehaviour::load(actor, rows, self.window)?)),
+            Some(ActorKind::Router) => {
+                let definitions = Arc::clone(&self.definitions);
+                Ok(Box::new(RouterBehaviour::load(actor, rows, self.window, definitions)?))
+            }
+            Some(ActorKind::Subscription) => Ok(Box::new(SubscriptionBehaviour::load(actor, rows.first())?)),
             Some(ActorKind::Target) => Ok(Box::new(TargetBehaviour::load(actor, rows.first())?)),
+            Some(ActorKind::Sink) => Ok(Box::new(SinkBehaviour::load(actor, rows.first())?)),
+            Some(ActorKind::Monitor) => Ok(Box::new(MonitorBehaviour::load(actor, rows.first())?)),
             Some(ActorKind::Overlap) => Ok(Box::new(OverlapBehaviour::load(actor, rows.first())?)),
             None => Err(Unfit(format!("'{actor}' is of a kind that this version does not know"))),
         }

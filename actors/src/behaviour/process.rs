@@ -5,11 +5,13 @@ use std::sync::Arc;
 use impresario_model::definition::{Definition, DefinitionId};
 use impresario_model::entry::{Body, ProcessEvent};
 use impresario_model::ids::ActorId;
-use impresario_model::instance::{Effect, Instance, Moment, Unsettled};
+use impresario_model::instance::{Effect, Instance, Moment, Status, Unsettled};
+use impresario_model::lifecycle;
 use impresario_model::places::leave;
+use impresario_model::subscription::refuse;
 use impresario_persistence::{Row, RowIndex};
 
-use super::{Behaviour, Inspection, RowChanges, Unfit, decode, encode};
+use super::{Asked, Behaviour, Inspection, RowChanges, Unfit, decode, encode};
 use crate::definitions::Definitions;
 
 /// One process instance, or the place of one that has not started.
@@ -18,6 +20,7 @@ pub struct ProcessBehaviour {
     instance: Option<Instance>,
     definition: Option<Arc<Definition>>,
     definitions: Arc<Definitions>,
+    asked: Asked,
 }
 
 impl ProcessBehaviour {
@@ -27,7 +30,53 @@ impl ProcessBehaviour {
     /// [`Unfit`] when the row cannot be read.
     pub fn load(actor: &ActorId, row: Option<&Row>, definitions: Arc<Definitions>) -> Result<Self, Unfit> {
         let instance: Option<Instance> = row.map(|row| decode(actor, row)).transpose()?;
-        Ok(ProcessBehaviour { actor: actor.clone(), instance, definition: None, definitions })
+        let asked = Asked::default();
+        Ok(ProcessBehaviour { actor: actor.clone(), instance, definition: None, definitions, asked })
+    }
+
+    /// Tells what becomes of the instance where somebody asks for it.
+    pub fn telling(self, asked: Asked) -> Self {
+        ProcessBehaviour { asked, ..self }
+    }
+
+    fn turn(&mut self, event: &ProcessEvent, moment: Moment) -> Result<Vec<Effect>, Unfit> {
+        match (&mut self.instance, event) {
+            (None, ProcessEvent::Start(start)) => {
+                let definition = self.definition(&start.definition)?;
+                let start = start.as_ref().clone();
+                let (instance, applied) = Instance::start(self.actor.key(), start, &definition, moment);
+                self.instance = Some(instance);
+                Ok(applied.effects)
+            }
+            // A place for an instance that is groomed is given back, or it would be taken for ever.
+            (None, ProcessEvent::Placed { activity, target }) => {
+                Ok(vec![Effect::Tell(leave(self.actor.key(), *activity, target))])
+            }
+            // The same holds for a subscription.
+            (None, ProcessEvent::Told(told)) => {
+                Ok(refuse(self.actor.key(), told).into_iter().map(Effect::Tell).collect())
+            }
+            // What comes for an instance that never started, or is long groomed, has nobody to tell.
+            (None, _) => Ok(Vec::new()),
+            // The definition of an instance that has ended may be gone.
+            (Some(instance), event) if instance.status.ended() => {
+                Ok(instance.apply_after_end(event, moment).effects)
+            }
+            (Some(instance), event) => {
+                let id = instance.definition.clone();
+                let definition = self.definition(&id)?;
+                let Some(instance) = &mut self.instance else { return Ok(Vec::new()) };
+                Ok(instance.apply(event, &definition, moment).effects)
+            }
+        }
+    }
+
+    /// The lifecycle events of what an entry has made of the instance.
+    fn tell(&self, before: Option<Status>, now: u64, effects: &mut Vec<Effect>) {
+        let Some(instance) = self.instance.as_ref().filter(|_| self.asked.any()) else { return };
+        let told = lifecycle::of_instance(before, instance, now).into_iter();
+        let wanted = told.filter(|event| self.asked.wants(&event.kind));
+        effects.extend(wanted.map(|event| Effect::Lifecycle(Box::new(event))));
     }
 
     fn definition(&mut self, id: &DefinitionId) -> Result<Arc<Definition>, Unfit> {
@@ -51,31 +100,10 @@ impl Behaviour for ProcessBehaviour {
         let Body::Process(event) = body else {
             return Err(Unfit(format!("'{}' got an entry of another kind", self.actor)));
         };
-        match (&mut self.instance, event) {
-            (None, ProcessEvent::Start(start)) => {
-                let definition = self.definition(&start.definition)?;
-                let start = start.as_ref().clone();
-                let (instance, applied) = Instance::start(self.actor.key(), start, &definition, moment);
-                self.instance = Some(instance);
-                Ok(applied.effects)
-            }
-            // A place for an instance that is groomed is given back, or it would be taken for ever.
-            (None, ProcessEvent::Placed { activity, target }) => {
-                Ok(vec![Effect::Tell(leave(self.actor.key(), *activity, target))])
-            }
-            // What comes for an instance that never started, or is long groomed, has nobody to tell.
-            (None, _) => Ok(Vec::new()),
-            // The definition of an instance that has ended may be gone.
-            (Some(instance), event) if instance.status.ended() => {
-                Ok(instance.apply_after_end(event, moment).effects)
-            }
-            (Some(instance), event) => {
-                let id = instance.definition.clone();
-                let definition = self.definition(&id)?;
-                let Some(instance) = &mut self.instance else { return Ok(Vec::new()) };
-                Ok(instance.apply(event, &definition, moment).effects)
-            }
-        }
+        let before = self.instance.as_ref().map(|instance| instance.status);
+        let mut effects = self.turn(event, moment)?;
+        self.tell(before, moment.now, &mut effects);
+        Ok(effects)
     }
 
     fn due(&self) -> Option<u64> {

@@ -1,5 +1,7 @@
 //! The router of a shard as an actor.
 
+use std::sync::Arc;
+
 use impresario_model::entry::Body;
 use impresario_model::ids::ActorId;
 use impresario_model::instance::{Effect, Moment};
@@ -8,11 +10,13 @@ use impresario_persistence::{Row, RowIndex};
 
 use super::trigger::tell;
 use super::{Behaviour, Inspection, RowChanges, Unfit, decode, encode};
+use crate::definitions::Definitions;
 
 /// The router of one shard. Its window is stored in rows below its own: `router/3/00000000000000000017`.
 pub struct RouterBehaviour {
     actor: ActorId,
     router: Router,
+    definitions: Arc<Definitions>,
 }
 
 impl RouterBehaviour {
@@ -20,7 +24,12 @@ impl RouterBehaviour {
     ///
     /// # Errors
     /// [`Unfit`] when a row cannot be read.
-    pub fn load(actor: &ActorId, rows: &[Row], window: Window) -> Result<Self, Unfit> {
+    pub fn load(
+        actor: &ActorId,
+        rows: &[Row],
+        window: Window,
+        definitions: Arc<Definitions>,
+    ) -> Result<Self, Unfit> {
         let mut state = RouterSnapshot::default();
         let mut chunks = Vec::new();
         for row in rows {
@@ -30,7 +39,8 @@ impl RouterBehaviour {
                 chunks.push(decode::<Chunk>(actor, row)?);
             }
         }
-        Ok(RouterBehaviour { actor: actor.clone(), router: Router::new(state, chunks, window) })
+        let router = Router::new(state, chunks, window);
+        Ok(RouterBehaviour { actor: actor.clone(), router, definitions })
     }
 
     fn chunk_row(&self, number: u64) -> String {
@@ -43,7 +53,10 @@ impl Behaviour for RouterBehaviour {
         let Body::Router(event) = body else {
             return Err(Unfit(format!("'{}' got an entry of another kind", self.actor)));
         };
-        Ok(tell(self.router.apply(event, moment)))
+        let messages = self.router.apply(event, &|id| self.definitions.get(id), moment);
+        messages.map(tell).map_err(|id| {
+            Unfit(format!("definition {id} is not known to this node, and events may concern its listeners"))
+        })
     }
 
     fn due(&self) -> Option<u64> {

@@ -6,6 +6,7 @@ mod flights;
 mod probes;
 mod reports;
 mod ticker;
+mod watches;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,20 +1,26 @@
 //! Between shards and adapter hosts: attempts go out, reports come back as entries.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+use impresario_adapter::Failure;
 use impresario_model::definition::standard_error_kind;
 use impresario_model::entry::{ActivityOutcome, Body, Entry, Limit, ProcessEvent};
 use impresario_model::fault::{Fault, standard_type};
 use impresario_model::ids::ActorId;
 use impresario_model::inventory::ADAPTER;
-use impresario_persistence::{Append, StoreError};
+use impresario_model::monitor::WatchOrder;
+use impresario_persistence::{Append, Epoch, ShardId, StoreError};
 
 use super::flights::Flights;
 use super::probes::Probes;
-use crate::activity::{ActivityReport, ActivitySave, Outcome, ProbeQuestion, ReportSink, RunRequest};
+use super::watches::{Prepared, Watches};
+use crate::activity::{
+    ActivityReport, ActivitySave, Outcome, ProbeQuestion, ReportSink, RunRequest, report_of,
+};
 use crate::gate::Gate;
 use crate::hosts::{Hosts, Refusal};
 use crate::inventory::SharedInventory;
@@ -76,8 +82,8 @@ impl LogSink {
             Outcome::Refused { reason } => ActivityOutcome::Refused { reason },
         };
         let to = ActorId::parse(&report.address.actor).ok()?;
-        let event = ProcessEvent::Report { activity: report.address.activity, token: report.token, outcome };
-        Some(Entry { to, origin: None, body: Body::Process(event) })
+        let body = report_of(&to, report.address.activity, report.token, outcome);
+        Some(Entry { to, origin: None, body })
     }
 }
 
@@ -173,6 +179,7 @@ pub struct HostRunner {
     stopping: Arc<AtomicBool>,
     inventory: SharedInventory,
     probes: Probes,
+    watches: Watches,
     secrets: Arc<dyn Resolver>,
 }
 
@@ -180,9 +187,11 @@ impl HostRunner {
     /// For the hosts of a node; what they answer to probes goes through `post`. Nothing starts while the gate is closed,
     /// nor once `stopping` is set.
     pub fn new(hosts: Hosts, flights: Flights, gate: Gate, stopping: Arc<AtomicBool>, post: Post) -> Self {
+        let watches = Watches::new(hosts.clone(), post.clone(), Arc::clone(&stopping));
         let probes = Probes::new(hosts.clone(), post);
         let inventory = SharedInventory::default();
-        HostRunner { hosts, flights, gate, stopping, inventory, probes, secrets: Arc::new(NoSecrets) }
+        let secrets = Arc::new(NoSecrets);
+        HostRunner { hosts, flights, gate, stopping, inventory, probes, watches, secrets }
     }
 
     /// With the targets that attempts may be done on.
@@ -198,6 +207,22 @@ impl HostRunner {
     /// As whom something is done: as the user of its target, if it names none itself.
     fn user_of(&self, user: Option<&str>, target: Option<&str>) -> Option<String> {
         user.map(str::to_owned).or_else(|| self.inventory.user_of(target?))
+    }
+
+    /// What is observed, on what and as whom.
+    fn prepare(&self, order: &WatchOrder) -> Result<Prepared, Failure> {
+        let target = order.spec.target.as_deref();
+        let on =
+            target.map(|name| self.inventory.look_up(name)).transpose().map_err(|outcome| match outcome {
+                ActivityOutcome::Failed(fault) => {
+                    let failure = Failure::configuration(fault.title.unwrap_or_default());
+                    fault.detail.into_iter().fold(failure, Failure::with_detail)
+                }
+                other => Failure::configuration(format!("the target cannot be used: {other:?}")),
+            })?;
+        let user = self.user_of(order.spec.runtime_user.as_deref(), target);
+        let resolved = Resolved::of(user.as_deref(), &BTreeMap::new(), self.secrets.as_ref())?;
+        Ok(Prepared { on, resolved })
     }
 
     fn may_start(&self) -> bool {
@@ -252,6 +277,19 @@ impl Runner for HostRunner {
         self.probes.ask(ProbeQuestion { on, user, ..question }, resolved);
     }
 
+    fn watch(&self, shard: ShardId, epoch: Epoch, order: WatchOrder) {
+        let prepared = self.prepare(&order);
+        self.watches.begin((shard, epoch), order, prepared);
+    }
+
+    fn unwatch(&self, monitor: &str) {
+        self.watches.end(monitor);
+    }
+
+    fn unwatch_shard(&self, shard: u16) {
+        self.watches.end_shard(shard);
+    }
+
     fn reserve(&self, adapter: &str, token: &str) -> bool {
         self.may_start() && self.hosts.reserve(adapter, token)
     }
@@ -265,6 +303,7 @@ impl Runner for HostRunner {
     }
 
     fn abandon_shard(&self, shard: u16) {
+        self.watches.end_shard(shard);
         for (adapter, token) in self.flights.disown(shard) {
             self.hosts.cancel(&adapter, &token);
         }

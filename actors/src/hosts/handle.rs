@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use impresario_adapter::message::{Manifest, Probe, ProbeOutcome, Progress};
+use impresario_adapter::message::{Manifest, Probe, ProbeOutcome, Progress, Watch};
 use ractor::{Actor, ActorCell};
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet};
@@ -17,8 +17,10 @@ use super::ledger::Refusal;
 use super::reporter;
 use super::spec::{HostSpec, HostSpecError};
 use super::status::{Cause, HostStatus};
+use super::watching::Watching;
 use crate::activity::{ReportSink, RunRequest};
 use crate::gate::Gate;
+use crate::secrets::Mask;
 use crate::supervision::{
     Child, Observer, Regime, Supervisor, SupervisorAction, SupervisorError, SupervisorSettings,
 };
@@ -208,6 +210,20 @@ impl Hosts {
     ) -> Result<Option<ProbeOutcome>, Refusal> {
         let answer = self.lane(adapter).ok_or(Refusal::Unknown)?.probe(probe)?;
         Ok(timeout(limit, answer).await.ok().and_then(Result::ok))
+    }
+
+    /// Has an adapter observe something for a monitor of that name, whichever process of it, until what this answers is
+    /// dropped. An adapter that observes something keeps its process.
+    ///
+    /// # Errors
+    /// [`Refusal`].
+    pub fn watch(&self, adapter: &str, monitor: &str, watch: Watch, mask: Mask) -> Result<Watching, Refusal> {
+        self.lane(adapter).ok_or(Refusal::Unknown)?.watch(monitor, watch, mask)
+    }
+
+    /// Whether a process of an adapter observes something for this monitor now.
+    pub fn observes(&self, adapter: &str, monitor: &str) -> bool {
+        self.lane(adapter).is_some_and(|lane| lane.observes(monitor))
     }
 
     /// What an attempt that is at work here last said of its progress.

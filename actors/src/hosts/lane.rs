@@ -5,8 +5,11 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use impresario_adapter::Manifest;
-use impresario_adapter::message::{Answer, Probe, ProbeOutcome, Progress, RunAnswer, SavedState};
+use impresario_adapter::message::{
+    Answer, Observed, Probe, ProbeOutcome, Progress, RunAnswer, SavedState, Watch,
+};
 use ractor::ActorRef;
+use serde_json::Value;
 use tokio::sync::{Notify, oneshot, watch};
 use tokio::time::{Instant, sleep_until};
 
@@ -16,6 +19,8 @@ use super::probes::Probes;
 use super::saves::{STATE_BYTES_MAX, Saves};
 use super::spec::HostSpec;
 use super::status::{Counters, HostState, HostStatus};
+use super::watches::{Seen, Watches};
+use super::watching::Watching;
 use crate::activity::{ActivityReport, ActivitySave, Outcome, RunRequest};
 use crate::gate::Gate;
 use crate::secrets::Mask;
@@ -48,6 +53,7 @@ struct Inner {
     paused: bool,
     ledger: Ledger,
     probes: Probes,
+    watches: Watches,
     saves: Saves,
     /// The last word of each attempt at work.
     progress: HashMap<String, Progress>,
@@ -81,6 +87,7 @@ impl Lane {
             spec: Arc::new(spec),
             paused: false,
             probes: Probes::default(),
+            watches: Watches::default(),
             saves: Saves::default(),
             progress: HashMap::new(),
             phase: Phase::Up,
@@ -150,6 +157,55 @@ impl Lane {
         })
     }
 
+    /// Takes something on that is to be observed, until what this answers is dropped.
+    pub(super) fn watch(self: &Arc<Self>, name: &str, watch: Watch, mask: Mask) -> Result<Watching, Refusal> {
+        let news = Arc::new(Notify::new());
+        let key = self.change(|inner| {
+            if let Some(refusal) = inner.ledger.refusal() {
+                return Err(refusal.clone());
+            }
+            inner.mask.add(&mask);
+            let key = inner.watches.ask(name, watch, mask, Arc::clone(&news)).ok_or(Refusal::Busy)?;
+            inner.wake();
+            Ok(key)
+        })?;
+        Ok(Watching { lane: Arc::clone(self), key, news })
+    }
+
+    /// A host has observed something.
+    ///
+    /// # Errors
+    /// How it breaks the protocol.
+    pub(super) fn observed(&self, generation: u64, observed: Observed) -> Result<(), String> {
+        let mut inner = self.lock();
+        inner.ledger.counters.observed += 1;
+        let wanted = inner.watches.observed(generation, observed);
+        inner.ledger.counters.observed_late += u64::from(wanted == Ok(false));
+        drop(inner);
+        if wanted.is_err() {
+            self.work.send_replace(());
+        }
+        wanted.map(|_| ())
+    }
+
+    /// What was observed since the last look.
+    pub(super) fn seen(&self, key: u64, max: usize) -> Option<Seen> {
+        self.lock().watches.seen(key, max)
+    }
+
+    pub(super) fn taken(&self, key: u64, round: u64, count: u64, cursor: Option<Value>) {
+        self.change(|inner| inner.watches.taken(key, round, count, cursor));
+    }
+
+    pub(super) fn forget_watch(&self, key: u64) {
+        self.change(|inner| inner.watches.forget(key));
+    }
+
+    /// Whether a process observes this now.
+    pub(super) fn observes(&self, name: &str) -> bool {
+        self.lock().watches.is_open(name)
+    }
+
     pub(super) fn cancel(&self, token: &str) {
         self.change(|inner| inner.ledger.cancel(token));
     }
@@ -188,7 +244,8 @@ impl Lane {
 
     pub(super) fn retire_if_idle(&self, generation: u64) -> bool {
         let mut inner = self.lock();
-        let idle = inner.probes.is_empty() && inner.ledger.retire_if_idle(generation);
+        let idle =
+            inner.probes.is_empty() && inner.watches.is_empty() && inner.ledger.retire_if_idle(generation);
         inner.ledger.counters.idle_shutdowns += u64::from(idle);
         idle
     }
@@ -202,9 +259,11 @@ impl Lane {
         let runs_max = if self.gate.is_open() { runs_max } else { 0 };
         let mut inner = self.lock();
         let mut work = inner.ledger.take(generation, runs_max);
-        if inner.ledger.current() == Some(generation) {
+        let current = inner.ledger.current() == Some(generation);
+        if current {
             work.probes = inner.probes.take(generation);
         }
+        work.watching = inner.watches.take(generation, current);
         self.signal_room(&inner);
         work
     }
@@ -212,7 +271,14 @@ impl Lane {
     /// A host answered a run or a probe, or something that was never asked.
     pub(super) fn answered(&self, generation: u64, answer: Answer) {
         let mut inner = self.lock();
-        let Some(mut answer) = inner.probes.settle(answer) else { return };
+        let Some(answer) = inner.probes.settle(answer) else { return };
+        let told = inner.ledger.is_retiring(generation);
+        let Some(mut answer) = inner.watches.settle(answer, told) else {
+            inner.wake();
+            drop(inner);
+            self.work.send_replace(());
+            return;
+        };
         match answer.id.take() {
             Some(token) => inner.ledger.settle(generation, &token, outcome(answer.into_run())),
             None => inner.ledger.counters.stray += 1,
@@ -305,6 +371,7 @@ impl Lane {
         self.change(|inner| {
             inner.ledger.close(generation, reason);
             inner.probes.close(generation);
+            inner.watches.close(generation);
         });
     }
 
@@ -322,8 +389,9 @@ impl Lane {
                 Phase::Quarantined(reason) => inner.ledger.shut(Refusal::Quarantined(reason.clone())),
                 Phase::Stopped => inner.ledger.shut(Refusal::Stopping),
             }
-            if inner.ledger.refusal().is_some() {
+            if let Some(refusal) = inner.ledger.refusal().cloned() {
                 inner.probes.clear();
+                inner.watches.end_all(&refusal);
             }
             inner.phase = phase;
         });
@@ -464,7 +532,7 @@ impl Inner {
     fn wants_host(&self) -> bool {
         !self.paused
             && self.ledger.current().is_none()
-            && (self.ledger.queued() > 0 || self.probes.wait_for_host())
+            && (self.ledger.queued() > 0 || self.probes.wait_for_host() || self.watches.wait_for_host())
     }
 
     fn state(&self) -> HostState {

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
+use impresario_adapter::NodeMessage;
 use impresario_adapter::message::Probe;
 
 use super::status::Counters;
@@ -34,6 +35,8 @@ pub(super) struct Work {
     pub(super) runs: Vec<RunRequest>,
     pub(super) cancels: Vec<String>,
     pub(super) probes: Vec<(String, Probe)>,
+    /// What it is told of what it observes, and is to observe.
+    pub(super) watching: Vec<NodeMessage>,
     /// Nothing new will come: say so.
     pub(super) retire: bool,
 }
@@ -207,6 +210,7 @@ impl Ledger {
             runs: Vec::new(),
             cancels: std::mem::take(&mut generation.cancels),
             probes: Vec::new(),
+            watching: Vec::new(),
             retire: generation.retiring,
         };
         if self.current != Some(number) {

@@ -28,12 +28,16 @@ mod spec;
 mod status;
 mod stderr;
 mod trial;
+mod watches;
+mod watching;
 
 pub use handle::{Hosts, HostsError};
 pub use ledger::Refusal;
 pub use spec::{HostSpec, HostSpecError};
 pub use status::{Cause, Counters, HostState, HostStatus};
 pub use trial::try_out;
+pub use watches::{Seen, WatchEnd};
+pub use watching::Watching;
 
 #[cfg(test)]
 mod tests;

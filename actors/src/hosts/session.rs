@@ -159,6 +159,7 @@ impl Session {
             let idle = next.runs.is_empty()
                 && next.cancels.is_empty()
                 && next.probes.is_empty()
+                && next.watching.is_empty()
                 && next.retire == retired;
             if idle && !ping {
                 ping = self.wait_for(&mut work, retired).await;
@@ -169,6 +170,7 @@ impl Session {
                 messages.chain(next.probes.into_iter().map(|(id, probe)| NodeMessage::Probe { id, probe }));
             let messages =
                 messages.chain(next.cancels.into_iter().map(|token| NodeMessage::Cancel(Cancel { token })));
+            let messages = messages.chain(next.watching);
             let retire = (next.retire && !retired).then_some(NodeMessage::Shutdown);
             retired |= next.retire;
             let ping = std::mem::take(&mut ping).then(|| NodeMessage::Ping { id: PING.to_owned() });
@@ -302,9 +304,10 @@ impl Listener<'_> {
                 }
                 Ok(Some(HostMessage::Progress(progress))) => lane.note_progress(generation, progress),
                 Ok(Some(HostMessage::State(saved))) => lane.save(generation, saved),
-                Ok(Some(message @ HostMessage::Event(_))) => {
-                    let message = lane.hidden(format!("{message:?}"));
-                    tracing::debug!(adapter = %lane.name, message, "not used yet");
+                Ok(Some(HostMessage::Event(observed))) => {
+                    if let Err(found) = lane.observed(generation, observed) {
+                        self.forgive(&WireError::Malformed(found))?;
+                    }
                 }
                 Ok(None) => return Ok(()),
                 Err(error) => self.forgive(&error)?,

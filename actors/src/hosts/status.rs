@@ -107,6 +107,10 @@ pub struct Counters {
     pub busy: u64,
     /// Answers to nothing that was asked.
     pub stray: u64,
+    /// Messages about what was observed for monitors.
+    pub observed: u64,
+    /// Those of them that nobody waited for any more.
+    pub observed_late: u64,
     /// Lines that were no messages.
     pub garbage: u64,
 }

@@ -4,8 +4,11 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use impresario_model::encoding;
-use impresario_model::entry::{ActivityOutcome, Body, Entry, ProcessEvent, TriggerEvent};
+use impresario_model::entry::{
+    ActivityOutcome, Body, Entry, MonitorEvent, ProcessEvent, SinkEvent, TriggerEvent,
+};
 use impresario_model::ids::{ActorId, ActorKind};
+use impresario_model::subscription::SubscriptionEvent;
 use impresario_persistence::{Checkpoint, Row, RowIndex, StoreError};
 use tokio::sync::oneshot;
 
@@ -54,6 +57,7 @@ impl Shard {
             let newer = self.live.contains_key(&actor)
                 || self.parked.contains_key(&actor)
                 || self.flushing.as_ref().is_some_and(|flushing| flushing.rows.contains_key(&actor))
+                || self.is_removed(&actor)
                 || self.meta.quarantined.contains_key(&actor);
             if !newer {
                 self.timers.set(&actor, Some(at));
@@ -71,6 +75,9 @@ impl Shard {
             let body = match actor.kind() {
                 Some(ActorKind::Process) => Body::Process(ProcessEvent::Timer),
                 Some(ActorKind::Trigger) => Body::Trigger(TriggerEvent::Timer),
+                Some(ActorKind::Sink) => Body::Sink(SinkEvent::Timer),
+                Some(ActorKind::Monitor) => Body::Monitor(MonitorEvent::Timer),
+                Some(ActorKind::Subscription) => Body::Subscription(SubscriptionEvent::Timer),
                 Some(ActorKind::Router | ActorKind::Target | ActorKind::Overlap) | None => continue,
             };
             self.post(&Entry { to: actor, origin: None, body });
@@ -104,7 +111,7 @@ impl Shard {
         let remove = std::mem::take(&mut self.remove);
         let mut put: Vec<Row> = rows.values().cloned().collect();
         put.push(meta_row);
-        let checkpoint = Checkpoint { mark: self.cursor, put, remove: remove.clone() };
+        let checkpoint = Checkpoint { mark: self.cursor, put, remove: remove.iter().cloned().collect() };
         let obeyed = std::mem::take(&mut self.obeyed);
         let seen = self.meta.seen.clone();
         self.flushing = Some(Flushing { rows, remove, mark: self.cursor, seen, obeyed });
@@ -178,11 +185,13 @@ impl Shard {
                 if !matches!(error, StoreError::Away(_)) {
                     tracing::warn!(shard = self.id().0, %error, "a checkpoint was not written; trying again");
                 }
+                // What has changed since is newer.
                 let rows = flushing.rows.into_iter();
                 for (actor, row) in rows.filter(|(actor, _)| !self.remove.contains(actor)) {
                     self.parked.entry(actor).or_insert(row);
                 }
-                self.remove.extend(flushing.remove);
+                let gone = flushing.remove.into_iter();
+                self.remove.extend(gone.filter(|actor| !self.parked.contains_key(actor)));
                 self.store_soon |= !flushing.obeyed.is_empty();
                 self.obeyed.extend(flushing.obeyed);
                 Ok(())
@@ -244,12 +253,15 @@ impl Shard {
         // The checkpoint under way may still fail, so this one writes the same again.
         let (mut rows, mut remove) =
             self.flushing.take().map(|flushing| (flushing.rows, flushing.remove)).unwrap_or_default();
-        rows.extend(std::mem::take(&mut self.parked));
-        remove.append(&mut self.remove);
+        let (newer, gone) = (std::mem::take(&mut self.parked), std::mem::take(&mut self.remove));
+        rows.retain(|actor, _| !gone.contains(actor));
+        remove.retain(|actor| !newer.contains_key(actor));
+        rows.extend(newer);
+        remove.extend(gone);
         let meta_row = self.meta_row()?;
         let mut put: Vec<Row> = rows.into_values().collect();
         put.push(meta_row);
-        let checkpoint = Checkpoint { mark: self.cursor, put, remove };
+        let checkpoint = Checkpoint { mark: self.cursor, put, remove: remove.into_iter().collect() };
         loop {
             let stored = self.store.checkpoint(self.id(), self.epoch, checkpoint.clone()).await;
             let released = match stored {

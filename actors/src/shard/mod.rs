@@ -28,6 +28,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use impresario_model::entry::{ActivityOutcome, Limit};
+use impresario_model::monitor::WatchOrder;
 use impresario_persistence::{Claim, Epoch, Owner, ShardId, StoreError};
 use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
 use tokio::sync::oneshot;
@@ -72,6 +73,16 @@ pub trait Runner: Send + Sync + 'static {
     fn holds(&self, _token: &str) -> bool {
         false
     }
+
+    /// Has an adapter observe something for a monitor, in the place of what it observed for it before. What it observes
+    /// comes as entries under the epoch, until that is no longer the shard's.
+    fn watch(&self, _shard: ShardId, _epoch: Epoch, _order: WatchOrder) {}
+
+    /// Has nothing observed for a monitor any more.
+    fn unwatch(&self, _monitor: &str) {}
+
+    /// Has nothing observed for the monitors of a shard any more: it is not run here.
+    fn unwatch_shard(&self, _shard: u16) {}
 
     /// Nobody waits here for the attempts of a shard any more: it is another node's.
     fn abandon_shard(&self, _shard: u16) {}

@@ -5,14 +5,19 @@ use std::sync::atomic::Ordering;
 use bytes::Bytes;
 use futures_util::future::{OptionFuture, join};
 use impresario_model::entry::{ActivityOutcome, Body, Entry, Origin, ProcessEvent, RouterEvent};
-use impresario_model::ids::{ActorId, event_shard};
+use impresario_model::event::CloudEvent;
+use impresario_model::ids::{ActorId, ActorKind, event_shard};
 use impresario_model::instance::{Attempt, Effect, ProbeRequest};
+use impresario_model::monitor::WatchOrder;
 use impresario_persistence::{Append, Offset, ShardId, StoreError};
 
 use super::batch::Asked;
 use super::starts::Start;
 use super::state::Shard;
-use crate::activity::{ActivityAddress, ProbeQuestion, RunRequest};
+use crate::activity::{ActivityAddress, ProbeQuestion, RunRequest, report_of};
+
+/// Where the numbers of lifecycle events begin among the messages of an entry: no entry asks for as many others.
+const LIFECYCLE_INDEX: u32 = 1 << 31;
 
 /// What the applied entries asked for and what is not done yet.
 #[derive(Default)]
@@ -26,6 +31,8 @@ pub(super) struct Outbox {
     pub runs: Vec<RunRequest>,
     /// What adapters are to be asked once the above is durable.
     pub questions: Vec<ProbeQuestion>,
+    /// What adapters are to observe once the above is durable, in the place of what they observed for that monitor.
+    pub watches: Vec<(ActorId, Option<Box<WatchOrder>>)>,
     /// Attempts that nobody waits for, with their adapters.
     pub abandoned: Vec<(String, String)>,
     /// Where the cursor goes once all is durable.
@@ -35,29 +42,38 @@ pub(super) struct Outbox {
 impl Shard {
     /// Sorts what was asked for into the outbox.
     pub(super) fn outbox_from(&mut self, asked: Vec<Asked>) {
-        let mut last = None;
+        let (mut last, mut told) = (None, Vec::new());
         for Asked { offset, actor, effect } in asked {
             let replayed = offset <= self.caught_up_at.0;
+            self.tell_lifecycle(&mut told, offset);
             match effect {
                 Effect::Tell(message) => {
                     let origin = Some(self.next_origin(&mut last, offset));
                     self.post(&Entry { to: message.to, origin, body: message.body });
                 }
                 Effect::Emit(event) => {
-                    let shards = self.with.post.store().shards();
-                    let to = ActorId::router(event_shard(&event.source, &event.id, shards));
                     let origin = Some(self.next_origin(&mut last, offset));
-                    self.post(&Entry { to, origin, body: Body::Router(RouterEvent::Event(event)) });
+                    // What a monitor raises was observed outside, and came in by it as by a door.
+                    let body = match actor.kind() {
+                        Some(ActorKind::Monitor) => RouterEvent::Event(event),
+                        _ => RouterEvent::Raised(event),
+                    };
+                    self.post_event(origin, body);
                 }
+                Effect::Lifecycle(event) => told.push((offset, event)),
                 // A shard that has caught up settles everything that was under way by itself, see `recover`.
                 Effect::Run(_)
                 | Effect::Mark { .. }
                 | Effect::Probe(_)
                 | Effect::Abandon { .. }
                 | Effect::Continue
+                | Effect::Watch(_)
+                | Effect::Unwatch
                     if replayed => {}
                 Effect::Probe(request) => self.ask_adapter(&actor, request),
                 Effect::Continue => self.go_on(actor),
+                Effect::Watch(order) => self.outbox.watches.push((actor, Some(order))),
+                Effect::Unwatch => self.outbox.watches.push((actor, None)),
                 Effect::Mark { adapter, activity, token, unplaced } => {
                     if !self.needs_place(&actor, activity, &token, unplaced.as_deref()) {
                         self.starts.push(adapter, Start { actor, activity, token });
@@ -75,6 +91,25 @@ impl Shard {
                     }
                 }
             }
+        }
+        self.tell_lifecycle(&mut told, u64::MAX);
+    }
+
+    /// Puts an event into the outbox, for the router that takes it.
+    fn post_event(&mut self, origin: Option<Origin>, body: RouterEvent) {
+        let (RouterEvent::Event(event) | RouterEvent::Raised(event)) = &body else { return };
+        let to = ActorId::router(event_shard(&event.source, &event.id, self.with.post.store().shards()));
+        self.post(&Entry { to, origin, body: Body::Router(body) });
+    }
+
+    /// Lifecycle events of entries before `offset` go out behind all else that those entries asked for, and have numbers of
+    /// their own: whether they are asked for may change, and a replay must give everything else the number that it had.
+    fn tell_lifecycle(&mut self, told: &mut Vec<(u64, Box<CloudEvent>)>, offset: u64) {
+        for (number, (of, event)) in
+            (0..).zip(told.extract_if(.., |(of, _)| *of < offset).collect::<Vec<_>>())
+        {
+            let origin = Origin { shard: self.id().0, offset: of, index: LIFECYCLE_INDEX + number };
+            self.post_event(Some(origin), RouterEvent::Raised(event));
         }
     }
 
@@ -211,6 +246,12 @@ impl Shard {
         for question in std::mem::take(&mut self.outbox.questions) {
             self.with.runner.probe(question);
         }
+        for (monitor, order) in std::mem::take(&mut self.outbox.watches) {
+            match order {
+                Some(order) => self.with.runner.watch(self.id(), self.epoch, *order),
+                None => self.with.runner.unwatch(monitor.key()),
+            }
+        }
         Ok(true)
     }
 
@@ -249,7 +290,7 @@ impl Shard {
 
     /// Puts a report of an attempt into the outbox.
     pub(super) fn report(&mut self, actor: &ActorId, activity: u64, token: &str, outcome: ActivityOutcome) {
-        let body = Body::Process(ProcessEvent::Report { activity, token: token.to_owned(), outcome });
+        let body = report_of(actor, activity, token.to_owned(), outcome);
         self.post(&Entry { to: actor.clone(), origin: None, body });
     }
 }

@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use impresario_model::encoding;
 use impresario_model::entry::{
-    ActivityOutcome, Body, Entry, OverlapEvent, ProcessEvent, TargetEvent, TurnAnswer,
+    ActivityOutcome, Body, Entry, Message, OverlapEvent, ProcessEvent, SinkEvent, TargetEvent, TurnAnswer,
 };
 use impresario_model::ids::ActorId;
 use impresario_model::instance::Moment;
+use impresario_model::subscription::{answer_skipped, skipped};
 use impresario_persistence::{Offset, StoreError};
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
@@ -242,6 +243,12 @@ impl Shard {
         Ok(Ok(()))
     }
 
+    fn send_on(&mut self, message: Option<Message>) {
+        if let Some(Message { to, body }) = message {
+            self.post(&Entry { to, origin: None, body });
+        }
+    }
+
     fn refuse_place(&mut self, to: ActorId, activity: u64) {
         let body = Body::Process(ProcessEvent::Crowded { activity, waiting: 0 });
         self.post(&Entry { to, origin: None, body });
@@ -254,8 +261,8 @@ impl Shard {
     }
 
     /// An attempt whose report or start marker is skipped would never end: it counts as lost, or as not begun.
-    fn make_up_for(&mut self, actor: &ActorId, skipped: &Body) {
-        match skipped {
+    fn make_up_for(&mut self, actor: &ActorId, passed_over: &Body) {
+        match passed_over {
             Body::Process(ProcessEvent::Report { activity, token, .. }) => {
                 let reason = "its report was skipped by an operator".to_owned();
                 self.report(actor, *activity, token, ActivityOutcome::Lost { reason });
@@ -266,6 +273,9 @@ impl Shard {
             Body::Process(ProcessEvent::Limited { activity, token, .. }) => {
                 self.report(actor, *activity, token, ActivityOutcome::NotStarted);
             }
+            Body::Sink(SinkEvent::Report { activity, token, .. }) => {
+                self.report(actor, *activity, token, ActivityOutcome::NotStarted);
+            }
             // Whoever waits for the place is told that there is none.
             Body::Process(ProcessEvent::Placed { activity, .. } | ProcessEvent::Crowded { activity, .. }) => {
                 self.refuse_place(actor.clone(), *activity);
@@ -273,6 +283,8 @@ impl Shard {
             Body::Target(TargetEvent::Ask { instance, activity, .. }) => {
                 self.refuse_place(ActorId::process(instance), *activity);
             }
+            Body::Process(ProcessEvent::Told(told)) => self.send_on(answer_skipped(actor, told)),
+            Body::Subscription(event) => self.send_on(skipped(actor, event)),
             // Whoever asked would wait for ever: it is skipped as the entry is, and says so.
             Body::Overlap(OverlapEvent::Ask { instance, .. }) => self.skip_turn(ActorId::process(instance)),
             Body::Process(ProcessEvent::Turn(_)) => self.skip_turn(actor.clone()),
@@ -280,6 +292,8 @@ impl Shard {
             | Body::Trigger(_)
             | Body::Router(_)
             | Body::Target(_)
+            | Body::Monitor(_)
+            | Body::Sink(_)
             | Body::Overlap(OverlapEvent::Leave { .. }) => {}
         }
     }

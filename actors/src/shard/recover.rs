@@ -1,6 +1,6 @@
 //! Taking a shard over: claim, load, replay, and settle what was in flight.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -24,6 +24,11 @@ use crate::shell::ShellMessage;
 /// The row that a shard keeps of itself.
 pub(super) fn meta_row_name(shard: u16) -> String {
     format!("shard/{shard}")
+}
+
+/// Whether actors of this kind may have something under way in the world.
+fn has_work(actor: &str) -> bool {
+    ["process/", "monitor/", "sink/"].iter().any(|kind| actor.starts_with(kind))
 }
 
 /// The epoch on which the claim of a shard is to build.
@@ -68,7 +73,7 @@ impl Shard {
             obeyed: Vec::new(),
             live: HashMap::new(),
             parked: HashMap::new(),
-            remove: Vec::new(),
+            remove: HashSet::new(),
             flushing: None,
             outbox: Outbox::default(),
             ready: Ready::default(),
@@ -132,8 +137,7 @@ impl Shard {
 
     /// The replay is done: settles what the owner before had under way.
     pub(super) async fn recover(&mut self) -> Result<(), StoreError> {
-        let actors: Vec<String> =
-            self.live.keys().filter(|actor| actor.starts_with("process/")).cloned().collect();
+        let actors: Vec<String> = self.live.keys().filter(|actor| has_work(actor)).cloned().collect();
         for name in actors {
             let Ok(actor) = ActorId::parse(&name) else { continue };
             self.settle(&actor).await?;
@@ -189,6 +193,9 @@ impl Shard {
         }
         for question in unsettled.questions {
             self.ask_adapter(actor, question);
+        }
+        if let Some(order) = unsettled.watch {
+            self.outbox.watches.push((actor.clone(), Some(order)));
         }
         if unsettled.continuing {
             self.go_on(actor.clone());

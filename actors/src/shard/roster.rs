@@ -53,7 +53,14 @@ impl Shard {
         if actor.kind() == Some(impresario_model::ids::ActorKind::Router) {
             return self.rows_with_parts(name).await;
         }
-        if let Some(row) = self.row_in_memory(name) {
+        // Newest first: what left memory, that something is to be removed, what is being written, what is stored.
+        if let Some(row) = self.parked.get(name) {
+            return Ok(vec![row.clone()]);
+        }
+        if self.is_removed(name) {
+            return Ok(Vec::new());
+        }
+        if let Some(row) = self.flushing.as_ref().and_then(|flushing| flushing.rows.get(name)) {
             return Ok(vec![row.clone()]);
         }
         Ok(self.store.row(self.id(), name.to_owned()).await?.into_iter().collect())
@@ -81,10 +88,6 @@ impl Shard {
             rows.insert(row.actor.clone(), row.clone());
         }
         Ok(rows.into_values().collect())
-    }
-
-    fn row_in_memory(&self, actor: &str) -> Option<&Row> {
-        self.parked.get(actor).or_else(|| self.flushing.as_ref()?.rows.get(actor))
     }
 
     /// Puts a behaviour into a shell of its own.
@@ -170,6 +173,7 @@ impl Shard {
             self.parked.remove(name);
         }
         for row in rows.put {
+            self.remove.remove(&row.actor);
             self.parked.insert(row.actor.clone(), row);
         }
         self.remove.extend(rows.remove);

@@ -1,6 +1,6 @@
 //! What a shard holds in memory.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -45,7 +45,7 @@ pub(super) struct Live {
 /// A checkpoint that is being written.
 pub(super) struct Flushing {
     pub rows: HashMap<String, Row>,
-    pub remove: Vec<String>,
+    pub remove: HashSet<String>,
     pub mark: Offset,
     pub seen: BTreeMap<u16, (u64, u32)>,
     /// Orders that are carried out for good once this is stored.
@@ -97,7 +97,8 @@ pub struct Shard {
     pub(super) live: HashMap<String, Live>,
     /// Rows of actors that left memory, newer than the store's.
     pub(super) parked: HashMap<String, Row>,
-    pub(super) remove: Vec<String>,
+    /// Rows to be removed, of none of which there is a newer one in `parked`.
+    pub(super) remove: HashSet<String>,
     pub(super) flushing: Option<Flushing>,
     pub(super) outbox: Outbox,
     /// Attempts that wait for room in an adapter host.
@@ -156,6 +157,12 @@ impl Shard {
         });
     }
 
+    /// Whether the row that the store may have of an actor is to be removed.
+    pub(super) fn is_removed(&self, actor: &str) -> bool {
+        let flushing = || self.flushing.as_ref().is_some_and(|flushing| flushing.remove.contains(actor));
+        self.remove.contains(actor) || flushing()
+    }
+
     /// Asks for another step, unless one is on its way.
     pub(super) fn wake(&self) {
         if !self.waking.swap(true, Ordering::AcqRel) {
@@ -189,6 +196,7 @@ impl Shard {
 
     /// The shard ends here, for now or for good: it is not ready, and does nothing more.
     pub(super) fn leave(&mut self) {
+        self.with.runner.unwatch_shard(self.id().0);
         self.draining = true;
         self.recovered = false;
         self.publish();

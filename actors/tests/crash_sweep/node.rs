@@ -9,24 +9,31 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use impresario_actors::activity::{ProbeQuestion, RunRequest};
+use impresario_actors::activity::{ProbeQuestion, RunRequest, report_of};
 use impresario_actors::behaviour::{BuiltinKinds, Inspection, Kinds};
 use impresario_actors::clock::Clock;
 use impresario_actors::definitions::Definitions;
 use impresario_actors::engine::{Engine, EngineArguments, Scope};
 use impresario_actors::post::{Post, PostError};
 use impresario_actors::shard::{NotRun, Runner, ShardSettings};
+use impresario_model::correlation;
 use impresario_model::definition::Definition;
-use impresario_model::entry::{ActivityOutcome, Body, Entry, Limit, ProcessEvent};
-use impresario_model::ids::ActorId;
+use impresario_model::entry::{ActivityOutcome, Body, Entry, Limit, MonitorEvent, ProcessEvent, RouterEvent};
+use impresario_model::event::CloudEvent;
+use impresario_model::ids::{ActorId, event_shard};
 use impresario_model::instance::{Instance, Status};
+use impresario_model::monitor::WatchOrder;
 use impresario_model::router::Window;
 use impresario_persistence::lossy::{CrashPoint, LossyStore};
-use impresario_persistence::{Owner, Store, StoreError};
+use impresario_persistence::{Epoch, Owner, ShardId, Store, StoreError};
+use serde_json::json;
 
 use crate::refusing::{Refusals, Refusing};
 use crate::support::outside::START_MS;
 use crate::support::world::{Arrival, World, subject};
+
+/// How many things a monitor finds.
+pub const THINGS: u64 = 6;
 
 const TICK: Duration = Duration::from_millis(10);
 
@@ -90,10 +97,9 @@ impl Runner for WorldRunner {
         if let ActivityOutcome::Refused { reason } = outcome {
             return Err(NotRun::Refused(Box::new(refused), reason));
         }
-        let event =
-            ProcessEvent::Report { activity: request.address.activity, token: request.token, outcome };
         let to = ActorId::parse(&request.address.actor).unwrap();
-        let entry = Entry { to, origin: None, body: Body::Process(event) };
+        let body = report_of(&to, request.address.activity, request.token, outcome);
+        let entry = Entry { to, origin: None, body };
         if reply.after > 0 {
             let mut coming = self.coming.lock().unwrap();
             coming.insert((self.clock.now() + reply.after, world.arrivals.len()), entry);
@@ -122,6 +128,36 @@ impl Runner for WorldRunner {
     fn limit(&self, target: &str) -> Option<Limit> {
         let most = target.strip_prefix("limited-")?.parse().ok()?;
         Some(Limit { most: Some(most), version: 1 })
+    }
+
+    /// Things are there to be seen, and after every two of them the adapter cannot go on.
+    fn watch(&self, shard: ShardId, epoch: Epoch, order: WatchOrder) {
+        let post = self.post.clone();
+        tokio::spawn(async move {
+            let (version, from) =
+                (order.version, order.cursor.and_then(|cursor| cursor.as_u64()).unwrap_or(0));
+            let to = ActorId::monitor(&order.monitor);
+            let observed = (from..THINGS.min(from + 2)).map(|thing| {
+                let event = json!({
+                    "specversion": "1.0", "id": format!("thing {thing}"), "source": "/monitors/m", "type": "seen",
+                    "data": thing,
+                });
+                let event = Some(Box::new(CloudEvent::from_json(event).unwrap()));
+                MonitorEvent::Observed { version, event, cursor: Some(json!(thing + 1)), invalid: None }
+            });
+            let ended = MonitorEvent::Ended { version, problem: "tired".to_owned(), lasting: None };
+            let ended = (from + 2 < THINGS).then_some(ended);
+            for event in observed.chain(ended) {
+                let entry = Entry { to: to.clone(), origin: None, body: Body::Monitor(event) };
+                let bytes = post.address(&entry).unwrap().bytes;
+                while let Err(error) = post.store().append_fenced(shard, epoch, vec![bytes.clone()]).await {
+                    if !matches!(error, StoreError::Busy | StoreError::Full(_)) {
+                        return;
+                    }
+                    tokio::time::sleep(TICK).await;
+                }
+            }
+        });
     }
 
     fn abandon(&self, _adapter: &str, token: &str) {
@@ -224,6 +260,15 @@ impl Node {
     /// A client sends something, and sends it again until it is told that it is durable.
     pub fn send(&mut self, entry: Entry) {
         self.unanswered.push(entry);
+    }
+
+    /// The routers are told of the listeners that definitions have, if any.
+    pub fn send_routes(&mut self, definitions: &[&Definition]) {
+        let listeners = correlation::routes(definitions.iter().copied());
+        for shard in (0..self.store.shards()).filter(|_| !listeners.is_empty()) {
+            let body = Body::Router(RouterEvent::Listeners(listeners.clone()));
+            self.send(Entry { to: ActorId::router(shard), origin: None, body });
+        }
     }
 
     /// A client will send something at a time.
@@ -413,6 +458,12 @@ pub fn kinds_of(definitions: &[&Definition]) -> Arc<BuiltinKinds> {
 /// An entry from outside for an instance.
 pub fn to_process(instance: &str, event: ProcessEvent) -> Entry {
     Entry { to: ActorId::process(instance), origin: None, body: Body::Process(event) }
+}
+
+/// An event from outside.
+pub fn to_router(event: CloudEvent, shards: u16) -> Entry {
+    let to = ActorId::router(event_shard(&event.source, &event.id, shards));
+    Entry { to, origin: None, body: Body::Router(RouterEvent::Event(Box::new(event))) }
 }
 
 /// Runs a test on paused time in this thread.

@@ -10,8 +10,8 @@ use impresario_model::instance::{ActivityState, Instance, Status};
 use impresario_persistence::lossy::{CrashPoint, Side};
 use serde_json::{Value, json};
 
-use crate::node::{Node, Setup, kinds_of, on_paused_time, settings, to_process};
-use crate::support::outside::{ID, START_MS, activity_view, event_of, start_event};
+use crate::node::{Node, Setup, kinds_of, on_paused_time, settings, to_process, to_router};
+use crate::support::outside::{ID, START_MS, activity_view, cloud_event_of, event_of, start_event};
 use crate::support::scenario::{self, Scenario};
 use crate::support::world::World;
 
@@ -43,10 +43,15 @@ fn run(
             ..Setup::new(SHARDS, kinds_of(&[definition]))
         })
         .await;
+        node.send_routes(&[definition]);
         let start = start_event(definition, scenario.input.clone());
         node.send(to_process(ID, ProcessEvent::Start(Box::new(start))));
         for happening in &scenario.events {
-            node.send_at(START_MS + happening.at, to_process(ID, event_of(happening, definition)));
+            let entry = match cloud_event_of(happening) {
+                Some(event) => to_router(event, SHARDS),
+                None => to_process(ID, event_of(happening, definition)),
+            };
+            node.send_at(START_MS + happening.at, entry);
         }
         let instance = node.run_to_end(ID).await;
         let writes = node.store.counts().total();

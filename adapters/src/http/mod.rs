@@ -13,6 +13,7 @@
 //!   masked, and failures name an endpoint without its query.
 //! * Basic, bearer, digest and OAuth 2 (client credentials, password) are done here, with what the node has resolved: values
 //!   in `authentication`, or the runtime user of the call. Tokens are kept until shortly before they expire.
+//! * `send-event` sends a CloudEvent, and answers whatever status comes ([`send`]).
 //! * `timeoutSeconds` is for all of it: tokens, challenges, redirections, and the last byte of the answer.
 
 mod answer;
@@ -25,6 +26,7 @@ mod follow;
 mod oauth;
 mod request;
 mod schema;
+mod send;
 mod tls;
 
 #[cfg(test)]
@@ -38,6 +40,7 @@ use arguments::RequestArguments;
 use client::Clients;
 use follow::{Asker, Shared};
 use oauth::Tokens;
+use send::SendArguments;
 use tls::Trust;
 
 pub use answer::is_secret_header;
@@ -71,16 +74,25 @@ impl Adapter for Http {
 
     fn run(&self, context: RunContext, mut call: Call) -> BoxFuture<'_, Result<Value, Failure>> {
         Box::pin(async move {
-            if call.function != "request" {
-                let title = format!("the adapter `http` has no function `{}`", call.function);
-                return Err(Failure::configuration(title));
-            }
             let arguments = std::mem::take(&mut call.arguments);
-            let arguments: RequestArguments = crate::arguments::read("request", arguments)?;
-            let shared = self.shared.as_ref().map_err(Failure::clone)?;
+            let shared = self.shared.as_ref().map_err(Failure::clone);
+            let work: BoxFuture<'_, Result<Value, Failure>> = match call.function.as_str() {
+                "request" => {
+                    let arguments: RequestArguments = crate::arguments::read("request", arguments)?;
+                    Box::pin(exchange(shared?, arguments, &call))
+                }
+                "send-event" => {
+                    let arguments: SendArguments = crate::arguments::read("send-event", arguments)?;
+                    Box::pin(send::send(shared?, arguments, &call))
+                }
+                other => {
+                    let title = format!("the adapter `http` has no function `{other}`");
+                    return Err(Failure::configuration(title));
+                }
+            };
             tokio::select! {
                 biased;
-                outcome = exchange(shared, arguments, &call) => outcome,
+                outcome = work => outcome,
                 () = context.cancelled() => Err(Failure::runtime("cancelled")),
             }
         })

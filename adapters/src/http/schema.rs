@@ -4,6 +4,7 @@ use impresario_adapter::{Function, Manifest, PROTOCOL};
 use serde_json::{Value, json};
 
 use super::arguments::{OUTPUT_LIMIT, REDIRECTS, REDIRECTS_MAX, TIMEOUT_SECONDS, TIMEOUT_SECONDS_MAX};
+use super::send;
 
 /// How many requests are under way at once.
 const CONCURRENCY: u32 = 128;
@@ -18,11 +19,20 @@ pub fn manifest() -> Manifest {
         // No schema of the output: it is whatever the endpoint answers.
         ..Function::default()
     };
+    let send_event = Function {
+        name: "send-event".into(),
+        version: "1.0.0".into(),
+        // Whoever gets an event twice knows it by its source and id.
+        restartable: true,
+        input: Some(send::input()),
+        output: Some(send::output()),
+        ..Function::default()
+    };
     Manifest {
         adapter: "http".into(),
         version: env!("CARGO_PKG_VERSION").into(),
         protocol: PROTOCOL,
-        functions: vec![request],
+        functions: vec![request, send_event],
         concurrency: CONCURRENCY,
     }
 }

@@ -268,6 +268,8 @@ pub fn render_adapter(adapter: &AdapterSummary) -> String {
         ("lost", counters.lost),
         ("refused", counters.refused),
         ("answers to nothing", counters.stray),
+        ("observed", counters.observed),
+        ("observed too late", counters.observed_late),
         ("lines of garbage", counters.garbage),
         ("log lines dropped", counters.stderr_dropped),
     ] {

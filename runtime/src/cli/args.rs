@@ -61,6 +61,8 @@ pub(super) enum Command {
     },
     /// Send an event to the node.
     Send(Send),
+    /// Send an event to the node, and wait for the answers of the instances that it starts.
+    Ask(Ask),
     /// Start an instance of a definition.
     Start(Start),
     /// List instances, newest first.
@@ -98,10 +100,16 @@ pub(super) enum Command {
     TargetTypes(Inventory),
     /// List, describe or remove groups of targets.
     Groups(Inventory),
+    /// List, declare, pause or remove monitors: what adapters observe.
+    Monitors(Declare),
+    /// List, declare, pause or remove sinks: where events go that are raised here.
+    Sinks(Sinks),
     /// List, describe or remove calendars: on which days triggers fire.
     Calendars(Inventory),
     /// List, set or remove runtime users: as whom work is done. Their secrets are never shown.
     Users(Users),
+    /// List or show webhooks, or try what one would make of a request.
+    Webhooks(Webhooks),
     /// Show, export, import or rotate the environment key, under which secrets are sealed.
     Key(KeyArguments),
     /// List the definitions.
@@ -152,14 +160,18 @@ impl Command {
             Command::Triggers(triggers) => Some(triggers.folder()),
             Command::Events(events) => Some(events.folder()),
             Command::Adapters(adapters) => Some(adapters.folder()),
+            Command::Monitors(declare) => Some(&declare.folder),
+            Command::Sinks(sinks) => Some(&sinks.folder),
             Command::Users(users) => Some(&users.folder),
             Command::Key(key) => Some(&key.folder),
+            Command::Webhooks(webhooks) => Some(&webhooks.folder),
             Command::Targets(inventory)
             | Command::TargetTypes(inventory)
             | Command::Groups(inventory)
             | Command::Calendars(inventory) => Some(&inventory.folder),
             Command::Check { .. }
             | Command::Send(_)
+            | Command::Ask(_)
             | Command::Completions { .. }
             | Command::AdapterTest(_)
             | Command::AdapterHost(_) => None,
@@ -265,6 +277,85 @@ pub(super) enum InventoryCommand {
     Import {
         /// The file.
         file: PathBuf,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Declare {
+    #[command(subcommand)]
+    pub(super) command: Option<DeclaredCommand>,
+    #[command(flatten)]
+    pub(super) folder: Folder,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum DeclaredCommand {
+    /// List all of them.
+    List,
+    /// Show one of them.
+    Show {
+        /// Its name.
+        name: String,
+    },
+    /// Declare one of them, or change what is said of it.
+    Set {
+        /// Its name.
+        name: String,
+        /// What changes, such as function=file/file-watch or arguments.folder=/in; null removes a member. Values are JSON, or
+        /// else text.
+        #[arg(value_name = "MEMBER=VALUE")]
+        changes: Vec<String>,
+        /// The whole description instead of what it is now: JSON, @FILE or - for standard input.
+        #[arg(long, value_name = "JSON")]
+        spec: Option<String>,
+    },
+    /// Remove one of them.
+    Remove {
+        /// Its name.
+        name: String,
+    },
+    /// Have one rest until it is resumed; where it is stays known.
+    Pause {
+        /// Its name.
+        name: String,
+    },
+    /// Have one go on; one that waits after a failure tries at once.
+    Resume {
+        /// Its name.
+        name: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Sinks {
+    #[command(subcommand)]
+    pub(super) command: Option<SinksCommand>,
+    #[command(flatten)]
+    pub(super) folder: Folder,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum SinksCommand {
+    #[command(flatten)]
+    Declared(DeclaredCommand),
+    /// Show what could not be delivered.
+    Dead {
+        /// The sink.
+        name: String,
+    },
+    /// Send dead letters again.
+    Retry {
+        /// The sink.
+        name: String,
+        /// Which; all by default.
+        numbers: Vec<u64>,
+    },
+    /// Forget dead letters.
+    Drop {
+        /// The sink.
+        name: String,
+        /// Which; all by default.
+        numbers: Vec<u64>,
     },
 }
 
@@ -375,6 +466,64 @@ pub(super) struct Send {
     /// Send a whole CloudEvent in JSON, of a file or - for standard input.
     #[arg(long, value_name = "FILE")]
     pub(super) event: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Ask {
+    /// The event's type, such as com.example.disk.full.
+    #[arg(value_name = "TYPE", required_unless_present = "event", conflicts_with = "event")]
+    pub(super) kind: Option<String>,
+    /// Where it comes from, a URI reference.
+    #[arg(long, default_value = "/impresario/cli", conflicts_with = "event")]
+    pub(super) source: String,
+    /// What it is about.
+    #[arg(long, conflicts_with = "event")]
+    pub(super) subject: Option<String>,
+    /// Its id (a new one by default); the same source and id again finds the same instances.
+    #[arg(long, conflicts_with = "event")]
+    pub(super) id: Option<String>,
+    /// Its data: JSON, @FILE or - for standard input.
+    #[arg(long, value_name = "JSON", conflicts_with = "event")]
+    pub(super) data: Option<String>,
+    /// Send a whole CloudEvent in JSON, of a file or - for standard input.
+    #[arg(long, value_name = "FILE")]
+    pub(super) event: Option<String>,
+    /// How long to wait for the answers, at most 10m.
+    #[arg(long, value_name = "DURATION", default_value = "30s")]
+    pub(super) timeout: String,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Webhooks {
+    #[command(subcommand)]
+    pub(super) command: Option<WebhooksCommand>,
+    #[command(flatten)]
+    pub(super) folder: Folder,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum WebhooksCommand {
+    /// List all of them.
+    List,
+    /// Show one with its whole mapping.
+    Show {
+        /// Its name.
+        name: String,
+    },
+    /// Tell what it would make of a request: whether the sender would be believed, and the events. Nothing is sent.
+    Test {
+        /// Its name.
+        name: String,
+        /// The body, of a file or - for standard input.
+        #[arg(long, value_name = "FILE")]
+        body: Option<String>,
+        /// A header; may be repeated.
+        #[arg(long = "header", value_name = "NAME: VALUE")]
+        headers: Vec<String>,
+        /// A parameter; may be repeated.
+        #[arg(long, value_name = "NAME=VALUE")]
+        query: Vec<String>,
+    },
 }
 
 #[derive(Debug, Args)]

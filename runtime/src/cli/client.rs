@@ -64,14 +64,17 @@ impl Client {
             Some(token) => (token, "IMPRESARIO_TOKEN".to_owned()),
             None => read_token(&token_file(&config.data), &url)?,
         };
-        let http = reqwest::Client::builder()
-            .connect_timeout(CONNECT_TIMEOUT)
-            .timeout(REQUEST_TIMEOUT)
-            .no_proxy()
-            .build()
-            .map_err(|error| CliError::Failed(format!("cannot make an HTTP client: {error}")))?;
+        let http = client(REQUEST_TIMEOUT)?;
         let url = url.trim_end_matches('/').to_owned();
         Ok(Client { http, url, token, token_from, known: known.filter(|_| local) })
+    }
+
+    /// The same for a request that takes up to so long.
+    pub(super) fn patient(&self, timeout: Duration) -> Result<Client, CliError> {
+        let http = client(timeout.max(REQUEST_TIMEOUT))?;
+        let Client { url, token, token_from, known, .. } = self;
+        let (url, token, token_from) = (url.clone(), token.clone(), token_from.clone());
+        Ok(Client { http, url, token, token_from, known: known.clone() })
     }
 
     /// Asks with GET.
@@ -234,6 +237,15 @@ impl Client {
         });
         CliError::Failed(format!("no node answers at {url}{known}: start one with `impresario serve`"))
     }
+}
+
+fn client(timeout: Duration) -> Result<reqwest::Client, CliError> {
+    reqwest::Client::builder()
+        .connect_timeout(CONNECT_TIMEOUT)
+        .timeout(timeout)
+        .no_proxy()
+        .build()
+        .map_err(|error| CliError::Failed(format!("cannot make an HTTP client: {error}")))
 }
 
 /// Where a node with these settings would answer.

@@ -29,6 +29,20 @@ pub(super) fn file(flag: &str, path: &str) -> Result<Value, CliError> {
     parse(flag, path, &read(path, file)?)
 }
 
+/// Reads the text of a file, or of standard input for `-`.
+pub(super) fn text(flag: &str, path: &str) -> Result<String, CliError> {
+    let bytes = match path {
+        "-" => read("standard input", stdin())?,
+        path => {
+            let file = File::open(path);
+            let file =
+                file.map_err(|error| CliError::Failed(format!("{flag}: cannot read {path}: {error}")))?;
+            read(path, file)?
+        }
+    };
+    String::from_utf8(bytes).map_err(|_| CliError::Usage(format!("{flag}: expected text in UTF-8 in {path}")))
+}
+
 fn read(name: &str, source: impl Read) -> Result<Vec<u8>, CliError> {
     let mut bytes = Vec::new();
     source

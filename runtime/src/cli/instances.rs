@@ -11,11 +11,12 @@ use super::error::CliError;
 use super::style::{ACTIVE, FAINT, GOOD, PAUSED, of_status};
 use super::table::{Cell, table};
 use super::{input, page, show};
+use crate::ask::goes_on;
 use crate::http::CancelRequest;
 use crate::orchestrator::{InstanceDetail, InstancePage, StartRequest, Started};
 
-/// The first and the longest pause between two looks at an instance that is waited for.
-const POLL: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
+/// How long a node is asked to wait with each answer.
+const WAIT: Duration = Duration::from_secs(30);
 
 pub(super) async fn start(global: &Global, client: &Client, start: Start) -> Result<ExitCode, CliError> {
     let input = start.input.as_deref().map(|text| input::json("--input", text)).transpose()?;
@@ -33,20 +34,13 @@ pub(super) async fn start(global: &Global, client: &Client, start: Start) -> Res
     })
 }
 
-/// Whether an instance of this status goes on by itself.
-fn goes_on(status: &str) -> bool {
-    matches!(status, "pending" | "running" | "waiting" | "suspended")
-}
-
 async fn wait(global: &Global, client: &Client, id: &str) -> Result<ExitCode, CliError> {
-    let (mut pause, longest) = POLL;
+    let query = [("wait", humantime::format_duration(WAIT).to_string())];
     let detail = loop {
-        let detail: InstanceDetail = client.get(&format!("/api/v1/instances/{id}")).await?;
+        let detail: InstanceDetail = client.query(&format!("/api/v1/instances/{id}"), &query).await?;
         if !goes_on(&detail.summary.status) {
             break detail;
         }
-        tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(longest);
     };
     if global.json {
         page::print_json(&detail)?;

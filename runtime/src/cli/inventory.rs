@@ -35,7 +35,11 @@ pub(super) async fn run(
             page::print(global, &entry, render_entry)
         }
         InventoryCommand::Set { name, changes, spec } => {
-            let spec = wanted(client, kind, &name, spec, &changes).await?;
+            let before = async || {
+                let known = all(client, kind).await?.into_iter().find(|entry| entry.name == name);
+                Ok(known.map(|entry| entry.spec).unwrap_or_default())
+            };
+            let spec = changed(spec, &changes, before).await?;
             let entry = put(client, kind, &name, &spec).await?;
             page::print(global, &entry, |entry| format!("{GOOD}set{GOOD:#} {kind} {}\n", entry.name))
         }
@@ -58,22 +62,17 @@ async fn put(client: &Client, kind: EntryKind, name: &str, spec: &Value) -> Resu
 }
 
 /// The description to put: the given one, or what it is now, with the changes.
-async fn wanted(
-    client: &Client,
-    kind: EntryKind,
-    name: &str,
+pub(super) async fn changed(
     spec: Option<String>,
     changes: &[String],
+    before: impl AsyncFnOnce() -> Result<Map<String, Value>, CliError>,
 ) -> Result<Value, CliError> {
     let mut spec = match spec {
         Some(text) => input::json("--spec", &text)?,
         None if changes.is_empty() => {
             return Err(CliError::Usage("expected MEMBER=VALUE or --spec, found neither".to_owned()));
         }
-        None => {
-            let known = all(client, kind).await?.into_iter().find(|entry| entry.name == name);
-            Value::Object(known.map(|entry| entry.spec).unwrap_or_default())
-        }
+        None => Value::Object(before().await?),
     };
     for change in changes {
         let Some((member, value)) = change.split_once('=') else {

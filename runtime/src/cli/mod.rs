@@ -6,9 +6,11 @@ mod adapter_test;
 mod adapters;
 mod approve;
 mod args;
+mod ask;
 mod check;
 mod client;
 mod config;
+mod declared;
 mod error;
 mod events;
 mod hidden;
@@ -28,6 +30,7 @@ mod table;
 mod tree;
 mod triggers;
 mod users;
+mod webhooks;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -37,6 +40,7 @@ use clap::Parser;
 use self::args::{Cli, Command, Global, KeyArguments, KeyCommand, Nodes, NodesCommand};
 use self::client::Client;
 use self::error::CliError;
+use crate::declared::DeclaredKind;
 use crate::inventory::EntryKind;
 
 /// Renders pages of the command line, for tests and other front ends.
@@ -100,6 +104,7 @@ fn ask(global: &Global, command: Command) -> Result<ExitCode, CliError> {
     runtime.block_on(async {
         match command {
             Command::Send(send) => send::send(global, &client, send).await,
+            Command::Ask(asked) => ask::ask(global, &client, asked).await,
             Command::Start(start) => instances::start(global, &client, start).await,
             Command::Ps(ps) => instances::list(global, &client, ps).await,
             Command::Show { id, .. } => show::show(global, &client, &id).await,
@@ -120,10 +125,15 @@ fn ask(global: &Global, command: Command) -> Result<ExitCode, CliError> {
                 inventory::run(global, &client, EntryKind::TargetType, asked.command).await
             }
             Command::Groups(asked) => inventory::run(global, &client, EntryKind::Group, asked.command).await,
+            Command::Monitors(asked) => {
+                declared::run(global, &client, DeclaredKind::Monitor, asked.command).await
+            }
+            Command::Sinks(asked) => declared::sinks(global, &client, asked.command).await,
             Command::Calendars(asked) => {
                 inventory::run(global, &client, EntryKind::Calendar, asked.command).await
             }
             Command::Users(asked) => users::run(global, &client, asked.command).await,
+            Command::Webhooks(asked) => webhooks::webhooks(global, &client, asked).await,
             Command::Key(_) => key::rotate(global, &client).await,
             Command::Triggers(asked) => triggers::run(global, &client, asked).await,
             Command::Events(asked) => events::run(global, &client, asked).await,

@@ -12,9 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::body;
 use super::gate::Shared;
 use super::problem::Problem;
-use crate::orchestrator::{
-    DefinitionSummary, InstanceDetail, InstancePage, InstanceQuery, StartRequest, Started, TreeNode,
-};
+use crate::orchestrator::{DefinitionSummary, InstancePage, InstanceQuery, StartRequest, Started, TreeNode};
 use crate::orders::REASON_LIMIT;
 
 /// The header that makes a start safe to repeat.
@@ -86,11 +84,6 @@ pub(super) async fn instances(
         return Err(Problem::invalid(format!("expected a limit of 1 to {PAGE_LIMIT}, found {limit}")));
     }
     shared.ask(shared.deadline(), shared.orchestrator.instances(query)).await.map(Json)
-}
-
-/// `GET instances/{id}`.
-pub(super) async fn instance(State(shared): Shares, path: Id) -> Result<Json<InstanceDetail>, Problem> {
-    shared.ask(shared.deadline(), shared.orchestrator.instance(id(path)?)).await.map(Json)
 }
 
 /// The body of a cancel; it may be left out.

@@ -7,6 +7,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, Request, StatusCode};
 use impresario_model::event::{CloudEvent, EventError};
+use tokio::time::Instant;
 
 use super::body;
 use super::gate::Shared;
@@ -34,6 +35,25 @@ pub(super) async fn accept(
     let events = read(&mode, &head.headers, &body)?;
     let accepted = shared.ask(deadline, shared.orchestrator.accept(events)).await?;
     Ok((StatusCode::ACCEPTED, Json(accepted)))
+}
+
+/// Reads the one event of a request that asks about it.
+pub(super) async fn only_event(
+    shared: &Shared,
+    request: Request<Body>,
+    deadline: Instant,
+) -> Result<CloudEvent, Problem> {
+    let (head, body) = request.into_parts();
+    let mode = mode(&head.headers)?;
+    let body = body::read(shared, &head.headers, body, deadline).await?;
+    let mut events = read(&mode, &head.headers, &body)?;
+    match (events.pop(), events.len()) {
+        (Some(only), 0) => Ok(only),
+        (_, more) => Err(Problem::invalid(format!(
+            "expected one event, found {}",
+            if more == 0 { 0 } else { more + 1 }
+        ))),
+    }
 }
 
 /// The media type decides first, as the specification says; `ce-*` headers count only without one of ours.

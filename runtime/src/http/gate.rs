@@ -23,7 +23,9 @@ use tracing::error;
 
 use super::problem::Problem;
 use super::token::TokenKeeper;
-use super::{adapters, api, auth, events, health, inventory, nodes, orders, triggers, users};
+use super::{
+    adapters, api, ask, auth, declared, events, health, inventory, nodes, orders, triggers, users, webhooks,
+};
 use crate::metrics::RequestMetrics;
 use crate::orchestrator::{Answer, Orchestrator};
 use crate::question;
@@ -33,6 +35,7 @@ pub(super) struct Shared {
     pub(super) orchestrator: Arc<dyn Orchestrator>,
     pub(super) body_limit: usize,
     request_timeout: Duration,
+    pub(super) waiting: ask::Waiting,
     pub(super) requests: RequestMetrics,
 }
 
@@ -70,6 +73,7 @@ impl Gate {
             orchestrator,
             body_limit: usize::try_from(settings.body_limit.0).unwrap_or(usize::MAX),
             request_timeout: settings.request_timeout,
+            waiting: ask::Waiting::new(settings.waiting),
             requests: requests.clone(),
         };
         let routes = routes().with_state(Arc::new(shared));
@@ -98,6 +102,9 @@ impl Gate {
         let Ok(_place) = self.places.try_acquire() else {
             return Problem::crowded().into_response();
         };
+        if webhooks::is_hook(request.uri().path()) {
+            return self.route(request).await;
+        }
         match auth::check(&self.keeper, request.headers()).await {
             Ok(()) => self.route(request).await,
             Err(problem) => problem.into_response(),
@@ -123,10 +130,11 @@ fn routes() -> Router<Arc<Shared>> {
     Router::new()
         .route("/events", post(events::accept))
         .route("/api/v1/instances", get(api::instances).post(api::start))
-        .route("/api/v1/instances/{id}", get(api::instance))
+        .route("/api/v1/instances/{id}", get(ask::instance))
         .route("/api/v1/instances/{id}/cancel", post(api::cancel))
         .route("/api/v1/instances/{id}/rerun", post(orders::rerun))
         .route("/api/v1/instances/{id}/activities/{activity}/resolve", post(orders::resolve))
+        .route("/api/v1/ask", post(ask::ask))
         .route("/api/v1/definitions", get(api::definitions))
         .route("/api/v1/tree", get(api::tree))
         .route("/api/v1/nodes", get(nodes::list))
@@ -135,8 +143,10 @@ fn routes() -> Router<Arc<Shared>> {
         .route("/api/v1/adapters", get(adapters::list))
         .route("/api/v1/adapters/{name}", get(adapters::show).post(adapters::order))
         .merge(inventory::routes())
+        .merge(declared::routes())
         .merge(triggers::routes())
         .merge(users::routes())
+        .merge(webhooks::routes())
         .route(question::PATH, post(nodes::ask))
         .route("/metrics", get(health::metrics))
         .route(health::LIVE, get(health::live))

@@ -3,12 +3,14 @@
 //!
 //! The door owns nothing but sockets: it asks the engine through [`crate::orchestrator::Orchestrator`] and turns
 //! refusals into status codes in one place, `problem.rs`. Every request but the health probes carries the node's
-//! bearer token ([`token`]). Everything is bounded: connections, requests at work, bodies, and time.
+//! bearer token ([`token`]); those to `/hooks` are verified by the webhook they are for. Everything is bounded: connections, requests at work, bodies, and time.
 
 mod adapters;
 mod api;
+mod ask;
 mod auth;
 mod body;
+mod declared;
 mod door;
 mod events;
 mod gate;
@@ -21,6 +23,7 @@ pub mod token;
 mod token_file;
 mod triggers;
 mod users;
+mod webhooks;
 
 pub(crate) use self::api::CancelRequest;
 pub use self::door::Door;

@@ -41,6 +41,7 @@ pub(super) struct Problem {
 enum Kind {
     Invalid,
     Unauthorized,
+    Unverified,
     NotFound,
     MethodNotAllowed,
     BodyTimeout,
@@ -59,6 +60,7 @@ impl Kind {
         match self {
             Kind::Invalid => (StatusCode::BAD_REQUEST, "invalid", "The request makes no sense"),
             Kind::Unauthorized => (StatusCode::UNAUTHORIZED, "unauthorized", "The token is missing or wrong"),
+            Kind::Unverified => (StatusCode::UNAUTHORIZED, "unverified", "The sender is not known"),
             Kind::NotFound => (StatusCode::NOT_FOUND, "not-found", "There is no such thing"),
             Kind::MethodNotAllowed => {
                 (StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "The path has no such method")
@@ -103,6 +105,14 @@ impl Problem {
         Problem::new(Kind::Unauthorized, detail)
     }
 
+    /// A webhook that does not exist, and one that does not believe the sender: told alike.
+    pub(super) fn unverified() -> Problem {
+        Problem::new(
+            Kind::Unverified,
+            "expected a webhook and what verifies the sender to it, found something else",
+        )
+    }
+
     pub(super) fn verifying_another() -> Problem {
         let detail =
             "another unknown token is being verified, one at a time: try again, or correct the token";
@@ -111,6 +121,12 @@ impl Problem {
 
     pub(super) fn crowded() -> Problem {
         let detail = "as many requests as http.concurrency allows are at work: try again";
+        Problem::new(Kind::Unavailable, detail).later(Duration::from_secs(1))
+    }
+
+    pub(super) fn waiting_crowd() -> Problem {
+        let detail = "as many requests as http.waiting allows wait for instances: try again, or look at instances by \
+                      their ids";
         Problem::new(Kind::Unavailable, detail).later(Duration::from_secs(1))
     }
 
@@ -124,7 +140,7 @@ impl Problem {
     pub(super) fn no_such_path(path: &str) -> Problem {
         Problem::new(
             Kind::NotFound,
-            format!("expected /events, /health/… or /api/v1/…, found {}", shorten(path)),
+            format!("expected /events, /hooks/NAME, /health/… or /api/v1/…, found {}", shorten(path)),
         )
     }
 

@@ -14,6 +14,7 @@ use impresario_actors::gate::Gate;
 use impresario_actors::hosts::{HostSpec, Hosts};
 use impresario_actors::inventory::SharedInventory;
 use impresario_actors::post::Post;
+use impresario_actors::secrets::Resolver;
 use impresario_actors::shard::ShardSettings;
 use impresario_config::Config;
 use impresario_model::router::Window;
@@ -28,8 +29,11 @@ use super::cluster::{Cluster, News};
 use super::deploy::{self, Deployment};
 use super::local::{Local, LocalArguments};
 use super::peers::Peers;
+use super::raised::Raised;
 use super::recent::Recent;
-use super::{NodeError, arm::arm, inventory, stores};
+use super::webhooks::SharedWebhooks;
+use super::{NodeError, arm::arm, declared, inventory, stores};
+use crate::banner::Listeners;
 use crate::cluster::presence::Identity;
 use crate::cluster::{ClusterView, NodeView};
 use crate::endpoint::Endpoint;
@@ -37,6 +41,8 @@ use crate::http::{Door, TokenKeeper};
 use crate::metrics::{MeteredStore, NodeMetrics};
 use crate::orchestrator::Orchestrator;
 use crate::secrets::{self, Vault};
+use crate::snmp::SnmpDoor;
+use crate::syslog::{Now, SyslogDoor};
 use crate::tcp::TcpDoor;
 
 /// How often the shards look at their timers: a timer fires at most about so late.
@@ -52,6 +58,8 @@ pub struct App {
     local: Local,
     door: Door,
     tcp: Option<TcpDoor>,
+    syslog: Option<SyslogDoor>,
+    snmp: Option<SnmpDoor>,
     keeper: Arc<TokenKeeper>,
     deployment: Deployment,
     cluster: Option<Cluster>,
@@ -75,6 +83,8 @@ impl App {
         make_private(&data)?;
         let door = Door::bind(config.http.clone()).await?;
         let tcp = TcpDoor::bind(config.tcp.clone()).await?;
+        let syslog = SyslogDoor::bind(config.syslog.clone()).await?;
+        let snmp = SnmpDoor::bind(config.snmp.clone(), &data).await?;
         let identity =
             Identity { node: config.node.name.as_str().to_owned(), incarnation: Uuid::new_v4().to_string() };
         let (store, presence) = stores::open(&config, &identity, &door.url()).await?;
@@ -92,6 +102,8 @@ impl App {
         deploy::load_packs(&store, (&definitions, &inventory), packs).await?;
         // What the packs brought is known by now, and is not compiled twice.
         deploy::load_stored(&store, &definitions).await?;
+        let webhooks = SharedWebhooks::default();
+        webhooks.refresh(&store).await?;
         let stopping = Arc::new(AtomicBool::new(false));
         let post = Post::new(Arc::clone(&store), config.engine.backlog_limit as u64);
         let flights = Flights::default();
@@ -109,6 +121,9 @@ impl App {
             millis: u64::try_from(config.engine.dedup_window.as_millis()).unwrap_or(u64::MAX),
             count: config.engine.dedup_limit,
         };
+        let raised = Raised::new(Arc::clone(&store), Arc::clone(&definitions));
+        // Before anything is replayed: what is asked for must not be missed.
+        raised.refresh().await?;
         let news = News::new(
             Arc::clone(&store),
             Arc::clone(&definitions),
@@ -116,13 +131,19 @@ impl App {
             Arc::clone(&keeper),
             adapters.clone(),
         )
-        .with_vault(vault.clone());
+        .with_vault(vault.clone())
+        .with_raised(raised.clone())
+        .with_webhooks(webhooks.clone());
         let store_clock = store.clock();
         let arguments = EngineArguments {
             owner: Owner { node: identity.node.clone(), incarnation: identity.incarnation.clone() },
             scope: if presence.is_some() { Scope::OnDemand } else { Scope::All },
             post: post.clone(),
-            kinds: Arc::new(BuiltinKinds::new(Arc::clone(&definitions), window).refreshed_by(news.refresh())),
+            kinds: Arc::new(
+                BuiltinKinds::new(Arc::clone(&definitions), window)
+                    .refreshed_by(news.refresh())
+                    .telling(raised.asked()),
+            ),
             runner: Arc::new(
                 HostRunner::new(hosts.clone(), flights.clone(), gate, Arc::clone(&stopping), post.clone())
                     .on(inventory.clone())
@@ -136,6 +157,8 @@ impl App {
         let engine = Engine::start(arguments, None).await?;
         let deployment = arm(&post, &definitions, &inventory).await?;
         inventory::announce_limits(&post, &inventory).await?;
+        declared::announce(&post).await?;
+        raised.announce(&post).await?;
         let cluster = match presence {
             None => None,
             Some(presence) => {
@@ -169,6 +192,7 @@ impl App {
             view,
             peers,
             adapters,
+            raised,
             membership: match &cluster {
                 Some(cluster) => Arc::clone(&cluster.presence.membership),
                 None => Arc::new(MemoryMembership::new(store.clock())),
@@ -179,6 +203,8 @@ impl App {
                 usize::try_from(config.engine.recent_bytes.0).unwrap_or(usize::MAX),
             ),
             dedup: (config.engine.dedup_window, config.engine.dedup_limit),
+            webhooks,
+            lost: syslog.iter().map(SyslogDoor::lost).chain(snmp.iter().map(SnmpDoor::lost)).collect(),
             metrics,
         });
         Ok(App {
@@ -188,6 +214,8 @@ impl App {
             local,
             door,
             tcp,
+            syslog,
+            snmp,
             keeper,
             deployment,
             cluster,
@@ -207,6 +235,9 @@ impl App {
         let endpoint = Endpoint {
             url: url.clone(),
             tcp: self.tcp.as_ref().map(TcpDoor::address),
+            syslog: self.syslog.as_ref().and_then(SyslogDoor::address),
+            snmp: self.snmp.as_ref().map(SnmpDoor::address),
+            syslog_udp: self.syslog.as_ref().and_then(SyslogDoor::udp_address),
             pid: std::process::id(),
             node: self.config.node.name.as_str().to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -214,22 +245,33 @@ impl App {
         };
         let data = &self.config.data;
         endpoint.publish(data).map_err(|source| NodeError::Data { path: data.clone(), source })?;
-        let tcp_shown = self.tcp.as_ref().map(ToString::to_string);
+        let shown = Listeners {
+            tcp: self.tcp.as_ref().map(ToString::to_string),
+            syslog: self.syslog.as_ref().map(ToString::to_string),
+            snmp: self.snmp.as_ref().map(|door| door.address().to_string()),
+        };
         let (close, closed) = watch::channel(false);
         let orchestrator: Arc<dyn Orchestrator> = Arc::new(self.local.clone());
         let http = self.door.serve(Arc::clone(&orchestrator), Arc::clone(&self.keeper), shut(closed.clone()));
         let patience = self.config.http.request_timeout;
-        let tcp =
-            self.tcp.map(|door| door.serve(orchestrator, Arc::clone(&self.keeper), patience, shut(closed)));
+        let tcp = self.tcp.map(|door| {
+            door.serve(Arc::clone(&orchestrator), Arc::clone(&self.keeper), patience, shut(closed.clone()))
+        });
+        let clock: Now = self.engine.store().clock();
+        let syslog = self
+            .syslog
+            .map(|door| door.serve(Arc::clone(&orchestrator), Arc::clone(&clock), shut(closed.clone())));
+        let secrets: Arc<dyn Resolver> = Arc::new(self.local.vault());
+        let snmp = self.snmp.map(|door| door.serve(orchestrator, secrets, clock, shut(closed)));
         let mut doors = tokio::spawn(async move {
-            tokio::join!(http, OptionFuture::from(tcp));
+            tokio::join!(http, OptionFuture::from(tcp), OptionFuture::from(syslog), OptionFuture::from(snmp));
         });
         let mut stop = std::pin::pin!(stop_signal());
         let mut ready = std::pin::pin!(crate::banner::when_ready(
             &self.engine,
             &self.config,
             &url,
-            tcp_shown,
+            shown,
             &self.deployment,
             self.local.clone(),
             self.began

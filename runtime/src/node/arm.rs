@@ -13,6 +13,7 @@ use impresario_actors::definitions::Definitions;
 use impresario_actors::inventory::SharedInventory;
 use impresario_actors::post::{Post, PostError};
 use impresario_model::calendar::Calendar;
+use impresario_model::correlation;
 use impresario_model::definition::{Definition, DefinitionId, TriggerSpec, Watch};
 use impresario_model::entry::{Body, Entry, Route, RouterEvent, TriggerEvent};
 use impresario_model::ids::ActorId;
@@ -78,6 +79,11 @@ pub async fn arm(
         // What was deployed before that version was written is seen from here on.
         load_stored(store, definitions).await?;
         inventory::refresh(store, inventory).await?;
+        // Before anything can start an instance that listens: of all versions, because instances may run any of them.
+        let listeners = correlation::routes(definitions.all().iter().map(AsRef::as_ref));
+        if !listeners.is_empty() {
+            tell_routers(post, RouterEvent::Listeners(listeners)).await?;
+        }
         let wanted = Wanted::read(store, definitions, inventory).await?;
         let mut marked = told.clone();
         let changed: Vec<&String> = wanted
@@ -88,7 +94,7 @@ pub async fn arm(
             .collect();
         let gone: Vec<&String> = told.keys().filter(|name| !wanted.orders.contains_key(*name)).collect();
         if changed.is_empty() && gone.is_empty() {
-            tell_routers(post, &wanted.routes).await?;
+            tell_routers(post, RouterEvent::Routes(wanted.routes.clone())).await?;
             if self::told(store).await?.0 == version {
                 return Ok(wanted.deployment());
             }
@@ -103,7 +109,7 @@ pub async fn arm(
         entries.extend(gone.iter().map(|name| trigger_entry(name, TriggerEvent::Retire { generation })));
         // Triggers first: an event must not reach one that is not armed.
         post_all(post, &entries).await?;
-        tell_routers(post, &wanted.routes).await?;
+        tell_routers(post, RouterEvent::Routes(wanted.routes.clone())).await?;
         let now = wanted.orders.iter().map(|(name, order)| (name.clone(), order.told.clone())).collect();
         if put(store, generation, &now).await?.is_some() {
             return Ok(wanted.deployment());
@@ -209,12 +215,8 @@ fn trigger_entry(name: &str, event: TriggerEvent) -> Entry {
     Entry { to: ActorId::trigger(name), origin: None, body: Body::Trigger(event) }
 }
 
-async fn tell_routers(post: &Post, routes: &[Route]) -> Result<(), NodeError> {
-    let entry = |shard| Entry {
-        to: ActorId::router(shard),
-        origin: None,
-        body: Body::Router(RouterEvent::Routes(routes.to_vec())),
-    };
+async fn tell_routers(post: &Post, event: RouterEvent) -> Result<(), NodeError> {
+    let entry = |shard| Entry { to: ActorId::router(shard), origin: None, body: Body::Router(event.clone()) };
     post_all(post, &(0..post.store().shards()).map(entry).collect::<Vec<_>>()).await
 }
 

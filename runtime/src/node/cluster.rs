@@ -15,6 +15,8 @@ use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 
 use super::adapters::Adapters;
+use super::raised::Raised;
+use super::webhooks::SharedWebhooks;
 use super::{deploy, inventory};
 use crate::cluster::placement::PlacementSettings;
 use crate::cluster::presence::{Identity, Presence};
@@ -103,6 +105,8 @@ pub(super) struct News {
     keeper: Arc<TokenKeeper>,
     adapters: Adapters,
     vault: Option<Vault>,
+    raised: Option<Raised>,
+    webhooks: SharedWebhooks,
     /// Definitions that this version does not understand; the lock has one reader at a time.
     skipped: Arc<Mutex<BTreeSet<String>>>,
 }
@@ -116,12 +120,32 @@ impl News {
         keeper: Arc<TokenKeeper>,
         adapters: Adapters,
     ) -> Self {
-        News { store, definitions, inventory, keeper, adapters, vault: None, skipped: Arc::default() }
+        News {
+            store,
+            definitions,
+            inventory,
+            keeper,
+            adapters,
+            vault: None,
+            raised: None,
+            webhooks: SharedWebhooks::default(),
+            skipped: Arc::default(),
+        }
     }
 
     /// With the runtime users.
     pub(super) fn with_vault(self, vault: Vault) -> Self {
         News { vault: Some(vault), ..self }
+    }
+
+    /// With who wants to see what is raised.
+    pub(super) fn with_raised(self, raised: Raised) -> Self {
+        News { raised: Some(raised), ..self }
+    }
+
+    /// With the webhooks.
+    pub(super) fn with_webhooks(self, webhooks: SharedWebhooks) -> Self {
+        News { webhooks, ..self }
     }
 
     /// Reads what is new, whenever it is called.
@@ -144,6 +168,14 @@ impl News {
                     && let Err(error) = vault.refresh().await
                 {
                     tracing::warn!(%error, "the runtime users were not read anew; trying again with the next change");
+                }
+                if let Some(raised) = &news.raised
+                    && let Err(error) = raised.refresh().await
+                {
+                    tracing::warn!(%error, "the sinks were not read anew; trying again with the next change");
+                }
+                if let Err(error) = news.webhooks.refresh(&news.store).await {
+                    tracing::warn!(%error, "the webhooks were not read anew; trying again with the next change");
                 }
                 if let Err(error) = news.keeper.refresh().await {
                     tracing::warn!(%error, "the tokens of other nodes were not read; trying again with the next change");

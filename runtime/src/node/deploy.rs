@@ -20,7 +20,7 @@ use serde_json::json;
 
 use super::adapters::wanted;
 use super::app::blocking;
-use super::{NodeError, inventory};
+use super::{NodeError, declared, inventory, webhooks};
 use crate::pack::{self, Pack};
 use crate::settings::{decode, update};
 
@@ -224,6 +224,8 @@ pub async fn load_packs(
             |before: &StoredPack| compare_versions(&before.version, &pack.version) == Ordering::Greater;
         if !before.as_ref().is_some_and(newer) {
             inventory::deploy(store, inventory, &pack.name, &pack.inventory).await?;
+            declared::deploy(store, &pack.name, &pack.declared).await?;
+            webhooks::deploy(store, &pack).await?;
         }
         let over = |before| Ok::<_, NodeError>(Some(stored.clone().over(before, &pack.name)));
         update(store, &key, over).await?;

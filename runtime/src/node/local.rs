@@ -20,13 +20,19 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
 use super::adapters::Adapters;
+use super::fairness::Shares;
 use super::peers::Peers;
+use super::raised::Raised;
 use super::recent::Recent;
 use super::refusal::refusal;
+use super::webhooks::SharedWebhooks;
 use super::write_check::WriteCheck;
 use super::{tree, views};
 use crate::adapters::{AdapterOrder, AdapterSummary};
+use crate::ask::AskReply;
 use crate::cluster::ClusterView;
+use crate::declared::{Declared, DeclaredKind, DeclaredRequest};
+use crate::intake::Lost;
 use crate::inventory::{EntryKind, InventoryEntry};
 use crate::metrics::NodeMetrics;
 use crate::orchestrator::{
@@ -39,9 +45,12 @@ use crate::secrets::{UserChange, UserSummary, Vault};
 use crate::triggers::{
     EventsSummary, FireRequest, RecentPage, RecentQuery, TestReply, TestRequest, TriggerDetail, TriggerOrder,
 };
+use crate::webhook::{Delivery, WebhookFindings, WebhookOutcome, WebhookSummary, WebhookTrial};
 
 /// How long a door waits for the store to confirm a write.
 const DURABLE: Duration = Duration::from_secs(5);
+/// When a sender of a type of which there is too much should try again, in milliseconds.
+const STORM_RETRY_AFTER_MS: u64 = 500;
 
 /// What a node's doors work with.
 pub struct LocalArguments {
@@ -63,6 +72,8 @@ pub struct LocalArguments {
     pub peers: Peers,
     /// What its hosts follow.
     pub adapters: Adapters,
+    /// Who wants to see what is raised.
+    pub raised: Raised,
     /// Forgets nodes that are gone.
     pub membership: Arc<dyn Membership>,
     /// Told when this node is to finish what it does and leave; has room for one message.
@@ -71,6 +82,10 @@ pub struct LocalArguments {
     pub recent: Recent,
     /// For how long, and for how many events of a shard, repetitions are recognised.
     pub dedup: (Duration, usize),
+    /// The webhooks, as far as it knows them.
+    pub webhooks: SharedWebhooks,
+    /// What its listeners for datagrams have lost.
+    pub lost: Vec<Arc<Lost>>,
     /// What is counted at its store and its doors.
     pub metrics: NodeMetrics,
 }
@@ -87,10 +102,14 @@ pub struct Local {
     pub(super) view: watch::Receiver<Arc<ClusterView>>,
     pub(super) peers: Peers,
     pub(super) adapters: Adapters,
+    pub(super) raised: Raised,
     pub(super) membership: Arc<dyn Membership>,
     pub(super) drain: mpsc::Sender<()>,
     pub(super) recent: Recent,
     pub(super) dedup: (Duration, usize),
+    pub(super) webhooks: SharedWebhooks,
+    lost: Arc<[Arc<Lost>]>,
+    shares: Arc<Shares>,
     /// The last offset that was appended here, by shard.
     appended: Arc<[AtomicU64]>,
     writes: WriteCheck,
@@ -110,10 +129,13 @@ impl Local {
             view,
             peers,
             adapters,
+            raised,
             membership,
             drain,
             recent,
             dedup,
+            webhooks,
+            lost,
             metrics,
         } = arguments;
         let appended = (0..engine.store().shards()).map(|_| AtomicU64::new(0)).collect();
@@ -128,14 +150,23 @@ impl Local {
             view,
             peers,
             adapters,
+            raised,
             membership,
             drain,
             recent,
             dedup,
+            webhooks,
+            lost: lost.into(),
+            shares: Arc::default(),
             appended,
             writes,
             metrics,
         }
+    }
+
+    /// The runtime users.
+    pub(super) fn vault(&self) -> Vault {
+        self.vault.clone()
     }
 
     pub(super) fn tier(&self) -> String {
@@ -180,6 +211,23 @@ impl Local {
         Ok(())
     }
 
+    /// Refuses events of a type that makes up most of what comes where they would take the room of all others.
+    fn leave_room(&self, events: &[CloudEvent]) -> Result<(), Refusal> {
+        for event in events {
+            let shard = ids::event_shard(&event.source, &event.id, self.shards());
+            if self.shares.note(&event.kind) && self.engine.post().is_crowded(shard) {
+                return Err(Refusal::Busy {
+                    reason: format!(
+                        "most of what comes is of the type '{}', and shard {shard} is half full with what waits: the rest is for others",
+                        event.kind
+                    ),
+                    retry_after_ms: STORM_RETRY_AFTER_MS,
+                });
+            }
+        }
+        Ok(())
+    }
+
     fn state(&self) -> Health {
         let store = self.engine.store();
         let mut problems = Vec::new();
@@ -208,7 +256,11 @@ impl Local {
             durability: self.tier(),
             store: standing,
             shards: mine.len(),
-            alarms: store.alarms(),
+            alarms: store
+                .alarms()
+                .into_iter()
+                .chain(self.lost.iter().filter_map(|lost| lost.alarm()))
+                .collect(),
         }
     }
 }
@@ -219,6 +271,10 @@ impl Orchestrator for Local {
         Box::pin(async move {
             let shards = node.engine.store().shards();
             let accepted = events.len();
+            if let Err(refusal) = node.leave_room(&events) {
+                node.metrics.events(accepted, false);
+                return Err(refusal);
+            }
             let entries = events.into_iter().map(|event| Entry {
                 to: ActorId::router(ids::event_shard(&event.source, &event.id, shards)),
                 origin: None,
@@ -258,6 +314,16 @@ impl Orchestrator for Local {
             node.tell_turn(&mut instance).await;
             Ok(*instance)
         })
+    }
+
+    fn wait_for(&self, id: String, wait: Duration) -> Answer<InstanceDetail> {
+        let node = self.clone();
+        Box::pin(async move { node.wait_for_end(&id, wait).await })
+    }
+
+    fn ask(&self, event: CloudEvent, wait: Duration) -> Answer<AskReply> {
+        let node = self.clone();
+        Box::pin(async move { node.ask_event(event, wait).await })
     }
 
     fn cancel(&self, id: String, reason: Option<String>) -> Answer<()> {
@@ -372,6 +438,11 @@ impl Orchestrator for Local {
         Box::pin(async move { node.remove_entry(kind, &name).await })
     }
 
+    fn declared(&self, kind: DeclaredKind, request: DeclaredRequest) -> Answer<Vec<Declared>> {
+        let node = self.clone();
+        Box::pin(async move { node.about_declared(kind, request).await })
+    }
+
     fn users(&self) -> Answer<Vec<UserSummary>> {
         let node = self.clone();
         Box::pin(async move { node.vault.users().await })
@@ -390,6 +461,21 @@ impl Orchestrator for Local {
     fn rotate_key(&self) -> Answer<String> {
         let node = self.clone();
         Box::pin(async move { node.rotate_key().await })
+    }
+
+    fn webhooks(&self, name: Option<String>) -> Answer<Vec<WebhookSummary>> {
+        let node = self.clone();
+        Box::pin(async move { node.list_webhooks(name).await })
+    }
+
+    fn try_webhook(&self, name: String, trial: WebhookTrial) -> Answer<WebhookFindings> {
+        let node = self.clone();
+        Box::pin(async move { node.findings(&name, trial).await })
+    }
+
+    fn deliver(&self, name: String, delivery: Delivery) -> Answer<WebhookOutcome> {
+        let node = self.clone();
+        Box::pin(async move { node.take_delivery(&name, delivery).await })
     }
 
     fn answer(&self, question: Question) -> Answer<Reply> {

@@ -15,6 +15,7 @@ use impresario_persistence::{Offset, ShardId};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout, timeout_at};
 
+use super::declared;
 use super::inventory::places_view;
 use super::local::Local;
 use super::members::shards_of;
@@ -195,6 +196,11 @@ impl Local {
                 };
                 Ok(Reply::Facts(facts.map(on_the_wire).collect()))
             }
+            Question::Declared { kind, name, after, letters } => {
+                let shard = declared::actor(*kind, name).shard(self.shards());
+                self.catch_up(shard, Offset(*after)).await;
+                Ok(Reply::Declared(self.status_of(*kind, name, *letters).await?))
+            }
             Question::Tree => Ok(Reply::Tree(self.own_tree().await)),
             Question::Adapters => Ok(Reply::Adapters(self.adapters.list())),
             Question::Adapter { name, order } => {
@@ -293,6 +299,7 @@ fn beside_the_point(reply: &Reply) -> Refusal {
         Reply::Routers(_) => "routers",
         Reply::RecentEvents(..) => "events",
         Reply::Aside(_) => "a reason",
+        Reply::Declared(_) => "what was declared",
         Reply::Facts(_) => "facts",
         Reply::Adapters(_) => "adapters",
         Reply::Tree(_) => "a tree",

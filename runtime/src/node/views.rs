@@ -4,13 +4,14 @@ use impresario_actors::definitions::Definitions;
 use impresario_actors::hosts::Hosts;
 use impresario_model::definition::{Definition, TaskKind};
 use impresario_model::instance::{
-    Activity, ActivityState, Instance, Place, TaskRun, TaskState, TryPhase, rfc3339,
+    Activity, ActivityState, Instance, ListenRun, Place, TaskRun, TaskState, TryPhase, rfc3339,
 };
 use impresario_persistence::RowIndex;
 use serde_json::{Value, json};
 
 use crate::orchestrator::{
-    ActivityDetail, InstanceDetail, InstanceSummary, ProgressDetail, ResolvedDetail, StartPointDetail,
+    ActivityDetail, InstanceDetail, InstanceSummary, ListenerDetail, ProgressDetail, ResolvedDetail,
+    StartPointDetail,
 };
 
 /// One line of a list.
@@ -52,6 +53,7 @@ pub fn detail(instance: &Instance, definitions: &Definitions) -> InstanceDetail 
         turn_of: instance.held_turn.as_ref().map(|held| held.of.to_string()),
         start_points: definition.map(|definition| start_points(instance, definition)).unwrap_or_default(),
         waits_for,
+        listeners: listeners(instance, definition),
         activities: instance
             .activities
             .kept
@@ -131,6 +133,50 @@ fn activity_detail(
     }
 }
 
+/// The `listen` tasks under way.
+fn listeners(instance: &Instance, definition: Option<&Definition>) -> Vec<ListenerDetail> {
+    let mut found = Vec::new();
+    if let Some(current) = instance.root.as_ref().and_then(|root| root.current.as_ref()) {
+        current.visit(&mut |task| {
+            if let TaskState::Listen(run) = &task.state {
+                found.extend(listener(instance, task, run, definition));
+            }
+        });
+    }
+    found
+}
+
+fn listener(
+    instance: &Instance,
+    task: &TaskRun,
+    run: &ListenRun,
+    definition: Option<&Definition>,
+) -> Option<ListenerDetail> {
+    let listener = instance.listeners.get(run.listener)?;
+    let definition = definition?.task(task.task);
+    let TaskKind::Listen(listen) = &definition.kind else { return None };
+    Some(ListenerDetail {
+        task: definition.name.clone(),
+        pointer: definition.pointer.clone(),
+        waits_for: listener.about(listen),
+        consumed: run.items.len() + usize::from(run.current.is_some()),
+        queued: listener.inbox.len(),
+        subscribed: listener.hears(),
+        since: rfc3339(task.started),
+        looks_back_to: rfc3339(listener.since),
+    })
+}
+
+fn listener_wait(listener: &ListenerDetail) -> String {
+    let mut wait = format!("task '{}' hears {}, since {}", listener.task, listener.waits_for, listener.since);
+    for (count, what) in [(listener.consumed, "consumed"), (listener.queued, "queued")] {
+        if count > 0 {
+            wait.push_str(&format!(", {count} {what}"));
+        }
+    }
+    wait
+}
+
 /// What an instance waits for, in words.
 fn waits(instance: &Instance, definition: Option<&Definition>) -> Vec<String> {
     let mut waits = Vec::new();
@@ -156,10 +202,15 @@ fn waits(instance: &Instance, definition: Option<&Definition>) -> Vec<String> {
                     waits.push(activity_wait(activity, &name(task)));
                 }
             }
+            // One that works on an event waits for something else below.
+            TaskState::Listen(run) if run.current.is_none() => {
+                waits.extend(listener(instance, task, run, definition).as_ref().map(listener_wait));
+            }
             TaskState::Do(_)
             | TaskState::For(_)
             | TaskState::FanOut(_)
             | TaskState::Fork(_)
+            | TaskState::Listen(_)
             | TaskState::Function(_) => {}
         });
     }

@@ -10,7 +10,6 @@
 mod connection;
 mod lines;
 pub mod reply;
-mod tls;
 
 use std::fmt;
 use std::future::Future;
@@ -20,16 +19,13 @@ use std::time::Duration;
 
 use impresario_config::Tcp;
 use tokio::net::TcpStream;
-use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tracing::debug;
 
 use crate::http::TokenKeeper;
 use crate::listener::{Closing, DoorError, Listener};
 use crate::orchestrator::Orchestrator;
-
-/// How long a client may take to agree on the terms of TLS.
-const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
+use crate::tls::{self, Certificate};
 
 /// A bound door that serves nobody yet.
 pub struct TcpDoor {
@@ -63,7 +59,12 @@ impl TcpDoor {
     /// When the address cannot be listened at, or the certificate cannot be used.
     pub async fn bind(settings: Tcp) -> Result<Option<TcpDoor>, DoorError> {
         let Some(address) = settings.listen else { return Ok(None) };
-        let tls = tls::acceptor(&settings).await?;
+        let certificate = Certificate {
+            section: "tcp",
+            certificate: settings.tls_certificate.as_deref(),
+            key: settings.tls_key.as_deref(),
+        };
+        let tls = tls::acceptor(certificate).await?;
         let listener = Listener::bind(address, "tcp.listen").await?;
         Ok(Some(TcpDoor { listener, tls, settings }))
     }
@@ -95,10 +96,9 @@ impl TcpDoor {
 async fn serve(stream: TcpStream, tls: Option<TlsAcceptor>, shared: Arc<Shared>, closing: Closing) {
     let ended = match tls {
         None => connection::run(stream, &shared, closing).await,
-        Some(acceptor) => match timeout(HANDSHAKE_LIMIT, acceptor.accept(stream)).await {
-            Ok(Ok(stream)) => connection::run(stream, &shared, closing).await,
-            Ok(Err(error)) => Err(error),
-            Err(_) => Err(std::io::ErrorKind::TimedOut.into()),
+        Some(acceptor) => match tls::handshake(acceptor, stream).await {
+            Ok(stream) => connection::run(stream, &shared, closing).await,
+            Err(error) => Err(error),
         },
     };
     if let Err(error) = ended {

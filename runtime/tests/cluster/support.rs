@@ -9,7 +9,7 @@ use axum::http::StatusCode;
 use impresario::cluster::{ClusterView, NodeRecord, NodeView};
 use impresario::http::{Door, TokenKeeper};
 use impresario::metrics::NodeMetrics;
-use impresario::node::{Adapters, Local, LocalArguments, Peers, Recent};
+use impresario::node::{Adapters, Local, LocalArguments, Peers, Raised, Recent, SharedWebhooks};
 use impresario::orchestrator::{InstanceQuery, Orchestrator, StartRequest, Started};
 use impresario_actors::behaviour::BuiltinKinds;
 use impresario_actors::clock::Clock;
@@ -143,6 +143,7 @@ impl Cluster {
             engine: engine.clone(),
             hosts,
             adapters,
+            raised: Raised::new(Arc::clone(&self.store) as Arc<dyn Store>, Arc::clone(&definitions)),
             definitions,
             inventory: SharedInventory::default(),
             vault,
@@ -150,6 +151,8 @@ impl Cluster {
             peers: Peers::new(&token).unwrap(),
             membership: Arc::clone(&self.membership) as Arc<dyn Membership>,
             drain,
+            webhooks: SharedWebhooks::default(),
+            lost: vec![],
             metrics: NodeMetrics::default(),
             recent: Recent::new(100, 10_000),
             dedup: (Duration::from_secs(60), 100),

@@ -95,6 +95,7 @@ fn an_instance_is_a_page_with_its_activities() {
         began_at: None,
         turn_of: None,
         start_points: vec![],
+        listeners: vec![],
         activities: vec![activity],
         activities_dropped: 6,
     };

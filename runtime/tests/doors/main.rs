@@ -10,7 +10,10 @@
 mod cli_commands;
 mod cli_pages;
 mod http;
+mod ingress;
 mod metrics;
+mod snmp;
 mod support;
+mod syslog;
 mod tcp;
 mod triggers;

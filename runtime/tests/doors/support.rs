@@ -1,10 +1,13 @@
 //! A door on a port of the system's choice, in front of an engine that only remembers what it was asked.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use impresario::adapters::{AdapterOrder, AdapterSummary};
+use impresario::ask::{AskReply, AskedInstance};
+use impresario::declared::{Declared, DeclaredKind, DeclaredRequest};
 use impresario::http::Door;
 use impresario::http::token::TokenKeeper;
 use impresario::inventory::{EntryKind, InventoryEntry};
@@ -20,6 +23,7 @@ use impresario::triggers::{
     RecentWindow, SetDetail, TestReply, TestRequest, TestedEvent, TestedFilter, TestedPart, ToldEvent,
     TriggerCounters, TriggerDetail, TriggerOrder,
 };
+use impresario::webhook::{Delivery, WebhookFindings, WebhookOutcome, WebhookSummary, WebhookTrial};
 use impresario_config::{ByteSize, Http, Sources};
 use impresario_model::event::CloudEvent;
 use prometheus_client::metrics::counter::Counter;
@@ -56,6 +60,8 @@ pub struct Mock {
     pub unready: Mutex<bool>,
     /// Told when a request for `tree` arrives.
     pub tree_asked: Notify,
+    /// Whether those who wait for an instance are kept waiting.
+    pub waiting_held: AtomicBool,
     /// What a request for `tree` waits for.
     pub tree_released: Notify,
 }
@@ -94,6 +100,7 @@ pub fn detail() -> InstanceDetail {
         began_at: None,
         turn_of: None,
         start_points: vec![],
+        listeners: vec![],
         activities: vec![ActivityDetail {
             number: 1,
             task: "checkDisk".to_owned(),
@@ -243,6 +250,33 @@ impl Orchestrator for Handle {
         }
     }
 
+    fn wait_for(&self, id: String, wait: Duration) -> Answer<InstanceDetail> {
+        self.0.orders.lock().unwrap().push(format!("wait {id} {wait:?}"));
+        let mock = Arc::clone(&self.0);
+        async move {
+            while mock.waiting_held.load(Ordering::Relaxed) {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+            Ok(detail())
+        }
+        .boxed()
+    }
+
+    fn ask(&self, event: CloudEvent, wait: Duration) -> Answer<AskReply> {
+        self.0.orders.lock().unwrap().push(format!("ask {} {wait:?}", event.id));
+        let seen = AskedInstance::unseen(summary().id, "t".to_owned(), summary().definition);
+        let seen = if event.id == "late" { seen } else { seen.seen(detail()) };
+        let complete = seen.answered();
+        self.0.answer(AskReply {
+            source: event.source,
+            id: event.id,
+            durability: "memory".to_owned(),
+            complete,
+            instances: vec![seen],
+            detail: None,
+        })
+    }
+
     fn cancel(&self, id: String, reason: Option<String>) -> Answer<()> {
         self.0.cancels.lock().unwrap().push((id, reason));
         self.0.answer(())
@@ -389,6 +423,18 @@ impl Orchestrator for Handle {
         self.0.answer(())
     }
 
+    fn declared(&self, kind: DeclaredKind, request: DeclaredRequest) -> Answer<Vec<Declared>> {
+        self.0.orders.lock().unwrap().push(format!("{kind} {request:?}"));
+        let one = Declared {
+            name: "one".to_owned(),
+            by: "operator".to_owned(),
+            paused: false,
+            spec: serde_json::Map::new(),
+            status: serde_json::Map::new(),
+        };
+        self.0.answer(vec![one])
+    }
+
     fn users(&self) -> Answer<Vec<UserSummary>> {
         self.0.answer(vec![user("web")])
     }
@@ -406,6 +452,33 @@ impl Orchestrator for Handle {
     fn rotate_key(&self) -> Answer<String> {
         self.0.orders.lock().unwrap().push("rotate key".to_owned());
         self.0.answer("0123456789ab".to_owned())
+    }
+
+    fn webhooks(&self, name: Option<String>) -> Answer<Vec<WebhookSummary>> {
+        self.0.orders.lock().unwrap().push(format!("webhooks {name:?}"));
+        self.0.answer(vec![])
+    }
+
+    fn try_webhook(&self, name: String, trial: WebhookTrial) -> Answer<WebhookFindings> {
+        self.0.orders.lock().unwrap().push(format!("try {name} {trial:?}"));
+        self.0.answer(WebhookFindings { verified: true, reason: None, events: vec![], reply: None })
+    }
+
+    fn deliver(&self, name: String, delivery: Delivery) -> Answer<WebhookOutcome> {
+        self.0
+            .orders
+            .lock()
+            .unwrap()
+            .push(format!("deliver {name} {:?} {:?}", delivery.query, delivery.body));
+        self.0.answer(match name.as_str() {
+            "closed" => WebhookOutcome::Unverified,
+            "answers" => WebhookOutcome::Accepted {
+                accepted: 1,
+                durability: "memory".to_owned(),
+                reply: Some(json!({ "challenge": 1 })),
+            },
+            _ => WebhookOutcome::Accepted { accepted: 1, durability: "memory".to_owned(), reply: None },
+        })
     }
 
     fn answer(&self, question: Question) -> Answer<Reply> {

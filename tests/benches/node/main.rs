@@ -5,13 +5,14 @@
 //! that stores nothing. The load comes from one thread of this process, over keep-alive connections; it shares the
 //! machine with what it measures.
 //!
-//! Options behind `--`: `--json`, `--quick` (a tenth of everything), `--only PART`, where a part is `events`, `instances`,
+//! Options behind `--`: `--json`, `--quick` (a tenth of everything), `--only PART`, where a part is `events`, `ingress`, `instances`,
 //! `latency` or `waiting`, or, on a store in Redis, `redis-events`, `redis-instances` or `redis-memory`.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a benchmark stops at the first surprise")]
 
 mod bare;
 mod events;
+mod ingress;
 mod instances;
 mod report;
 mod shared;
@@ -69,6 +70,9 @@ fn main() {
         let mut report = Report::new(machine::describe());
         if options.wants("events") {
             events::measure(&options, &mut report).await;
+        }
+        if options.wants("ingress") {
+            ingress::measure(&options, &mut report).await;
         }
         if options.wants("instances") {
             instances::throughput(&options, &mut report).await;

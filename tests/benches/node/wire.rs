@@ -32,7 +32,7 @@ impl Template {
         Template { bytes: [head.as_bytes(), body.as_bytes()].concat(), number_at }
     }
 
-    fn number(&mut self, number: u64) -> &[u8] {
+    pub fn number(&mut self, number: u64) -> &[u8] {
         let digits = format!("{number:012}");
         self.bytes[self.number_at..self.number_at + digits.len()].copy_from_slice(digits.as_bytes());
         &self.bytes
@@ -115,7 +115,7 @@ pub async fn load(host: &str, template: &Template, first: u64, amount: Amount) -
 }
 
 /// Reads one answer; its status.
-async fn answer(connection: &mut TcpStream, buffer: &mut [u8]) -> u16 {
+pub async fn answer(connection: &mut TcpStream, buffer: &mut [u8]) -> u16 {
     let mut filled = 0;
     loop {
         let read = connection.read(&mut buffer[filled..]).await.unwrap();

@@ -7,6 +7,7 @@ mod definitions;
 mod disk;
 mod door;
 mod folder;
+mod ingress;
 
 use std::time::Duration;
 

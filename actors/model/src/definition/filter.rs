@@ -75,9 +75,22 @@ impl EventFilter {
     /// # Errors
     /// Which predicate could not be evaluated, and why: the event does not match then.
     pub fn check(&self, event: &CloudEvent, fuel: &mut Fuel) -> Result<bool, String> {
+        self.check_seeing(event, None, fuel)
+    }
+
+    /// The same, with the variables that its predicates may see. Without them, predicates that need some are left out.
+    ///
+    /// # Errors
+    /// As [`EventFilter::check`].
+    pub fn check_seeing(
+        &self,
+        event: &CloudEvent,
+        variables: Option<&dyn Variables>,
+        fuel: &mut Fuel,
+    ) -> Result<bool, String> {
         for (name, matcher) in &self.attributes {
             let value = attribute(event, name);
-            let matches = matcher.judge(value.as_deref(), fuel);
+            let matches = matcher.judge(value.as_deref(), variables, fuel);
             if !matches.map_err(|error| format!("{name}: {error}"))? {
                 return Ok(false);
             }
@@ -89,7 +102,7 @@ impl EventFilter {
     pub fn explain(&self, event: &CloudEvent, fuel: &mut Fuel) -> Vec<Verdict> {
         let verdict = |(name, matcher): &(String, AttributeMatch)| {
             let found = attribute(event, name).map(Cow::into_owned);
-            let matches = matcher.judge(found.as_ref(), fuel).map_err(|error| error.to_string());
+            let matches = matcher.judge(found.as_ref(), None, fuel).map_err(|error| error.to_string());
             Verdict { attribute: name.clone(), wanted: matcher.to_string(), found, matches }
         };
         self.attributes.iter().map(verdict).collect()
@@ -97,15 +110,23 @@ impl EventFilter {
 }
 
 impl AttributeMatch {
-    fn judge(&self, value: Option<&Value>, fuel: &mut Fuel) -> Result<bool, EvaluationError> {
+    fn judge(
+        &self,
+        value: Option<&Value>,
+        variables: Option<&dyn Variables>,
+        fuel: &mut Fuel,
+    ) -> Result<bool, EvaluationError> {
         Ok(match self {
             AttributeMatch::Equals(wanted) => value == Some(wanted),
             AttributeMatch::Regex(pattern) => value
                 .and_then(Value::as_str)
                 .is_some_and(|text| text == pattern.as_str() || pattern.is_match(text)),
+            AttributeMatch::Predicate(expression) if variables.is_none() && !expression.uses().is_empty() => {
+                true
+            }
             AttributeMatch::Predicate(expression) => {
                 let value = value.unwrap_or(&Value::Null);
-                expression.evaluate(value, &NoVariables, fuel)? == Value::Bool(true)
+                expression.evaluate(value, variables.unwrap_or(&NoVariables), fuel)? == Value::Bool(true)
             }
         })
     }

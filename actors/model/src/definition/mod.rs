@@ -8,6 +8,7 @@ mod delay;
 mod error_kind;
 mod event_options;
 mod filter;
+mod listen;
 mod overlap;
 mod schema;
 mod secret;
@@ -28,6 +29,7 @@ pub use self::event_options::{
 };
 pub(crate) use self::filter::NoVariables;
 pub use self::filter::{AttributeMatch, Correlation, EventFilter, Verdict};
+pub use self::listen::{Foreach, LOOKBACK_MAX_MS, LOOKBACK_MS, Listen, Path, Paths};
 pub use self::overlap::{OnConflict, OverlapRule};
 pub use self::schema::Schema;
 pub use self::secret::{PLACEHOLDER, RunAs, SecretField};
@@ -85,7 +87,7 @@ impl FromStr for DefinitionId {
 }
 
 /// The index of a task in [`Definition::tasks`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct TaskId(pub u32);
 
 /// The tasks of a list, in order.
@@ -246,6 +248,8 @@ pub enum TaskKind {
     Raise(RaisedError),
     /// `emit`: the attributes of the event, its data among them.
     Emit(Template),
+    /// `listen`.
+    Listen(Box<Listen>),
     /// `call http`, `run shell`, or a call of an adapter's function.
     Activity(Box<ActivitySpec>),
     /// A call of a function that is itself a task: the arguments are that task's input.

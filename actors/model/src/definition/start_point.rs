@@ -41,6 +41,7 @@ pub(crate) fn body_of(kind: &TaskKind) -> Option<&[TaskId]> {
         | TaskKind::Wait(_)
         | TaskKind::Raise(_)
         | TaskKind::Emit(_)
+        | TaskKind::Listen(_)
         | TaskKind::Activity(_)
         | TaskKind::Function { .. }
         | TaskKind::Unsupported(_) => None,

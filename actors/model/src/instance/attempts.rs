@@ -37,6 +37,8 @@ pub struct Unsettled {
     pub questions: Vec<ProbeRequest>,
     /// Whether a turn used up its budget, and nobody may have told it yet to go on.
     pub continuing: bool,
+    /// What a monitor wants to have observed.
+    pub watch: Option<Box<crate::monitor::WatchOrder>>,
 }
 
 impl Instance {
@@ -59,6 +61,7 @@ impl Instance {
             in_flight: in_flight.collect(),
             questions: questions.collect(),
             continuing: self.continuing,
+            watch: None,
         }
     }
 
@@ -182,6 +185,7 @@ impl Instance {
                 Applied { effects, started: Vec::new() }
             }
             ProcessEvent::Rerun(order) => self.rerun(order),
+            ProcessEvent::Told(told) => self.refuse(told),
             // Its turn was given back when it ended.
             ProcessEvent::Start(_)
             | ProcessEvent::Continue

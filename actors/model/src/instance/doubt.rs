@@ -33,6 +33,7 @@ impl Instance {
             | ProcessEvent::Limited { .. }
             | ProcessEvent::Placed { .. }
             | ProcessEvent::Crowded { .. }
+            | ProcessEvent::Told(_)
             | ProcessEvent::Turn(_)
             | ProcessEvent::Cancel { .. } => return None,
         };

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::activity::{Activity, ActivityState};
+use super::listen;
 use super::poll::Flow;
 use super::run::{TaskRun, TaskState};
 use super::turn::{At, Effect, Turn};
@@ -53,6 +54,7 @@ pub(super) fn at_once(
         | TaskKind::Fork { .. }
         | TaskKind::Try { .. }
         | TaskKind::Wait(_)
+        | TaskKind::Listen(_)
         | TaskKind::Activity(_)
         | TaskKind::Function { .. } => Ok(None),
     }
@@ -283,17 +285,22 @@ pub(super) fn is_skipped(turn: &Turn<'_>, number: u64) -> bool {
     turn.activities.get(number).is_some_and(|activity| activity.state == ActivityState::Skipped)
 }
 
-/// Gives up everything in flight at and below a task.
+/// Gives up everything in flight at and below a task, and listens no more there.
 pub(super) fn abandon(turn: &mut Turn<'_>, run: &TaskRun) {
-    let mut numbers = Vec::new();
-    run.visit(&mut |task| {
-        if let TaskState::Activity(number) | TaskState::Selecting(number) = task.state {
-            numbers.push(number);
-        }
+    let (mut activities, mut listeners) = (Vec::new(), Vec::new());
+    run.visit(&mut |task| match &task.state {
+        TaskState::Activity(number) | TaskState::Selecting(number) => activities.push(*number),
+        TaskState::Listen(run) => listeners.push(run.listener),
+        TaskState::Do(_)
+        | TaskState::For(_)
+        | TaskState::FanOut(_)
+        | TaskState::Fork(_)
+        | TaskState::Try(_)
+        | TaskState::Wait(_)
+        | TaskState::Function(_) => {}
     });
-    for number in numbers {
-        abandon_activity(turn, number);
-    }
+    activities.into_iter().for_each(|number| abandon_activity(turn, number));
+    listeners.into_iter().for_each(|number| listen::close(turn, number));
 }
 
 /// Gives up one activity.

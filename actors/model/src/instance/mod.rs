@@ -10,6 +10,8 @@ mod doubt;
 mod emit;
 mod fan_out;
 mod leaf;
+mod listen;
+mod listeners;
 mod overlap;
 mod poll;
 mod retry;
@@ -25,6 +27,8 @@ pub(crate) use self::activity::approximate_bytes;
 pub use self::activity::{Activities, Activity, ActivityState, HISTORY_LIMIT, MAX_LOST, Place, token_of};
 pub use self::attempts::{InFlight, Unsettled};
 pub use self::fan_out::{Ended, FanOutRun, Iteration};
+pub use self::listen::{Handling, ListenRun};
+pub use self::listeners::{Consumed, Heard, INBOX_MAX, Listener, Listeners};
 pub use self::overlap::HeldTurn;
 use self::poll::Flow;
 pub use self::run::{
@@ -38,6 +42,7 @@ use crate::entry::{Body, Message, ProcessEvent, StartEvent, TriggerEvent};
 use crate::fault::{Fault, FaultKind};
 use crate::ids::ActorId;
 use crate::rerun::Resume;
+use crate::subscription::{Told, refuse};
 
 /// How many tasks an instance may run if nothing else is said.
 pub const DEFAULT_TASK_LIMIT: u64 = 100_000;
@@ -48,7 +53,7 @@ pub const DEFAULT_TASK_LIMIT: u64 = 100_000;
 pub enum Status {
     /// It has work under way.
     Running,
-    /// It waits for a time.
+    /// It waits for a time, an event or a place.
     Waiting,
     /// Nobody knows whether one of its activities was done: an operator decides.
     Uncertain,
@@ -121,6 +126,9 @@ pub struct Instance {
     pub root: Option<ListRun>,
     /// Its activities.
     pub activities: Activities,
+    /// What it listens for.
+    #[serde(default, skip_serializing_if = "Listeners::is_empty")]
+    pub listeners: Listeners,
     /// How many tasks it ran.
     pub tasks_run: u64,
     /// Whether a turn used up its budget, and a [`ProcessEvent::Continue`] is on its way.
@@ -181,6 +189,7 @@ impl Instance {
             deadline: None,
             root: None,
             activities: Activities::default(),
+            listeners: Listeners::default(),
             tasks_run: 0,
             continuing: false,
             output: None,
@@ -239,12 +248,25 @@ impl Instance {
                 self.activities.trim();
                 applied
             }
+            ProcessEvent::Told(told) => {
+                if self.listeners.hear(told) {
+                    self.turn(definition, moment, Self::go_on)
+                } else {
+                    self.refuse(told)
+                }
+            }
             ProcessEvent::Turn(answer) => self.answer_turn(answer, definition, moment),
             ProcessEvent::Cancel { reason } => {
                 let reason = reason.clone();
                 self.turn(definition, moment, |turn, instance| instance.stop(turn, reason))
             }
         }
+    }
+
+    /// News that no listener waits for: the subscription is taken back, should it still be there.
+    fn refuse(&self, told: &Told) -> Applied {
+        let effects = refuse(&self.id, told).into_iter().map(Effect::Tell).collect();
+        Applied { effects, started: Vec::new() }
     }
 
     /// When the instance has to be woken next, in milliseconds since the Unix epoch.
@@ -254,6 +276,11 @@ impl Instance {
             root.visit(&mut |task| due = due.into_iter().chain(task.own_due()).min());
         }
         due
+    }
+
+    /// Whether it waits for events, so that one of these wakes it.
+    pub fn listens(&self) -> bool {
+        !self.listeners.open.is_empty()
     }
 
     /// Whether a new owner must look at the instance at once: it has work in flight.
@@ -276,12 +303,14 @@ impl Instance {
                 input: &self.input,
                 started: self.started,
                 runtime: &self.runtime,
+                started_by: &self.started_by,
                 task_limit: definition.ops.task_limit.unwrap_or(DEFAULT_TASK_LIMIT),
             },
             now: moment.now,
             seed: moment.offset,
             context: self.context.take(),
             activities: &mut self.activities,
+            listeners: &mut self.listeners,
             start_points: &mut self.start_points,
             tasks_run: &mut self.tasks_run,
             effects: Vec::new(),
@@ -294,8 +323,9 @@ impl Instance {
         let flow = step(&mut turn, &mut progress);
         let flow = match flow {
             Flow::Done(output) | Flow::End(output) => leave(&mut turn, output),
-            Flow::Pending => size::check_state(progress.root.as_ref(), &turn.context, turn.activities)
-                .map_or_else(Flow::Fault, |()| Flow::Pending),
+            Flow::Pending => {
+                size::check_state(&turn, progress.root.as_ref()).map_or_else(Flow::Fault, |()| Flow::Pending)
+            }
             Flow::Fault(fault) => Flow::Fault(fault),
         };
         let ended = !matches!(flow, Flow::Pending);
@@ -349,6 +379,8 @@ impl Instance {
             self.root = None;
             self.deadline = None;
             self.continuing = false;
+            // All are closed; what was consumed is of no more use.
+            self.listeners = Listeners::default();
             self.context = Value::Null;
         }
     }

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::run::{ListRun, TaskRun, TaskState};
 use super::turn::{At, Scope, Turn};
-use super::{composite, fan_out, leaf, retry, start_points};
+use super::{composite, fan_out, leaf, listen, retry, start_points};
 use crate::definition::{DataIn, DataOut, Task, TaskId, TaskKind, Then};
 use crate::fault::{Fault, FaultKind};
 
@@ -160,6 +160,7 @@ fn initial_state(
             let after: u64 = turn.evaluate(delay, input, at, "wait")?;
             TaskState::Wait(turn.now.saturating_add(after))
         }
+        TaskKind::Listen(spec) => listen::begin(turn, id, spec, input, at)?,
         TaskKind::Activity(spec) => leaf::begin(turn, id, spec, input, at)?,
         TaskKind::Function { arguments, input: schema, .. } => {
             let arguments = turn.evaluate(arguments, input, at, "with")?;
@@ -212,6 +213,7 @@ pub(super) fn task(turn: &mut Turn<'_>, run: &mut TaskRun, scope: Option<&Scope<
         (TaskKind::Try { body, catch }, TaskState::Try(running)) => {
             retry::poll(turn, task, body, catch, running, &run.input, at, &mut then)
         }
+        (TaskKind::Listen(spec), TaskState::Listen(running)) => listen::poll(turn, task, spec, running, at),
         (TaskKind::Activity(_), TaskState::Activity(number)) => leaf::poll_activity(turn, task, *number, at),
         (TaskKind::Function { body, .. }, TaskState::Function(function)) => {
             poll_function(turn, *body, function)
@@ -344,6 +346,7 @@ fn kind_word(kind: &TaskKind) -> &'static str {
         TaskKind::Wait(_) => "wait",
         TaskKind::Raise(_) => "raise",
         TaskKind::Emit(_) => "emit",
+        TaskKind::Listen(_) => "listen",
         TaskKind::Activity(_) => "an activity",
         TaskKind::Function { .. } => "a function",
         TaskKind::Unsupported(_) => "an unsupported task",
@@ -358,6 +361,7 @@ fn state_word(state: &TaskState) -> &'static str {
         TaskState::Fork(_) => "fork",
         TaskState::Try(_) => "try",
         TaskState::Wait(_) => "wait",
+        TaskState::Listen(_) => "listen",
         TaskState::Activity(_) | TaskState::Selecting(_) => "an activity",
         TaskState::Function(_) => "a function",
     }

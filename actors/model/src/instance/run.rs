@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::fan_out::FanOutRun;
+use super::listen::ListenRun;
 use crate::definition::TaskId;
 use crate::fault::Fault;
 
@@ -65,6 +66,8 @@ pub enum TaskState {
     Activity(u64),
     /// An activity that is not begun yet: the one of this number selects its target.
     Selecting(u64),
+    /// `listen`.
+    Listen(ListenRun),
     /// A function whose body is a task; none until that task has begun.
     Function(FunctionRun),
 }
@@ -176,6 +179,7 @@ impl TaskRun {
                 TryPhase::Backoff { .. } => {}
             },
             TaskState::Function(run) => run.body.iter().for_each(|task| task.visit(visitor)),
+            TaskState::Listen(run) => run.current.iter().for_each(|current| current.body.visit(visitor)),
             TaskState::Wait(_) | TaskState::Activity(_) | TaskState::Selecting(_) => {}
         }
     }

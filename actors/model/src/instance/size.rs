@@ -3,7 +3,8 @@
 
 use serde_json::Value;
 
-use super::activity::{Activities, Activity, approximate_bytes};
+use super::activity::{Activity, approximate_bytes};
+use super::listen::Handling;
 use super::run::{BranchState, ListRun, TaskRun, TaskState, TryPhase};
 use super::turn::Turn;
 use crate::fault::{Fault, FaultKind};
@@ -37,16 +38,13 @@ impl Turn<'_> {
 }
 
 /// Refuses a state that is too large to be stored with every checkpoint.
-pub(super) fn check_state(
-    root: Option<&ListRun>,
-    context: &Value,
-    activities: &Activities,
-) -> Result<(), Fault> {
+pub(super) fn check_state(turn: &Turn<'_>, root: Option<&ListRun>) -> Result<(), Fault> {
     let of = |activity: &Activity| {
         approximate_bytes(&activity.arguments) + activity.saved.as_ref().map_or(0, approximate_bytes)
     };
-    let arguments: usize = activities.open().map(of).sum();
-    let bytes = root.map_or(0, list_bytes) + approximate_bytes(context) + arguments;
+    let arguments: usize = turn.activities.open().map(of).sum();
+    let bytes =
+        root.map_or(0, list_bytes) + approximate_bytes(&turn.context) + arguments + turn.listeners.bytes();
     if bytes <= STATE_BYTES_MAX {
         return Ok(());
     }
@@ -101,6 +99,11 @@ fn task_bytes(task: &TaskRun) -> usize {
         },
         TaskState::Function(run) => {
             approximate_bytes(&run.arguments) + run.body.as_deref().map_or(0, task_bytes)
+        }
+        TaskState::Listen(run) => {
+            let items: usize = run.items.iter().map(approximate_bytes).sum();
+            let current = |current: &Handling| approximate_bytes(&current.item) + list_bytes(&current.body);
+            items + run.current.as_ref().map_or(0, current)
         }
         TaskState::Wait(_) | TaskState::Activity(_) | TaskState::Selecting(_) => 0,
     };

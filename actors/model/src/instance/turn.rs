@@ -6,8 +6,11 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::activity::Activities;
+use super::listeners::Listeners;
 use super::start_points::StartPoints;
-use crate::definition::{Definition, SecretField, Task, TaskId};
+use crate::chance;
+use crate::definition::{Correlation, Definition, EventFilter, SecretField, Task, TaskId};
+use crate::event::CloudEvent;
 use crate::expression::{EvaluationError, Expression, Fuel, Variables};
 use crate::fault::{Fault, FaultKind};
 
@@ -48,6 +51,12 @@ pub enum Effect {
     Tell(crate::entry::Message),
     /// Take an event in, as if it had come from outside: it goes to the router of its shard.
     Emit(Box<crate::event::CloudEvent>),
+    /// Tell what became of the instance. It is left out where nobody asks for it, and a replay may decide otherwise.
+    Lifecycle(Box<crate::event::CloudEvent>),
+    /// Have an adapter observe something, in the place of what it observed for this monitor before.
+    Watch(Box<crate::monitor::WatchOrder>),
+    /// Have nothing observed for this monitor any more.
+    Unwatch,
 }
 
 /// An attempt of an activity, ready to run.
@@ -110,6 +119,7 @@ pub(super) struct Facts<'a> {
     pub input: &'a Value,
     pub started: u64,
     pub runtime: &'a str,
+    pub started_by: &'a str,
     pub task_limit: u64,
 }
 
@@ -123,6 +133,7 @@ pub(super) struct Turn<'a> {
     pub seed: u64,
     pub context: Value,
     pub activities: &'a mut Activities,
+    pub listeners: &'a mut Listeners,
     pub start_points: &'a mut StartPoints,
     pub tasks_run: &'a mut u64,
     pub effects: Vec<Effect>,
@@ -302,6 +313,23 @@ impl<'a> Turn<'a> {
         Ok(!matches!(value, Value::Null | Value::Bool(false)))
     }
 
+    /// Whether an event matches a filter. What cannot be evaluated does not match.
+    pub fn sees(&mut self, filter: &EventFilter, event: &CloudEvent, at: At<'_>, fuel: &mut Fuel) -> bool {
+        let before = fuel.0;
+        let names = Names { turn: self, at };
+        let sees = matches!(filter.check_seeing(event, Some(&names), fuel), Ok(true));
+        self.fuel_left = self.fuel_left.saturating_sub(before - fuel.0);
+        sees
+    }
+
+    /// The value of a key for an event; null if it has none.
+    pub fn value_of(&mut self, key: &Correlation, envelope: &Value, fuel: &mut Fuel) -> Value {
+        let before = fuel.0;
+        let value = key.value(envelope, fuel).unwrap_or_default();
+        self.fuel_left = self.fuel_left.saturating_sub(before - fuel.0);
+        value
+    }
+
     /// Whether the next task has to wait for another turn.
     pub fn exhausted(&mut self) -> bool {
         let exhausted = self.tasks_left == 0 || self.fuel_left == 0 || self.bytes_left == 0;
@@ -311,15 +339,6 @@ impl<'a> Turn<'a> {
 
     /// A number from `low` to `high` that depends on the entry alone.
     pub fn uniform(&self, low: u64, high: u64) -> u64 {
-        let span = high.saturating_sub(low).saturating_add(1);
-        low + splitmix(self.seed ^ *self.tasks_run) % span
+        chance::uniform(self.seed ^ *self.tasks_run, low, high)
     }
-}
-
-/// The finalizer of SplitMix64 (Steele, Lea and Flood, 2014): spreads a counter over 64 bits.
-fn splitmix(seed: u64) -> u64 {
-    let mut z = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
 }

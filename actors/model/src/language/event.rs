@@ -1,4 +1,4 @@
-//! Events: filters, the strategies that consume them, and the tasks `emit` and `listen`.
+//! Events: filters, the strategies that consume them, and the task `emit`.
 
 use serde_json::Value;
 
@@ -30,34 +30,6 @@ impl Compiler<'_> {
             }
         }
         Some(TaskKind::Emit(self.template(&with, scope, Secrets::Hidden)))
-    }
-
-    /// `listen`.
-    pub(super) fn listen(&mut self, map: &At<'_>, body: &At<'_>, scope: &Scope) -> Option<TaskKind> {
-        let head = self.report.map(body, "a map", &["to", "read"])?;
-        let read = head.get("read").and_then(|at| self.read(&at)).unwrap_or(Read::Data);
-        if let Some(to) = self.report.required(&head, "to") {
-            self.strategy(&to, Some(scope), read);
-        }
-        if let Some(foreach) = map.get("foreach") {
-            self.check_only(|compiler| compiler.foreach(&foreach, scope));
-        }
-        Some(TaskKind::Unsupported("listen".to_owned()))
-    }
-
-    /// What is done for each event or message.
-    pub(super) fn foreach(&mut self, at: &At<'_>, scope: &Scope) {
-        let Some(map) = self.report.map(at, "a map", &["item", "at", "do", "output", "export"]) else {
-            return;
-        };
-        let item = self.variable(map.get("item"), "item");
-        let index = self.variable(map.get("at"), "index");
-        let inner = scope.with(&[item, index]);
-        if let Some(tasks) = map.get("do") {
-            self.tasks(&tasks, &inner);
-        }
-        self.data_out(map.get("output"), &inner);
-        self.data_out(map.get("export"), &inner);
     }
 
     /// `read`.

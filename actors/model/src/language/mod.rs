@@ -16,6 +16,7 @@ mod expression;
 mod flow;
 mod function;
 mod http;
+mod listen;
 mod node;
 mod ops;
 mod overlap;

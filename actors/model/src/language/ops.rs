@@ -32,6 +32,8 @@ pub(super) struct TaskOps {
     pub(super) on: Option<On>,
     /// `concurrency` and `onError`.
     pub(super) parallel: Option<Parallel>,
+    /// `lookback`, in milliseconds.
+    pub(super) lookback_ms: Option<u64>,
 }
 
 impl Compiler<'_> {
@@ -98,10 +100,8 @@ impl Compiler<'_> {
     /// `metadata` of a task, whose kind is `word`.
     pub(super) fn task_ops(&mut self, task: &At<'_>, word: &str, scope: &Scope) -> TaskOps {
         let Some(map) = self.ops(task.get("metadata"), &TASK_KEYS) else { return TaskOps::default() };
-        if let Some(lookback) = map.get("lookback") {
-            self.interval(&lookback);
-        }
         TaskOps {
+            lookback_ms: map.get("lookback").and_then(|at| self.lookback(word, &at)),
             restart: map.get("restartWhenInterrupted").and_then(|at| self.report.boolean(&at)),
             start_point: map.get("startPoint").and_then(|at| self.start_point(&at)),
             on: map.get("target").and_then(|at| self.ops_target(task, word, &at, scope)),

@@ -147,7 +147,7 @@ impl Compiler<'_> {
             "do" => Some(TaskKind::Do(self.tasks(&body, scope))),
             "emit" => self.emit(&body, scope),
             "fork" => self.fork(&body, scope),
-            "listen" => self.listen(map, &body, scope),
+            "listen" => self.listen(map, &body, scope, ops),
             "raise" => self.raise(&body, scope),
             "run" => self.run(&body, scope, ops),
             "set" => self.set(&body, scope),

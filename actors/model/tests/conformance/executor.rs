@@ -2,18 +2,21 @@
 //!
 //! * what a checkpoint would store comes back the same;
 //! * an entry that comes twice changes nothing;
-//! * an instance that has not ended has something that will wake it, or waits for an operator, and is never
+//! * an instance that has not ended has something that will wake it, or waits for an operator or an event, and is never
 //!   woken in vain for ever;
+//! * an instance that has ended listens nowhere;
 //! * a replay from the beginning asks for the same effects and ends in the same state.
 
 use std::collections::BTreeMap;
 
 use impresario_model::definition::Definition;
 use impresario_model::encoding;
-use impresario_model::entry::{ProcessEvent, StartEvent};
+use impresario_model::entry::{Body, Message, ProcessEvent, StartEvent};
+use impresario_model::ids::ActorId;
 use impresario_model::instance::{Applied, Attempt, Effect, Instance, Moment, Status};
 
-use crate::support::outside::{ID, START_MS, event_of, start_event};
+use crate::support::exchange::Exchange;
+use crate::support::outside::{ID, START_MS, cloud_event_of, event_of, start_event};
 use crate::support::scenario::Scenario;
 use crate::support::world::{Arrival, World, subject};
 
@@ -35,8 +38,9 @@ pub struct Run {
 struct Executor<'d> {
     definition: &'d Definition,
     world: World,
+    exchange: Exchange,
     /// What is on its way, by its time and the order of its sending.
-    coming: BTreeMap<(u64, u64), ProcessEvent>,
+    coming: BTreeMap<(u64, u64), Message>,
     sent: u64,
     now: u64,
     /// What was applied, with what it asked for.
@@ -54,6 +58,7 @@ pub fn run_from(scenario: &Scenario, definition: &Definition, start: StartEvent)
     let mut executor = Executor {
         definition,
         world: World::new(&scenario.answers).probing(&scenario.probes),
+        exchange: Exchange::new(definition),
         coming: BTreeMap::new(),
         sent: 0,
         now: START_MS,
@@ -61,8 +66,10 @@ pub fn run_from(scenario: &Scenario, definition: &Definition, start: StartEvent)
         tasks: Vec::new(),
     };
     for happening in &scenario.events {
-        let event = event_of(happening, definition);
-        executor.send(happening.at, event);
+        match cloud_event_of(happening) {
+            Some(event) => executor.post(happening.at, Exchange::incoming(event)),
+            None => executor.send(happening.at, event_of(happening, definition)),
+        }
     }
     executor.run(start)
 }
@@ -80,7 +87,14 @@ impl Executor<'_> {
             let event = match (first, due) {
                 (Some((at, _)), due) if due.is_none_or(|due| at <= due) => {
                     self.now = self.now.max(at);
-                    self.coming.pop_first().unwrap().1
+                    match self.coming.pop_first().unwrap().1 {
+                        Message { body: Body::Process(event), .. } => event,
+                        message => {
+                            let sent = self.exchange.apply(message, self.now);
+                            sent.into_iter().for_each(|message| self.post(0, message));
+                            continue;
+                        }
+                    }
                 }
                 (_, Some(due)) => {
                     self.now = self.now.max(due);
@@ -94,12 +108,19 @@ impl Executor<'_> {
             self.take(event, moment, applied);
         }
         self.replay(&instance);
+        if instance.status.ended() {
+            self.exchange.check_left();
+        }
         Run { instance, turns: self.history.len(), world: self.world, tasks: self.tasks }
     }
 
     fn send(&mut self, after: u64, event: ProcessEvent) {
+        self.post(after, Message { to: ActorId::process(ID), body: Body::Process(event) });
+    }
+
+    fn post(&mut self, after: u64, message: Message) {
         self.sent += 1;
-        self.coming.insert((self.now + after, self.sent), event);
+        self.coming.insert((self.now + after, self.sent), message);
     }
 
     fn moment(&self) -> Moment {
@@ -135,9 +156,17 @@ impl Executor<'_> {
                 }
                 Effect::Abandon { token, .. } => self.world.abandoned.push(token.clone()),
                 Effect::Continue => self.send(0, ProcessEvent::Continue),
-                // Nobody listens; the output of the task shows the event.
-                Effect::Emit(event) => self.world.events.push(event.as_ref().clone()),
-                Effect::Tell(message) => panic!("nobody to tell: {message:?}"),
+                Effect::Emit(event) => {
+                    self.world.events.push(event.as_ref().clone());
+                    self.post(0, Exchange::incoming(event.as_ref().clone()));
+                }
+                Effect::Tell(message) => match &message.body {
+                    Body::Subscription(_) => self.post(0, message.clone()),
+                    _ => panic!("nobody to tell: {message:?}"),
+                },
+                Effect::Lifecycle(_) | Effect::Watch(_) | Effect::Unwatch => {
+                    panic!("an instance asks for none of these")
+                }
             }
         }
         self.history.push((event, moment, applied));
@@ -172,7 +201,7 @@ impl Executor<'_> {
         assert!(again == *instance, "an entry that comes twice changes the instance");
         if !instance.status.ended() {
             let decided = instance.status == Status::Uncertain;
-            let awake = instance.due().is_some() || instance.attention() || decided;
+            let awake = instance.due().is_some() || instance.attention() || instance.listens() || decided;
             assert!(awake, "nothing will wake it:\n{instance:#?}");
         }
     }

@@ -152,7 +152,6 @@ fn the_attributes_of_an_event_are_a_template() {
 #[test]
 fn what_does_not_run_yet_is_checked_and_named() {
     for (task, what) in [
-        ("listen: { to: { one: { with: { type: t } } } }", "listen"),
         ("run: { script: { language: js, code: '1' } }", "run script"),
         ("run: { workflow: { namespace: a, name: b, version: '1.0.0' } }", "run workflow"),
         ("{ call: a2a, with: { method: tasks/get } }", "call a2a"),

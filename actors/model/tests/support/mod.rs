@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "two tests include it, and each uses its part")]
 
+pub mod exchange;
 pub mod outside;
 pub mod petstore;
 pub mod scenario;

@@ -3,6 +3,7 @@
 use impresario_model::definition::Definition;
 use impresario_model::doubt::{Decision, Resolution};
 use impresario_model::entry::{ActivityOutcome, ProcessEvent, StartEvent};
+use impresario_model::event::CloudEvent;
 use impresario_model::instance::{Activity, ActivityState, Instance};
 use serde_json::{Value, json};
 
@@ -24,7 +25,17 @@ pub fn start_event(definition: &Definition, input: Value) -> StartEvent {
     }
 }
 
-/// The entry that something from outside is.
+/// The CloudEvent that comes in, if that is what happens; its id is its time, unless it says another.
+pub fn cloud_event_of(happening: &Happening) -> Option<CloudEvent> {
+    let mut envelope = happening.event.clone()?;
+    let id = format!("at-{}", happening.at);
+    for (name, value) in [("specversion", "1.0"), ("id", id.as_str()), ("source", "/outside")] {
+        envelope.entry(name).or_insert_with(|| json!(value));
+    }
+    Some(CloudEvent::from_json(Value::Object(envelope)).unwrap())
+}
+
+/// The entry that something from outside is, which happens to the instance.
 pub fn event_of(happening: &Happening, definition: &Definition) -> ProcessEvent {
     if let Some(reason) = &happening.cancel {
         return ProcessEvent::Cancel { reason: Some(reason.clone()) };

@@ -74,6 +74,9 @@ pub struct Happening {
     /// An attempt `{activity, attempt, state}` saves something.
     #[serde(default)]
     pub save: Option<Save>,
+    /// An event comes in; `id`, `source` and `specversion` are filled in.
+    #[serde(default)]
+    pub event: Option<Map<String, Value>>,
 }
 
 /// `{activity, attempt}` and one of `retry: true`, `accept: OUTPUT`, `skip: true`, `fail: REASON`.

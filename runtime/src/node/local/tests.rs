@@ -56,6 +56,7 @@ async fn node() -> (Local, Arc<Slow>) {
         engine: Engine::start(arguments, None).await.unwrap(),
         hosts,
         adapters: Adapters::new("a", slow.clone(), Arc::clone(&definitions), vec![], HostSpec::new("", "/")),
+        raised: crate::node::Raised::new(slow.clone(), Arc::clone(&definitions)),
         definitions,
         inventory: SharedInventory::default(),
         vault,
@@ -65,6 +66,8 @@ async fn node() -> (Local, Arc<Slow>) {
         drain: mpsc::channel(1).0,
         recent: Recent::new(100, 10_000),
         dedup: (Duration::from_secs(60), 100),
+        webhooks: SharedWebhooks::default(),
+        lost: vec![],
         metrics: NodeMetrics::default(),
     });
     (local, slow)

@@ -96,3 +96,29 @@ line 4, column 10: /do/1/b/listen: expected a member 'to', found none
 line 4, column 20: /do/1/b/listen: unknown key 'too' (expected one of to, read); did you mean 'to'?",
     );
 }
+
+#[test]
+fn listen_lookback() {
+    check(
+        "do:
+  - a: { wait: PT1S, metadata: { ops: { lookback: PT1H } } }
+  - b: { listen: { to: { any: [] } }, metadata: { ops: { lookback: P8D } } }
+  - c: { listen: { to: { any: [] } }, metadata: { ops: { lookback: P1M } } }
+",
+        "line 3, column 41: /do/0/a/metadata/ops/lookback: expected it at a 'listen', found it at 'wait'
+line 4, column 68: /do/1/b/metadata/ops/lookback: expected a fixed duration of at most P7D, found 'P8D'
+line 5, column 68: /do/2/c/metadata/ops/lookback: expected a fixed duration of at most P7D, found 'P1M'",
+    );
+}
+
+#[test]
+fn listen_foreach() {
+    check(
+        "do:
+  - a: { listen: { to: { any: [] } }, foreach: { item: e, at: e } }
+  - b: { listen: { to: { any: [] } }, foreach: { do: [ { c: { wait: PT1S, metadata: { ops: { startPoint: { id: c } } } } } ] } }
+",
+        "line 3, column 39: /do/0/a/foreach: expected two names for the event and its index, found 'e' for both
+line 4, column 112: /do/1/b/foreach/do/0/c/metadata/ops/startPoint/id: expected a start point only where nothing but `do` and the body of `try` is round the task, found one inside of a loop, a fork, a handler or a function; put it on the task that holds them",
+    );
+}

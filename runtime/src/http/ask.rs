@@ -1,0 +1,98 @@
+//! `POST /api/v1/ask` and `GET /api/v1/instances/{id}?wait=…`: requests that wait for instances, and how many may.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, State};
+use axum::http::{Request, StatusCode};
+use serde::Deserialize;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::api::{Id, id};
+use super::events;
+use super::gate::Shared;
+use super::problem::Problem;
+use crate::ask::{AskReply, WAIT_MAX};
+use crate::orchestrator::InstanceDetail;
+
+/// How long an answer is waited for if nothing else is said.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+type Shares = State<Arc<Shared>>;
+
+/// The places of those who wait.
+pub(super) struct Waiting(Arc<Semaphore>);
+
+impl Waiting {
+    pub(super) fn new(places: usize) -> Waiting {
+        Waiting(Arc::new(Semaphore::new(places)))
+    }
+
+    fn place(&self) -> Result<OwnedSemaphorePermit, Problem> {
+        Arc::clone(&self.0).try_acquire_owned().map_err(|_| Problem::waiting_crowd())
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct AskQuery {
+    #[serde(default)]
+    timeout: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WaitQuery {
+    #[serde(default)]
+    wait: Option<String>,
+}
+
+fn wait_of(name: &str, text: Option<&str>, default: Duration) -> Result<Duration, Problem> {
+    let Some(text) = text else { return Ok(default) };
+    let wait = humantime::parse_duration(text).ok().filter(|wait| *wait <= WAIT_MAX);
+    wait.ok_or_else(|| {
+        let most = humantime::format_duration(WAIT_MAX);
+        Problem::invalid(format!(
+            "expected {name} as a duration of at most {most}, such as 30s, found '{text}'"
+        ))
+    })
+}
+
+/// `POST ask`: 200 with every answer, or that nothing was started; 202 when an answer has not come in time.
+pub(super) async fn ask(
+    State(shared): Shares,
+    query: Result<Query<AskQuery>, QueryRejection>,
+    request: Request<Body>,
+) -> Result<(StatusCode, Json<AskReply>), Problem> {
+    let deadline = shared.deadline();
+    let Query(query) = query.map_err(|error| {
+        Problem::invalid(format!("expected the parameter timeout, found: {}", error.body_text()))
+    })?;
+    let wait = wait_of("timeout", query.timeout.as_deref(), TIMEOUT)?;
+    let event = events::only_event(&shared, request, deadline).await?;
+    let _place = shared.waiting.place()?;
+    let reply = shared.ask(shared.deadline() + wait, shared.orchestrator.ask(event, wait)).await?;
+    let open = !reply.complete && !reply.instances.is_empty();
+    Ok((if open { StatusCode::ACCEPTED } else { StatusCode::OK }, Json(reply)))
+}
+
+/// `GET instances/{id}`: at once, or with `wait` once it does not go on by itself.
+pub(super) async fn instance(
+    State(shared): Shares,
+    path: Id,
+    query: Result<Query<WaitQuery>, QueryRejection>,
+) -> Result<Json<InstanceDetail>, Problem> {
+    let Query(query) = query.map_err(|error| {
+        Problem::invalid(format!("expected the parameter wait, found: {}", error.body_text()))
+    })?;
+    let id = id(path)?;
+    let wait = wait_of("wait", query.wait.as_deref(), Duration::ZERO)?;
+    if wait.is_zero() {
+        return shared.ask(shared.deadline(), shared.orchestrator.instance(id)).await.map(Json);
+    }
+    let _place = shared.waiting.place()?;
+    shared.ask(shared.deadline() + wait, shared.orchestrator.wait_for(id, wait)).await.map(Json)
+}

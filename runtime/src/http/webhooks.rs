@@ -1,0 +1,91 @@
+//! `POST /hooks/{name}`: what systems send that know no CloudEvents; and `/api/v1/webhooks`.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, Request, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use serde_json::{Value, json};
+
+use super::api::{Id, id};
+use super::body;
+use super::gate::Shared;
+use super::problem::Problem;
+use crate::webhook::{Delivery, WebhookFindings, WebhookOutcome, WebhookSummary, WebhookTrial};
+
+/// What the path of a webhook begins with. Behind it the webhook itself says whom it believes.
+const HOOKS: &str = "/hooks/";
+/// The most parameters of a request.
+const PARAMETERS_MAX: usize = 100;
+
+type Shares = State<Arc<Shared>>;
+
+/// Whether a request is verified by a webhook instead of the node's token.
+pub(super) fn is_hook(path: &str) -> bool {
+    path.starts_with(HOOKS)
+}
+
+pub(super) fn routes() -> Router<Arc<Shared>> {
+    Router::new()
+        .route("/hooks/{name}", post(deliver))
+        .route("/api/v1/webhooks", get(list))
+        .route("/api/v1/webhooks/{name}", get(show))
+        .route("/api/v1/webhooks/{name}/test", post(test))
+}
+
+/// 202 once the events are durable, or nothing was to be taken; what the mapping answers is 200.
+async fn deliver(State(shared): Shares, path: Id, request: Request<Body>) -> Result<Response, Problem> {
+    let deadline = shared.deadline();
+    let name = id(path)?;
+    let (head, body) = request.into_parts();
+    let query = form_urlencoded::parse(head.uri.query().unwrap_or_default().as_bytes());
+    let query: Vec<(String, String)> = query.into_owned().take(PARAMETERS_MAX + 1).collect();
+    if query.len() > PARAMETERS_MAX {
+        return Err(Problem::invalid(format!("expected at most {PARAMETERS_MAX} parameters, found more")));
+    }
+    let headers = texts(&head.headers);
+    let body = body::read(&shared, &head.headers, body, deadline).await?;
+    let delivery = Delivery { headers, query, body, now: 0 };
+    match shared.ask(deadline, shared.orchestrator.deliver(name, delivery)).await? {
+        WebhookOutcome::Unverified => Err(Problem::unverified()),
+        WebhookOutcome::Accepted { reply: Some(Value::String(text)), .. } => Ok(text.into_response()),
+        WebhookOutcome::Accepted { reply: Some(reply), .. } => Ok(Json(reply).into_response()),
+        WebhookOutcome::Accepted { accepted, durability, reply: None } => {
+            let answer = json!({ "accepted": accepted, "durability": durability });
+            Ok((StatusCode::ACCEPTED, Json(answer)).into_response())
+        }
+    }
+}
+
+fn texts(headers: &HeaderMap) -> Vec<(String, String)> {
+    let text = |value: &axum::http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+    headers.iter().map(|(name, value)| (name.as_str().to_owned(), text(value))).collect()
+}
+
+/// `GET webhooks`.
+async fn list(State(shared): Shares) -> Result<Json<Vec<WebhookSummary>>, Problem> {
+    shared.ask(shared.deadline(), shared.orchestrator.webhooks(None)).await.map(Json)
+}
+
+/// `GET webhooks/{name}`: the whole mapping.
+async fn show(State(shared): Shares, path: Id) -> Result<Json<Option<WebhookSummary>>, Problem> {
+    let name = id(path)?;
+    let found = shared.ask(shared.deadline(), shared.orchestrator.webhooks(Some(name))).await?;
+    Ok(Json(found.into_iter().next()))
+}
+
+/// `POST webhooks/{name}/test`: what would come of a request; nothing is kept.
+async fn test(
+    State(shared): Shares,
+    path: Result<Path<String>, axum::extract::rejection::PathRejection>,
+    request: Request<Body>,
+) -> Result<Json<WebhookFindings>, Problem> {
+    let deadline = shared.deadline();
+    let name = id(path)?;
+    let (head, body) = request.into_parts();
+    let trial: WebhookTrial = body::read_json(&shared, &head.headers, body, deadline).await?;
+    shared.ask(deadline, shared.orchestrator.try_webhook(name, trial)).await.map(Json)
+}
