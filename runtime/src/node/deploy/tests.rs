@@ -92,7 +92,7 @@ async fn nodes_that_start_together_end_with_the_packs_of_all() {
         let last = deployed.iter().max_by_key(|deployment| deployment.triggers.len()).unwrap();
         assert_eq!(BTreeSet::from_iter(last.triggers.clone()), expected);
         let version = store.setting(TRIGGERS.to_owned()).await.unwrap().unwrap().version;
-        assert!(version >= 4, "each said what it tells before it told it, and afterwards");
+        assert!(version >= 2, "what is told is said before and afterwards, once for both if one saw both");
         let posted = store.read(ShardId(0), Offset::ZERO, 10_000, usize::MAX).await.unwrap().len();
         let quiet = {
             let store = Arc::new(MemoryStore::new(SHARDS));
