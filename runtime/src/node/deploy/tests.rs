@@ -75,7 +75,7 @@ async fn nodes_that_start_together_end_with_the_packs_of_all() {
     let folder = tempfile::tempdir().unwrap();
     let (ours, theirs) = (pack(folder.path(), "ours", "a"), pack(folder.path(), "theirs", "b"));
     let both = ["ops/ours", "ops/theirs"];
-    let mut again = 0;
+    let mut versions = BTreeSet::new();
     for (first, second) in (0..40).map(|one| (one % 8, one / 8)) {
         let store = Arc::new(MemoryStore::new(SHARDS));
         let started = tokio::join!(
@@ -93,16 +93,9 @@ async fn nodes_that_start_together_end_with_the_packs_of_all() {
         assert_eq!(BTreeSet::from_iter(last.triggers.clone()), expected);
         let version = store.setting(TRIGGERS.to_owned()).await.unwrap().unwrap().version;
         assert!(version >= 2, "what is told is said before and afterwards, once for both if one saw both");
-        let posted = store.read(ShardId(0), Offset::ZERO, 10_000, usize::MAX).await.unwrap().len();
-        let quiet = {
-            let store = Arc::new(MemoryStore::new(SHARDS));
-            deploy(&store, 0, std::slice::from_ref(&ours)).await.unwrap();
-            deploy(&store, 0, std::slice::from_ref(&theirs)).await.unwrap();
-            store.read(ShardId(0), Offset::ZERO, 10_000, usize::MAX).await.unwrap().len()
-        };
-        again += usize::from(posted > quiet);
+        versions.insert(version);
     }
-    assert!(again > 0, "in some order one of them was too slow, and armed again");
+    assert!(versions.len() > 1, "in every order they met in the same way: {versions:?}");
 }
 
 /// The name of the only trigger of a definition.
