@@ -99,6 +99,13 @@ impl Post {
         &self.store
     }
 
+    /// Whether half of what may wait in a shard does, as far as is known here.
+    pub fn is_crowded(&self, shard: u16) -> bool {
+        self.gauges.get(usize::from(shard)).is_some_and(|gauge| {
+            gauge.owned.load(Ordering::Relaxed) && gauge.backlog().saturating_mul(2) >= self.backlog_limit
+        })
+    }
+
     /// Whether a shard takes something from outside.
     ///
     /// # Errors

@@ -23,6 +23,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
 /// How often at most the log of the node tells of what it cannot take in.
 const TELL_EVERY: Duration = Duration::from_secs(10);
+/// How long after the last loss it is an alarm.
+const ALARM_FOR: Duration = Duration::from_secs(600);
 
 /// Says, when it is dropped early, that what it stands for is lost.
 struct Held {
@@ -93,13 +95,19 @@ pub struct Lost {
     /// Of what, and by which setting, such as `messages of syslog over UDP (setting syslog.queue)`.
     what: &'static str,
     count: AtomicU64,
-    told: Mutex<Option<Instant>>,
+    times: Mutex<LossTimes>,
+}
+
+#[derive(Debug, Default)]
+struct LossTimes {
+    last: Option<Instant>,
+    told: Option<Instant>,
 }
 
 impl Lost {
     /// Nothing yet.
     pub fn new(what: &'static str) -> Arc<Lost> {
-        Arc::new(Lost { what, count: AtomicU64::new(0), told: Mutex::new(None) })
+        Arc::new(Lost { what, count: AtomicU64::new(0), times: Mutex::default() })
     }
 
     /// How many.
@@ -107,17 +115,19 @@ impl Lost {
         self.count.load(Ordering::Relaxed)
     }
 
-    /// The alarm, once there is something to tell.
+    /// The alarm, for some minutes after something was lost.
     pub fn alarm(&self) -> Option<String> {
-        let count = self.count();
-        (count > 0).then(|| format!("{count} {} were lost: more came than the log takes", self.what))
+        let times = self.times.lock().unwrap_or_else(PoisonError::into_inner);
+        let recent = times.last.is_some_and(|last| last.elapsed() < ALARM_FOR);
+        recent.then(|| format!("{} {} were lost: more came than the log takes", self.count(), self.what))
     }
 
     fn add(&self) {
         let count = self.count.fetch_add(1, Ordering::Relaxed) + 1;
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        if told.is_none_or(|told| told.elapsed() >= TELL_EVERY) {
-            *told = Some(Instant::now());
+        let mut times = self.times.lock().unwrap_or_else(PoisonError::into_inner);
+        times.last = Some(Instant::now());
+        if times.told.is_none_or(|told| told.elapsed() >= TELL_EVERY) {
+            times.told = times.last;
             warn!(count, what = self.what, "the queue is full, and datagrams are lost");
         }
     }

@@ -37,7 +37,9 @@ do:
 }
 
 async fn send(node: &Node, kind: &str, id: &str, data: Value) {
-    node.api.send(&event("/test", id, kind, data)).await.unwrap();
+    // Each kind has ids of its own: the same source and id would be the same event.
+    let id = format!("{kind}-{id}");
+    node.api.send(&event("/test", &id, kind, data)).await.unwrap();
 }
 
 /// An instance once its tasks listen, and all its subscriptions hold.

@@ -20,6 +20,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
 use super::adapters::Adapters;
+use super::fairness::Shares;
 use super::peers::Peers;
 use super::raised::Raised;
 use super::recent::Recent;
@@ -48,6 +49,8 @@ use crate::webhook::{Delivery, WebhookFindings, WebhookOutcome, WebhookSummary, 
 
 /// How long a door waits for the store to confirm a write.
 const DURABLE: Duration = Duration::from_secs(5);
+/// When a sender of a type of which there is too much should try again, in milliseconds.
+const STORM_RETRY_AFTER_MS: u64 = 500;
 
 /// What a node's doors work with.
 pub struct LocalArguments {
@@ -106,6 +109,7 @@ pub struct Local {
     pub(super) dedup: (Duration, usize),
     pub(super) webhooks: SharedWebhooks,
     lost: Arc<[Arc<Lost>]>,
+    shares: Arc<Shares>,
     /// The last offset that was appended here, by shard.
     appended: Arc<[AtomicU64]>,
     writes: WriteCheck,
@@ -153,6 +157,7 @@ impl Local {
             dedup,
             webhooks,
             lost: lost.into(),
+            shares: Arc::default(),
             appended,
             writes,
             metrics,
@@ -206,6 +211,23 @@ impl Local {
         Ok(())
     }
 
+    /// Refuses events of a type that makes up most of what comes where they would take the room of all others.
+    fn leave_room(&self, events: &[CloudEvent]) -> Result<(), Refusal> {
+        for event in events {
+            let shard = ids::event_shard(&event.source, &event.id, self.shards());
+            if self.shares.note(&event.kind) && self.engine.post().is_crowded(shard) {
+                return Err(Refusal::Busy {
+                    reason: format!(
+                        "most of what comes is of the type '{}', and shard {shard} is half full with what waits: the rest is for others",
+                        event.kind
+                    ),
+                    retry_after_ms: STORM_RETRY_AFTER_MS,
+                });
+            }
+        }
+        Ok(())
+    }
+
     fn state(&self) -> Health {
         let store = self.engine.store();
         let mut problems = Vec::new();
@@ -249,6 +271,10 @@ impl Orchestrator for Local {
         Box::pin(async move {
             let shards = node.engine.store().shards();
             let accepted = events.len();
+            if let Err(refusal) = node.leave_room(&events) {
+                node.metrics.events(accepted, false);
+                return Err(refusal);
+            }
             let entries = events.into_iter().map(|event| Entry {
                 to: ActorId::router(ids::event_shard(&event.source, &event.id, shards)),
                 origin: None,

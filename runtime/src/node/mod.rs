@@ -10,6 +10,7 @@ mod cluster;
 mod declared;
 mod deploy;
 mod events;
+mod fairness;
 mod figures;
 mod instances;
 mod inventory;

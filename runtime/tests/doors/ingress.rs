@@ -156,6 +156,7 @@ async fn who_asks_hears_the_answer_or_where_to_look_for_it() {
 #[tokio::test]
 async fn those_who_wait_are_bounded_and_cost_nothing_once_they_are_gone() {
     let door = TestDoor::open(|settings| settings.waiting = 1).await;
+    door.mock.waiting_held.store(true, Ordering::Relaxed);
     let path = "/api/v1/instances/01900000?wait=10s";
     let first = tokio::spawn(door.request("GET", path).send());
     let asked = || door.mock.orders.lock().unwrap().iter().filter(|order| order.starts_with("wait")).count();
@@ -174,7 +175,7 @@ async fn those_who_wait_are_bounded_and_cost_nothing_once_they_are_gone() {
         let next = door.request("GET", path).timeout(Duration::from_millis(200)).send().await;
         assert!(next.is_err() || tokio::time::Instant::now() < deadline, "{next:?}");
     }
-    door.mock.waiting_answered.store(true, Ordering::Relaxed);
+    door.mock.waiting_held.store(false, Ordering::Relaxed);
     loop {
         let next = door.request("GET", path).send().await.unwrap();
         if next.status() == StatusCode::OK {

@@ -60,8 +60,8 @@ pub struct Mock {
     pub unready: Mutex<bool>,
     /// Told when a request for `tree` arrives.
     pub tree_asked: Notify,
-    /// Whether those who wait for an instance are answered.
-    pub waiting_answered: AtomicBool,
+    /// Whether those who wait for an instance are kept waiting.
+    pub waiting_held: AtomicBool,
     /// What a request for `tree` waits for.
     pub tree_released: Notify,
 }
@@ -254,7 +254,7 @@ impl Orchestrator for Handle {
         self.0.orders.lock().unwrap().push(format!("wait {id} {wait:?}"));
         let mock = Arc::clone(&self.0);
         async move {
-            while !mock.waiting_answered.load(Ordering::Relaxed) {
+            while mock.waiting_held.load(Ordering::Relaxed) {
                 tokio::time::sleep(Duration::from_millis(2)).await;
             }
             Ok(detail())

@@ -78,7 +78,7 @@ async fn crowds_and_dribbles_at_every_door_keep_nobody_from_their_work() {
     write.write_all(text.as_bytes()).await.unwrap();
     let mut lines = BufReader::new(read).lines();
     for word in ["ready", "accepted"] {
-        let line = tokio::time::timeout(LIMIT, lines.next_line()).await.expect("a place").unwrap().unwrap();
+        let line = tokio::time::timeout(LIMIT, lines.next_line()).await.unwrap().unwrap().unwrap();
         assert!(line.contains(word), "{line}");
     }
     drop(crowd);
@@ -195,7 +195,7 @@ async fn a_storm_of_one_type_lets_other_events_through() {
     let at_the_end = accepted.load(Ordering::Relaxed);
     stop.store(true, Ordering::Relaxed);
     for storm in storms {
-        tokio::time::timeout(LIMIT, storm).await.expect("the end of a storm").unwrap();
+        tokio::time::timeout(LIMIT, storm).await.unwrap().unwrap();
     }
     // All of it in the middle of the storm: it went on before, between and after them.
     assert!(during.last() > during.first(), "{during:?}");
