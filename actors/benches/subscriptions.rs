@@ -29,6 +29,8 @@ use serde_json::json;
 const SHARDS: u16 = 16;
 /// How many events are measured.
 const ROUNDS: u64 = 100;
+/// How long it takes until a node that has nothing to do has stored everything and parked everybody.
+const SETTLED: Duration = Duration::from_secs(20);
 /// How many entries are posted together while instances are started.
 const STARTED_AT_ONCE: u64 = 500;
 
@@ -95,6 +97,8 @@ impl Node {
             self.engine.post().accept(&entries).await.unwrap();
         }
         self.idle().await;
+        // What so many starts left has to be stored and to leave memory first.
+        tokio::time::sleep(SETTLED).await;
         for n in [0, count / 2, count - 1] {
             let Inspection::Process(instance) = self.engine.inspect(&process(n)).await.unwrap() else {
                 panic!("instance {n} is not there")

@@ -25,12 +25,8 @@ do:
 fn setup(handle: &Definition) -> Vec<Entry> {
     let spec: MonitorSpec = serde_json::from_value(json!({ "function": "world/things" })).unwrap();
     let routes = vec![Route { trigger: TRIGGER.to_owned(), types: Some(vec!["seen".to_owned()]) }];
-    let arm = TriggerEvent::Arm {
-        definition: handle.id.clone(),
-        runtime: "0".to_owned(),
-        calendar: None,
-        generation: 0,
-    };
+    let arm: TriggerEvent =
+        serde_json::from_value(json!({ "Arm": { "definition": handle.id, "runtime": "0" } })).unwrap();
     let want = MonitorEvent::Want { spec: Some(Box::new(spec)), paused: false, version: 1 };
     let mut bodies = vec![(ActorId::trigger(TRIGGER), Body::Trigger(arm))];
     bodies.extend(

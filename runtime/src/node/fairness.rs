@@ -1,5 +1,5 @@
 //! Room for others when events of one type storm: a type that makes up most of what comes is refused once half of what may
-//! wait in a shard is taken, so that the other half is left to all other types.
+//! wait in any shard is taken, so that the other half is left to all other types.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

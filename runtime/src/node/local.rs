@@ -213,9 +213,10 @@ impl Local {
 
     /// Refuses events of a type that makes up most of what comes where they would take the room of all others.
     fn leave_room(&self, events: &[CloudEvent]) -> Result<(), Refusal> {
+        // Whatever their own shards are: all of them go on to the shard of their trigger, and from there to any.
+        let crowded = (0..self.shards()).find(|shard| self.engine.post().is_crowded(*shard));
         for event in events {
-            let shard = ids::event_shard(&event.source, &event.id, self.shards());
-            if self.shares.note(&event.kind) && self.engine.post().is_crowded(shard) {
+            if let (true, Some(shard)) = (self.shares.note(&event.kind), crowded) {
                 return Err(Refusal::Busy {
                     reason: format!(
                         "most of what comes is of the type '{}', and shard {shard} is half full with what waits: the rest is for others",

@@ -1,7 +1,5 @@
-//! What senders do wrong, by mistake or on purpose: crowds, dribbles, junk, storms, clocks that are off.
+//! What senders do wrong, by mistake or on purpose: crowds, dribbles, junk, clocks that are off.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use impresario::endpoint::Endpoint;
@@ -17,12 +15,6 @@ use super::{GREET, works};
 const LIMIT: Duration = Duration::from_secs(60);
 /// More than any of the doors of these tests takes at once.
 const CROWD: usize = 300;
-
-const STORM: &str = "
-document: { dsl: '1.0.3', namespace: test, name: storm, version: '1.0.0' }
-schedule: { on: { one: { with: { type: storm } } } }
-do: [ { note: { set: { heard: true } } } ]
-";
 
 fn open_place() -> Place {
     Place::new()
@@ -130,75 +122,5 @@ async fn clocks_of_senders_that_are_off_change_nothing() {
     let now = node.api.instances("definition=test/greet").await.unwrap();
     let latest = now.iter().map(|one| one.started_at.clone()).max().unwrap();
     assert!(today.iter().all(|time| *time <= latest && time.starts_with("20")), "{today:?}");
-    node.stop().await;
-}
-
-/// Sends events of one type without a pause over a connection of the TCP door, and whatever was refused again.
-async fn storm(door: String, token: String, source: String, stop: Arc<AtomicBool>, accepted: Arc<AtomicU64>) {
-    let (read, mut write) = TcpStream::connect(door).await.unwrap().into_split();
-    write.write_all(format!("{}\n", json!({ "token": token })).as_bytes()).await.unwrap();
-    let reading = tokio::spawn(async move {
-        let mut lines = BufReader::new(read).lines();
-        while let Ok(Some(line)) = lines.next_line().await {
-            if line.contains("\"accepted\"") {
-                accepted.fetch_add(1, Ordering::Relaxed);
-            }
-        }
-    });
-    let mut number = 0_u64;
-    while !stop.load(Ordering::Relaxed) {
-        let lines: String = (0..100)
-            .map(|_| {
-                number += 1;
-                format!("{}\n", event(&source, &number.to_string(), "storm", json!({})))
-            })
-            .collect();
-        write.write_all(lines.as_bytes()).await.unwrap();
-    }
-    drop(write);
-    reading.await.unwrap();
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_storm_of_one_type_lets_other_events_through() {
-    let place =
-        open_place().set("engine.backlog_limit", "500").set("engine.retention", "1s").define("storm", STORM);
-    let node = place.start().await;
-    let (stop, accepted) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
-    let door = told(&place).tcp.unwrap().to_string();
-    let storms: Vec<_> = (0..4)
-        .map(|number| {
-            let (door, token) = (door.clone(), node.api.token().to_owned());
-            tokio::spawn(storm(
-                door,
-                token,
-                format!("/storm/{number}"),
-                Arc::clone(&stop),
-                Arc::clone(&accepted),
-            ))
-        })
-        .collect();
-    eventually(LIMIT, "a storm", async || (accepted.load(Ordering::Relaxed) > 1000).then_some(())).await;
-    const OTHERS: u64 = 20;
-    let mut during = Vec::new();
-    for number in 0..OTHERS {
-        let greet = event("/calm", &number.to_string(), "greeted", json!({ "name": number }));
-        // A node that has too much on its hands says so, and takes it a moment later.
-        eventually(LIMIT, "room for another event", async || node.api.send(&greet).await.ok()).await;
-        during.push(accepted.load(Ordering::Relaxed));
-    }
-    eventually(LIMIT, "the others' instances", async || {
-        let all = node.api.instances("definition=test/greet").await.ok()?;
-        (all.len() as u64 == OTHERS && all.iter().all(|one| one.status == "completed")).then_some(())
-    })
-    .await;
-    let at_the_end = accepted.load(Ordering::Relaxed);
-    stop.store(true, Ordering::Relaxed);
-    for storm in storms {
-        tokio::time::timeout(LIMIT, storm).await.unwrap().unwrap();
-    }
-    // All of it in the middle of the storm: it went on before, between and after them.
-    assert!(during.last() > during.first(), "{during:?}");
-    assert!(accepted.load(Ordering::Relaxed) >= at_the_end);
     node.stop().await;
 }
