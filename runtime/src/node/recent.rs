@@ -105,7 +105,7 @@ mod tests {
     #[test]
     fn the_oldest_give_way_by_size_and_one_that_is_too_large_is_passed_over() {
         let recent = Recent::new(100, 1_000);
-        recent.note(1, [event(1, 300), event(2, 300), event(3, 2_000), event(4, 300), event(5, 1)]);
+        recent.note(1, [event(1, 400), event(2, 400), event(3, 2_000), event(4, 400), event(5, 1)]);
         assert_eq!(ids(&recent, None, 10), ["5", "4", "2"]);
         assert!(recent.lock().bytes <= 1_000);
     }

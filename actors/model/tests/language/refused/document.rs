@@ -115,7 +115,7 @@ fn ops_values() {
         "document: { dsl: '1.0.3', namespace: n, name: d, version: '1.0.0', metadata: { ops: { misfire: once, timezone: Europe/Berln, taskLimit: 0, archive: sometimes } } }
 do: [ { a: { wait: PT1S } } ]
 ",
-        "line 1, column 96: /document/metadata/ops/misfire: unknown misfire rule 'once' (expected one of skip, fireOnce, fireAll)
+        "line 1, column 96: /document/metadata/ops/misfire: unknown misfire rule 'once' (expected one of skip, fireOnce, fireAll, plan)
 line 1, column 112: /document/metadata/ops/timezone: unknown time zone 'Europe/Berln'; use a name of the IANA database, such as Europe/Berlin
 line 1, column 137: /document/metadata/ops/taskLimit: expected a number of at least 1, found the number 0
 line 1, column 149: /document/metadata/ops/archive: unknown archive rule 'sometimes' (expected one of always, onFailure, never)",
