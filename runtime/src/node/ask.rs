@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use impresario_model::definition::{Definition, Strategy, TriggerSpec, Watch};
+use impresario_model::definition::{Consumption, Definition, Strategy, TriggerSpec, Watch};
 use impresario_model::event::CloudEvent;
 use impresario_model::ids;
 use impresario_model::trigger::{describe, match_event};
@@ -110,10 +110,14 @@ fn watches(definition: &Definition, trigger: &TriggerSpec, event: &CloudEvent) -
     if consumption.types().is_some_and(|types| !types.contains(&event.kind)) {
         return None;
     }
-    let gathers = consumption.strategy == Strategy::All
+    Some(!gathers(definition, consumption) && !match_event(consumption, event).filters.is_empty())
+}
+
+/// Whether a trigger starts an instance for several events together.
+fn gathers(definition: &Definition, consumption: &Consumption) -> bool {
+    consumption.strategy == Strategy::All
         || consumption.until.is_some()
-        || definition.ops.events.threshold.is_some();
-    Some(!gathers && !match_event(consumption, event).filters.is_empty())
+        || definition.ops.events.threshold.is_some()
 }
 
 fn why_nothing(event: &CloudEvent, others: &[(&Definition, &TriggerSpec, bool)]) -> String {
@@ -124,12 +128,14 @@ fn why_nothing(event: &CloudEvent, others: &[(&Definition, &TriggerSpec, bool)])
         .iter()
         .take(NAMED)
         .map(|(definition, trigger, _)| {
-            format!("{} ({})", trigger.name, describe(definition, &trigger.watch))
+            let several = matches!(&trigger.watch, Watch::Event(all) if gathers(definition, all));
+            let why = if several { ", which waits for several events" } else { "" };
+            format!("{} ({}{why})", trigger.name, describe(definition, &trigger.watch))
         })
         .collect();
     let more = others.len().saturating_sub(NAMED);
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-    format!("these triggers do not match the event, or wait for others with it: {}{more}", named.join(", "))
+    format!("these triggers do not match the event: {}{more}", named.join(", "))
 }
 
 fn missing(instances: &[AskedInstance], wait: Duration) -> String {
