@@ -84,14 +84,20 @@ pub trait Behaviour: Send + 'static {
     /// [`Unfit`].
     fn apply(&mut self, body: &Body, moment: Moment) -> Result<Vec<Effect>, Unfit>;
 
-    /// When it has to be woken next, in milliseconds since the Unix epoch.
-    fn due(&self) -> Option<u64>;
+    /// When it has to be woken next, in milliseconds since the Unix epoch; many only ever move by entries.
+    fn due(&self) -> Option<u64> {
+        None
+    }
 
     /// Whether a new owner must load it at once.
-    fn attention(&self) -> bool;
+    fn attention(&self) -> bool {
+        false
+    }
 
     /// Whether nothing can change any more.
-    fn ended(&self) -> bool;
+    fn ended(&self) -> bool {
+        false
+    }
 
     /// Whether it may leave memory while it waits.
     fn parks(&self) -> bool;
@@ -200,4 +206,14 @@ fn encode<T: serde::Serialize>(actor: &ActorId, state: &T) -> Result<bytes::Byte
     impresario_model::encoding::encode(state)
         .map(bytes::Bytes::from)
         .map_err(|error| Unfit(format!("the state of '{actor}' {error}")))
+}
+
+/// The checkpoint of an actor that is one row.
+fn one_row<T: serde::Serialize>(actor: &ActorId, state: &T, index: RowIndex) -> Result<RowChanges, Unfit> {
+    let row = Row { actor: actor.to_string(), snapshot: encode(actor, state)?, index };
+    Ok(RowChanges { put: vec![row], remove: Vec::new() })
+}
+
+fn of_another_kind(actor: &ActorId) -> Unfit {
+    Unfit(format!("'{actor}' got an entry of another kind"))
 }

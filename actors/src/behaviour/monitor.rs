@@ -6,7 +6,7 @@ use impresario_model::instance::{Effect, Moment, Unsettled};
 use impresario_model::monitor::{Monitor, MonitorStanding};
 use impresario_persistence::{Row, RowIndex};
 
-use super::{Behaviour, Inspection, RowChanges, Unfit, decode, encode};
+use super::{Behaviour, Inspection, RowChanges, Unfit, decode, of_another_kind, one_row};
 
 /// One monitor.
 pub struct MonitorBehaviour {
@@ -29,7 +29,7 @@ impl MonitorBehaviour {
 impl Behaviour for MonitorBehaviour {
     fn apply(&mut self, body: &Body, moment: Moment) -> Result<Vec<Effect>, Unfit> {
         let Body::Monitor(event) = body else {
-            return Err(Unfit(format!("'{}' got an entry of another kind", self.actor)));
+            return Err(of_another_kind(&self.actor));
         };
         Ok(self.monitor.apply(event, moment))
     }
@@ -70,9 +70,7 @@ impl Behaviour for MonitorBehaviour {
     }
 
     fn rows(&mut self) -> Result<RowChanges, Unfit> {
-        let snapshot = encode(&self.actor, &self.monitor)?;
-        let row = Row { actor: self.actor.to_string(), snapshot, index: self.index() };
-        Ok(RowChanges { put: vec![row], remove: Vec::new() })
+        one_row(&self.actor, &self.monitor, self.index())
     }
 
     fn inspect(&self) -> Inspection {

@@ -7,7 +7,7 @@ use impresario_model::overlap::Turns;
 use impresario_persistence::{Row, RowIndex};
 
 use super::trigger::tell;
-use super::{Behaviour, Inspection, RowChanges, Unfit, decode, encode};
+use super::{Behaviour, Inspection, RowChanges, Unfit, decode, of_another_kind, one_row};
 
 /// The turns of the instances that have a definition and a key in common.
 pub struct OverlapBehaviour {
@@ -29,21 +29,9 @@ impl OverlapBehaviour {
 impl Behaviour for OverlapBehaviour {
     fn apply(&mut self, body: &Body, moment: Moment) -> Result<Vec<Effect>, Unfit> {
         let Body::Overlap(event) = body else {
-            return Err(Unfit(format!("'{}' got an entry of another kind", self.actor)));
+            return Err(of_another_kind(&self.actor));
         };
         Ok(tell(self.turns.apply(event, moment)))
-    }
-
-    fn due(&self) -> Option<u64> {
-        None
-    }
-
-    fn attention(&self) -> bool {
-        false
-    }
-
-    fn ended(&self) -> bool {
-        false
     }
 
     fn parks(&self) -> bool {
@@ -61,9 +49,7 @@ impl Behaviour for OverlapBehaviour {
     }
 
     fn rows(&mut self) -> Result<RowChanges, Unfit> {
-        let snapshot = encode(&self.actor, &self.turns)?;
-        let row = Row { actor: self.actor.to_string(), snapshot, index: self.index() };
-        Ok(RowChanges { put: vec![row], remove: Vec::new() })
+        one_row(&self.actor, &self.turns, self.index())
     }
 
     fn inspect(&self) -> Inspection {

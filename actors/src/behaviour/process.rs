@@ -11,7 +11,7 @@ use impresario_model::places::leave;
 use impresario_model::subscription::refuse;
 use impresario_persistence::{Row, RowIndex};
 
-use super::{Asked, Behaviour, Inspection, RowChanges, Unfit, decode, encode};
+use super::{Asked, Behaviour, Inspection, RowChanges, Unfit, decode, of_another_kind, one_row};
 use crate::definitions::Definitions;
 
 /// One process instance, or the place of one that has not started.
@@ -98,7 +98,7 @@ pub fn group_of(definition: &DefinitionId) -> String {
 impl Behaviour for ProcessBehaviour {
     fn apply(&mut self, body: &Body, moment: Moment) -> Result<Vec<Effect>, Unfit> {
         let Body::Process(event) = body else {
-            return Err(Unfit(format!("'{}' got an entry of another kind", self.actor)));
+            return Err(of_another_kind(&self.actor));
         };
         let before = self.instance.as_ref().map(|instance| instance.status);
         let mut effects = self.turn(event, moment)?;
@@ -144,9 +144,7 @@ impl Behaviour for ProcessBehaviour {
 
     fn rows(&mut self) -> Result<RowChanges, Unfit> {
         let Some(instance) = &self.instance else { return Ok(RowChanges::default()) };
-        let snapshot = encode(&self.actor, instance)?;
-        let row = Row { actor: self.actor.to_string(), snapshot, index: self.index() };
-        Ok(RowChanges { put: vec![row], remove: Vec::new() })
+        one_row(&self.actor, instance, self.index())
     }
 
     fn inspect(&self) -> Inspection {

@@ -9,7 +9,7 @@ use impresario_model::router::{Chunk, Router, RouterSnapshot, Window};
 use impresario_persistence::{Row, RowIndex};
 
 use super::trigger::tell;
-use super::{Behaviour, Inspection, RowChanges, Unfit, decode, encode};
+use super::{Behaviour, Inspection, RowChanges, Unfit, decode, encode, of_another_kind};
 use crate::definitions::Definitions;
 
 /// The router of one shard. Its window is stored in rows below its own: `router/3/00000000000000000017`.
@@ -51,24 +51,12 @@ impl RouterBehaviour {
 impl Behaviour for RouterBehaviour {
     fn apply(&mut self, body: &Body, moment: Moment) -> Result<Vec<Effect>, Unfit> {
         let Body::Router(event) = body else {
-            return Err(Unfit(format!("'{}' got an entry of another kind", self.actor)));
+            return Err(of_another_kind(&self.actor));
         };
         let messages = self.router.apply(event, &|id| self.definitions.get(id), moment);
         messages.map(tell).map_err(|id| {
             Unfit(format!("definition {id} is not known to this node, and events may concern its listeners"))
         })
-    }
-
-    fn due(&self) -> Option<u64> {
-        None
-    }
-
-    fn attention(&self) -> bool {
-        false
-    }
-
-    fn ended(&self) -> bool {
-        false
     }
 
     fn parks(&self) -> bool {

@@ -6,7 +6,7 @@ use impresario_model::instance::{Effect, Moment, Unsettled};
 use impresario_model::sink::{Sink, SinkFilter};
 use impresario_persistence::{Row, RowIndex};
 
-use super::{Behaviour, Inspection, RowChanges, Unfit, decode, encode};
+use super::{Behaviour, Inspection, RowChanges, Unfit, decode, of_another_kind, one_row};
 
 /// One sink, with the filters that its description comes to.
 pub struct SinkBehaviour {
@@ -37,7 +37,7 @@ fn filters_of(actor: &ActorId, sink: &Sink) -> Result<Vec<SinkFilter>, Unfit> {
 impl Behaviour for SinkBehaviour {
     fn apply(&mut self, body: &Body, moment: Moment) -> Result<Vec<Effect>, Unfit> {
         let Body::Sink(event) = body else {
-            return Err(Unfit(format!("'{}' got an entry of another kind", self.actor)));
+            return Err(of_another_kind(&self.actor));
         };
         let effects = self.sink.apply(event, &self.filters, moment);
         if matches!(event, SinkEvent::Want { .. }) {
@@ -81,9 +81,7 @@ impl Behaviour for SinkBehaviour {
     }
 
     fn rows(&mut self) -> Result<RowChanges, Unfit> {
-        let snapshot = encode(&self.actor, &self.sink)?;
-        let row = Row { actor: self.actor.to_string(), snapshot, index: self.index() };
-        Ok(RowChanges { put: vec![row], remove: Vec::new() })
+        one_row(&self.actor, &self.sink, self.index())
     }
 
     fn inspect(&self) -> Inspection {

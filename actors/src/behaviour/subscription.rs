@@ -7,7 +7,7 @@ use impresario_model::subscription::Subscription;
 use impresario_persistence::{Row, RowIndex};
 
 use super::trigger::tell;
-use super::{Behaviour, Inspection, RowChanges, Unfit, decode, encode};
+use super::{Behaviour, Inspection, RowChanges, Unfit, decode, of_another_kind, one_row};
 
 /// One subscription.
 pub struct SubscriptionBehaviour {
@@ -29,7 +29,7 @@ impl SubscriptionBehaviour {
 impl Behaviour for SubscriptionBehaviour {
     fn apply(&mut self, body: &Body, moment: Moment) -> Result<Vec<Effect>, Unfit> {
         let Body::Subscription(event) = body else {
-            return Err(Unfit(format!("'{}' got an entry of another kind", self.actor)));
+            return Err(of_another_kind(&self.actor));
         };
         Ok(tell(self.subscription.apply(self.actor.key(), event, moment)))
     }
@@ -68,9 +68,7 @@ impl Behaviour for SubscriptionBehaviour {
         if self.subscription.is_empty() {
             return Ok(RowChanges { put: Vec::new(), remove: vec![self.actor.to_string()] });
         }
-        let snapshot = encode(&self.actor, &self.subscription)?;
-        let row = Row { actor: self.actor.to_string(), snapshot, index: self.index() };
-        Ok(RowChanges { put: vec![row], remove: Vec::new() })
+        one_row(&self.actor, &self.subscription, self.index())
     }
 
     fn inspect(&self) -> Inspection {

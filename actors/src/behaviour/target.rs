@@ -7,7 +7,7 @@ use impresario_model::places::Places;
 use impresario_persistence::{Row, RowIndex};
 
 use super::trigger::tell;
-use super::{Behaviour, Inspection, RowChanges, Unfit, decode, encode};
+use super::{Behaviour, Inspection, RowChanges, Unfit, decode, of_another_kind, one_row};
 
 /// The places at one target.
 pub struct TargetBehaviour {
@@ -29,21 +29,9 @@ impl TargetBehaviour {
 impl Behaviour for TargetBehaviour {
     fn apply(&mut self, body: &Body, moment: Moment) -> Result<Vec<Effect>, Unfit> {
         let Body::Target(event) = body else {
-            return Err(Unfit(format!("'{}' got an entry of another kind", self.actor)));
+            return Err(of_another_kind(&self.actor));
         };
         Ok(tell(self.places.apply(self.actor.key(), event, moment)))
-    }
-
-    fn due(&self) -> Option<u64> {
-        None
-    }
-
-    fn attention(&self) -> bool {
-        false
-    }
-
-    fn ended(&self) -> bool {
-        false
     }
 
     fn parks(&self) -> bool {
@@ -60,9 +48,7 @@ impl Behaviour for TargetBehaviour {
     }
 
     fn rows(&mut self) -> Result<RowChanges, Unfit> {
-        let snapshot = encode(&self.actor, &self.places)?;
-        let row = Row { actor: self.actor.to_string(), snapshot, index: self.index() };
-        Ok(RowChanges { put: vec![row], remove: Vec::new() })
+        one_row(&self.actor, &self.places, self.index())
     }
 
     fn inspect(&self) -> Inspection {

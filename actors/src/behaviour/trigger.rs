@@ -8,7 +8,7 @@ use impresario_model::instance::{Effect, Moment};
 use impresario_model::trigger::Trigger;
 use impresario_persistence::{Row, RowIndex};
 
-use super::{Behaviour, Inspection, RowChanges, Unfit, decode, encode};
+use super::{Behaviour, Inspection, RowChanges, Unfit, decode, of_another_kind, one_row};
 use crate::definitions::Definitions;
 
 /// One trigger monitor.
@@ -35,7 +35,7 @@ impl TriggerBehaviour {
 impl Behaviour for TriggerBehaviour {
     fn apply(&mut self, body: &Body, moment: Moment) -> Result<Vec<Effect>, Unfit> {
         let Body::Trigger(event) = body else {
-            return Err(Unfit(format!("'{}' got an entry of another kind", self.actor)));
+            return Err(of_another_kind(&self.actor));
         };
         let needed = self.trigger.needs(event);
         let definition = needed.and_then(|id| self.definitions.get(id));
@@ -53,10 +53,6 @@ impl Behaviour for TriggerBehaviour {
     fn attention(&self) -> bool {
         // An event trigger lives: events come at any time. A schedule has a timer, by which its row is found.
         !self.parks()
-    }
-
-    fn ended(&self) -> bool {
-        false
     }
 
     fn parks(&self) -> bool {
@@ -82,9 +78,7 @@ impl Behaviour for TriggerBehaviour {
     }
 
     fn rows(&mut self) -> Result<RowChanges, Unfit> {
-        let snapshot = encode(&self.actor, &self.trigger)?;
-        let row = Row { actor: self.actor.to_string(), snapshot, index: self.index() };
-        Ok(RowChanges { put: vec![row], remove: Vec::new() })
+        one_row(&self.actor, &self.trigger, self.index())
     }
 
     fn inspect(&self) -> Inspection {
