@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::body::Body;
-use axum::extract::rejection::{PathRejection, QueryRejection};
-use axum::extract::{Path, Query, State};
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, State};
 use axum::http::{HeaderMap, Request, StatusCode};
 use serde::{Deserialize, Serialize};
 
 use super::body;
 use super::gate::Shared;
+use super::path::{Segment, segment};
 use super::problem::Problem;
 use crate::orchestrator::{DefinitionSummary, InstancePage, InstanceQuery, StartRequest, Started, TreeNode};
 use crate::orders::REASON_LIMIT;
@@ -23,14 +24,8 @@ const KEY_LIMIT: usize = 256;
 const PAGE_LIMIT: usize = 1000;
 
 type Shares = State<Arc<Shared>>;
-pub(super) type Id = Result<Path<String>, PathRejection>;
-
-pub(super) fn id(path: Id) -> Result<String, Problem> {
-    match path {
-        Ok(Path(id)) if id.len() <= 256 => Ok(id),
-        Ok(_) => Err(Problem::invalid("expected an instance id, found more than 256 bytes")),
-        Err(error) => Err(Problem::invalid(format!("expected an instance id, found: {error}"))),
-    }
+pub(super) fn id(path: Segment) -> Result<String, Problem> {
+    segment("an instance id", path)
 }
 
 /// `POST instances`: 201 with the new instance, 200 with the one that the key had started before.
@@ -98,7 +93,7 @@ pub(crate) struct CancelRequest {
 /// `POST instances/{id}/cancel`: 202, as the instance ends in its own time.
 pub(super) async fn cancel(
     State(shared): Shares,
-    path: Id,
+    path: Segment,
     request: Request<Body>,
 ) -> Result<StatusCode, Problem> {
     let deadline = shared.deadline();

@@ -11,9 +11,10 @@ use axum::http::{Request, StatusCode};
 use serde::Deserialize;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::api::{Id, id};
+use super::api::id;
 use super::events;
 use super::gate::Shared;
+use super::path::Segment;
 use super::problem::Problem;
 use crate::ask::{AskReply, WAIT_MAX};
 use crate::orchestrator::InstanceDetail;
@@ -82,7 +83,7 @@ pub(super) async fn ask(
 /// `GET instances/{id}`: at once, or with `wait` once it does not go on by itself.
 pub(super) async fn instance(
     State(shared): Shares,
-    path: Id,
+    path: Segment,
     query: Result<Query<WaitQuery>, QueryRejection>,
 ) -> Result<Json<InstanceDetail>, Problem> {
     let Query(query) = query.map_err(|error| {

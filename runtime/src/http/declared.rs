@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{Request, StatusCode};
 use axum::routing::get;
 use axum::{Json, Router};
@@ -12,43 +11,37 @@ use serde_json::Value;
 
 use super::body;
 use super::gate::Shared;
+use super::path::{Segment, segment};
 use super::problem::Problem;
 use crate::declared::{Declared, DeclaredKind, DeclaredOrder, DeclaredRequest};
 
-/// The longest name that is looked for.
-const NAME_LIMIT: usize = 256;
-
 type Shares = State<Arc<Shared>>;
-type Name = Result<Path<String>, PathRejection>;
 
 /// The routes of all kinds.
 pub(super) fn routes() -> Router<Arc<Shared>> {
     DeclaredKind::ALL.into_iter().fold(Router::new(), |routes, kind| {
         let list = move |shared: Shares| list(shared, kind);
-        let show = move |shared: Shares, name: Name| show(shared, kind, name);
-        let put = move |shared: Shares, name: Name, request: Request<Body>| put(shared, kind, name, request);
-        let remove = move |shared: Shares, name: Name| remove(shared, kind, name);
+        let show = move |shared: Shares, name: Segment| show(shared, kind, name);
+        let put =
+            move |shared: Shares, name: Segment, request: Request<Body>| put(shared, kind, name, request);
+        let remove = move |shared: Shares, name: Segment| remove(shared, kind, name);
         let order =
-            move |shared: Shares, name: Name, request: Request<Body>| order(shared, kind, name, request);
+            move |shared: Shares, name: Segment, request: Request<Body>| order(shared, kind, name, request);
         let path = format!("/api/v1/{}", kind.plural());
         let of_one = get(show).put(put).delete(remove).post(order);
         routes.route(&path, get(list)).route(&format!("{path}/{{name}}"), of_one)
     })
 }
 
-fn name(path: Name) -> Result<String, Problem> {
-    match path {
-        Ok(Path(name)) if name.len() <= NAME_LIMIT => Ok(name),
-        Ok(_) => Err(Problem::invalid(format!("expected a name, found more than {NAME_LIMIT} bytes"))),
-        Err(error) => Err(Problem::invalid(format!("expected a name, found: {error}"))),
-    }
+fn name(path: Segment) -> Result<String, Problem> {
+    segment("a name", path)
 }
 
 async fn list(State(shared): Shares, kind: DeclaredKind) -> Result<Json<Vec<Declared>>, Problem> {
     shared.ask(shared.deadline(), shared.orchestrator.declared(kind, DeclaredRequest::List)).await.map(Json)
 }
 
-async fn show(shared: Shares, kind: DeclaredKind, path: Name) -> Result<Json<Declared>, Problem> {
+async fn show(shared: Shares, kind: DeclaredKind, path: Segment) -> Result<Json<Declared>, Problem> {
     one(shared, kind, DeclaredRequest::Show(name(path)?)).await
 }
 
@@ -56,7 +49,7 @@ async fn show(shared: Shares, kind: DeclaredKind, path: Name) -> Result<Json<Dec
 async fn put(
     State(shared): Shares,
     kind: DeclaredKind,
-    path: Name,
+    path: Segment,
     request: Request<Body>,
 ) -> Result<Json<Declared>, Problem> {
     let name = name(path)?;
@@ -69,7 +62,7 @@ async fn put(
 async fn order(
     State(shared): Shares,
     kind: DeclaredKind,
-    path: Name,
+    path: Segment,
     request: Request<Body>,
 ) -> Result<Json<Declared>, Problem> {
     let name = name(path)?;
@@ -79,7 +72,7 @@ async fn order(
 }
 
 /// `DELETE`: 204.
-async fn remove(State(shared): Shares, kind: DeclaredKind, path: Name) -> Result<StatusCode, Problem> {
+async fn remove(State(shared): Shares, kind: DeclaredKind, path: Segment) -> Result<StatusCode, Problem> {
     let request = DeclaredRequest::Remove(name(path)?);
     shared.ask(shared.deadline(), shared.orchestrator.declared(kind, request)).await?;
     Ok(StatusCode::NO_CONTENT)

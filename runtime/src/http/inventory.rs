@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{Request, StatusCode};
 use axum::routing::get;
 use axum::{Json, Router};
@@ -12,40 +11,38 @@ use serde_json::Value;
 
 use super::body;
 use super::gate::Shared;
+use super::path::{Segment, segment};
 use super::problem::Problem;
 use crate::inventory::{EntryKind, InventoryEntry};
 
-/// The longest name that is looked for.
-const NAME_LIMIT: usize = 256;
-
 type Shares = State<Arc<Shared>>;
-type Name = Result<Path<String>, PathRejection>;
 
 /// The routes of all four.
 pub(super) fn routes() -> Router<Arc<Shared>> {
     EntryKind::ALL.into_iter().fold(Router::new(), |routes, kind| {
         let list = move |shared: Shares| list(shared, kind);
-        let show = move |shared: Shares, name: Name| show(shared, kind, name);
-        let put = move |shared: Shares, name: Name, request: Request<Body>| put(shared, kind, name, request);
-        let remove = move |shared: Shares, name: Name| remove(shared, kind, name);
+        let show = move |shared: Shares, name: Segment| show(shared, kind, name);
+        let put =
+            move |shared: Shares, name: Segment, request: Request<Body>| put(shared, kind, name, request);
+        let remove = move |shared: Shares, name: Segment| remove(shared, kind, name);
         let path = format!("/api/v1/{}", kind.plural());
         routes.route(&path, get(list)).route(&format!("{path}/{{name}}"), get(show).put(put).delete(remove))
     })
 }
 
-fn name(path: Name) -> Result<String, Problem> {
-    match path {
-        Ok(Path(name)) if name.len() <= NAME_LIMIT => Ok(name),
-        Ok(_) => Err(Problem::invalid(format!("expected a name, found more than {NAME_LIMIT} bytes"))),
-        Err(error) => Err(Problem::invalid(format!("expected a name, found: {error}"))),
-    }
+fn name(path: Segment) -> Result<String, Problem> {
+    segment("a name", path)
 }
 
 async fn list(State(shared): Shares, kind: EntryKind) -> Result<Json<Vec<InventoryEntry>>, Problem> {
     shared.ask(shared.deadline(), shared.orchestrator.entries(kind)).await.map(Json)
 }
 
-async fn show(State(shared): Shares, kind: EntryKind, path: Name) -> Result<Json<InventoryEntry>, Problem> {
+async fn show(
+    State(shared): Shares,
+    kind: EntryKind,
+    path: Segment,
+) -> Result<Json<InventoryEntry>, Problem> {
     shared.ask(shared.deadline(), shared.orchestrator.entry(kind, name(path)?)).await.map(Json)
 }
 
@@ -53,7 +50,7 @@ async fn show(State(shared): Shares, kind: EntryKind, path: Name) -> Result<Json
 async fn put(
     State(shared): Shares,
     kind: EntryKind,
-    path: Name,
+    path: Segment,
     request: Request<Body>,
 ) -> Result<Json<InventoryEntry>, Problem> {
     let deadline = shared.deadline();
@@ -64,7 +61,7 @@ async fn put(
 }
 
 /// `DELETE`: 204.
-async fn remove(State(shared): Shares, kind: EntryKind, path: Name) -> Result<StatusCode, Problem> {
+async fn remove(State(shared): Shares, kind: EntryKind, path: Segment) -> Result<StatusCode, Problem> {
     shared.ask(shared.deadline(), shared.orchestrator.remove_entry(kind, name(path)?)).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -18,6 +18,7 @@ mod health;
 mod inventory;
 mod nodes;
 mod orders;
+mod path;
 pub mod problem;
 pub mod token;
 mod token_file;

@@ -4,30 +4,22 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::body::Body;
-use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{Request, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use impresario_model::encoding;
 
 use super::body;
 use super::gate::Shared;
+use super::path::{Segment, segment};
 use super::problem::Problem;
 use crate::orchestrator::NodeSummary;
 use crate::question::MEDIA_TYPE;
 
-/// The longest name of a node that is looked for.
-const NAME_LIMIT: usize = 256;
-
 type Shares = State<Arc<Shared>>;
-type Name = Result<Path<String>, PathRejection>;
 
-fn name(path: Name) -> Result<String, Problem> {
-    match path {
-        Ok(Path(name)) if name.len() <= NAME_LIMIT => Ok(name),
-        Ok(_) => Err(Problem::invalid(format!("expected a node's name, found more than {NAME_LIMIT} bytes"))),
-        Err(error) => Err(Problem::invalid(format!("expected a node's name, found: {error}"))),
-    }
+fn name(path: Segment) -> Result<String, Problem> {
+    segment("a node's name", path)
 }
 
 /// `GET nodes`.
@@ -36,13 +28,13 @@ pub(super) async fn list(State(shared): Shares) -> Result<Json<Vec<NodeSummary>>
 }
 
 /// `POST nodes/{name}/drain`: 202, as the node leaves in its own time.
-pub(super) async fn drain(State(shared): Shares, path: Name) -> Result<StatusCode, Problem> {
+pub(super) async fn drain(State(shared): Shares, path: Segment) -> Result<StatusCode, Problem> {
     shared.ask(shared.deadline(), shared.orchestrator.drain(name(path)?)).await?;
     Ok(StatusCode::ACCEPTED)
 }
 
 /// `DELETE nodes/{name}`: 204 once nothing is known of it any more.
-pub(super) async fn remove(State(shared): Shares, path: Name) -> Result<StatusCode, Problem> {
+pub(super) async fn remove(State(shared): Shares, path: Segment) -> Result<StatusCode, Problem> {
     shared.ask(shared.deadline(), shared.orchestrator.remove_node(name(path)?)).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -8,9 +8,10 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::{Request, StatusCode};
 
-use super::api::{Id, id, key};
+use super::api::{id, key};
 use super::body;
 use super::gate::Shared;
+use super::path::Segment;
 use super::problem::Problem;
 use crate::orchestrator::Started;
 use crate::orders::{RerunRequest, ResolveReply, ResolveRequest};
@@ -34,7 +35,7 @@ pub(super) async fn resolve(
 /// `POST instances/{id}/rerun`: 201 with the new instance, 200 with the one that the key had started before.
 pub(super) async fn rerun(
     State(shared): State<Arc<Shared>>,
-    path: Id,
+    path: Segment,
     request: Request<Body>,
 ) -> Result<(StatusCode, Json<Started>), Problem> {
     let deadline = shared.deadline();

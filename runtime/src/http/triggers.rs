@@ -6,14 +6,15 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Query, State};
 use axum::http::{Request, StatusCode};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 
-use super::api::{Id, key};
+use super::api::key;
 use super::body;
 use super::gate::Shared;
+use super::path::{Segment, segment};
 use super::problem::Problem;
 use crate::catch_up::ApproveRequest;
 use crate::orchestrator::{Started, TriggerSummary};
@@ -37,31 +38,22 @@ pub(super) fn routes() -> Router<Arc<Shared>> {
         .route("/api/v1/events/recent", get(recent))
 }
 
-/// The longest name: two labels, and what the trigger watches.
-const NAME_LIMIT: usize = 256;
-
-fn name(path: Id) -> Result<String, Problem> {
-    match path {
-        Ok(Path(name)) if name.len() <= NAME_LIMIT => Ok(name),
-        Ok(_) => Err(Problem::invalid(format!(
-            "expected the name of a trigger, found more than {NAME_LIMIT} bytes"
-        ))),
-        Err(error) => Err(Problem::invalid(format!("expected the name of a trigger, found: {error}"))),
-    }
+fn name(path: Segment) -> Result<String, Problem> {
+    segment("the name of a trigger", path)
 }
 
 async fn list(State(shared): Shares) -> Result<Json<Vec<TriggerSummary>>, Problem> {
     shared.ask(shared.deadline(), shared.orchestrator.triggers()).await.map(Json)
 }
 
-async fn show(State(shared): Shares, path: Id) -> Result<Json<TriggerDetail>, Problem> {
+async fn show(State(shared): Shares, path: Segment) -> Result<Json<TriggerDetail>, Problem> {
     shared.ask(shared.deadline(), shared.orchestrator.trigger(name(path)?)).await.map(Json)
 }
 
 /// `POST …/pause`: 200 with the trigger once the order counts. The body may be left out.
 async fn pause(
     State(shared): Shares,
-    path: Id,
+    path: Segment,
     request: Request<Body>,
 ) -> Result<Json<TriggerDetail>, Problem> {
     let deadline = shared.deadline();
@@ -74,7 +66,7 @@ async fn pause(
 }
 
 /// `POST …/resume`: 200 with the trigger once the order counts.
-async fn resume(State(shared): Shares, path: Id) -> Result<Json<TriggerDetail>, Problem> {
+async fn resume(State(shared): Shares, path: Segment) -> Result<Json<TriggerDetail>, Problem> {
     let order = shared.orchestrator.order_trigger(name(path)?, TriggerOrder::Resume);
     shared.ask(shared.deadline(), order).await.map(Json)
 }
@@ -82,7 +74,7 @@ async fn resume(State(shared): Shares, path: Id) -> Result<Json<TriggerDetail>, 
 /// `POST …/approve`: 200 with the trigger once the decision counts; 409 if the plan is not the one that was seen.
 async fn approve(
     State(shared): Shares,
-    path: Id,
+    path: Segment,
     request: Request<Body>,
 ) -> Result<Json<TriggerDetail>, Problem> {
     let deadline = shared.deadline();
@@ -96,7 +88,7 @@ async fn approve(
 /// `POST …/fire`: 201 with the new instance, 200 with the one that the key had started before.
 async fn fire(
     State(shared): Shares,
-    path: Id,
+    path: Segment,
     request: Request<Body>,
 ) -> Result<(StatusCode, Json<Started>), Problem> {
     let deadline = shared.deadline();
@@ -111,7 +103,11 @@ async fn fire(
 }
 
 /// `POST …/test`: 200 with what the filters say; nothing is started.
-async fn test(State(shared): Shares, path: Id, request: Request<Body>) -> Result<Json<TestReply>, Problem> {
+async fn test(
+    State(shared): Shares,
+    path: Segment,
+    request: Request<Body>,
+) -> Result<Json<TestReply>, Problem> {
     let deadline = shared.deadline();
     let name = name(path)?;
     let (head, body) = request.into_parts();

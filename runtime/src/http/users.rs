@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{Request, StatusCode};
 use axum::routing::{get, post, put};
 use axum::{Json, Router};
@@ -12,14 +11,11 @@ use serde_json::{Value, json};
 
 use super::body;
 use super::gate::Shared;
+use super::path::{Segment, segment};
 use super::problem::Problem;
 use crate::secrets::{UserChange, UserSummary};
 
-/// The longest name that is looked for.
-const NAME_LIMIT: usize = 256;
-
 type Shares = State<Arc<Shared>>;
-type Name = Result<Path<String>, PathRejection>;
 
 pub(super) fn routes() -> Router<Arc<Shared>> {
     Router::new()
@@ -28,12 +24,8 @@ pub(super) fn routes() -> Router<Arc<Shared>> {
         .route("/api/v1/key/rotate", post(rotate))
 }
 
-fn name(path: Name) -> Result<String, Problem> {
-    match path {
-        Ok(Path(name)) if name.len() <= NAME_LIMIT => Ok(name),
-        Ok(_) => Err(Problem::invalid(format!("expected a name, found more than {NAME_LIMIT} bytes"))),
-        Err(error) => Err(Problem::invalid(format!("expected a name, found: {error}"))),
-    }
+fn name(path: Segment) -> Result<String, Problem> {
+    segment("a name", path)
 }
 
 async fn list(State(shared): Shares) -> Result<Json<Vec<UserSummary>>, Problem> {
@@ -43,7 +35,7 @@ async fn list(State(shared): Shares) -> Result<Json<Vec<UserSummary>>, Problem> 
 /// `PUT`: 200 with the user as it is known now, without any value.
 async fn set(
     State(shared): Shares,
-    path: Name,
+    path: Segment,
     request: Request<Body>,
 ) -> Result<Json<UserSummary>, Problem> {
     let deadline = shared.deadline();
@@ -60,7 +52,7 @@ async fn set(
 }
 
 /// `DELETE`: 204.
-async fn remove(State(shared): Shares, path: Name) -> Result<StatusCode, Problem> {
+async fn remove(State(shared): Shares, path: Segment) -> Result<StatusCode, Problem> {
     shared.ask(shared.deadline(), shared.orchestrator.remove_user(name(path)?)).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -3,16 +3,16 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, Request, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde_json::{Value, json};
 
-use super::api::{Id, id};
 use super::body;
 use super::gate::Shared;
+use super::path::{Segment, segment};
 use super::problem::Problem;
 use crate::webhook::{Delivery, WebhookFindings, WebhookOutcome, WebhookSummary, WebhookTrial};
 
@@ -37,9 +37,9 @@ pub(super) fn routes() -> Router<Arc<Shared>> {
 }
 
 /// 202 once the events are durable, or nothing was to be taken; what the mapping answers is 200.
-async fn deliver(State(shared): Shares, path: Id, request: Request<Body>) -> Result<Response, Problem> {
+async fn deliver(State(shared): Shares, path: Segment, request: Request<Body>) -> Result<Response, Problem> {
     let deadline = shared.deadline();
-    let name = id(path)?;
+    let name = segment("a name", path)?;
     let (head, body) = request.into_parts();
     let query = form_urlencoded::parse(head.uri.query().unwrap_or_default().as_bytes());
     let query: Vec<(String, String)> = query.into_owned().take(PARAMETERS_MAX + 1).collect();
@@ -71,8 +71,8 @@ async fn list(State(shared): Shares) -> Result<Json<Vec<WebhookSummary>>, Proble
 }
 
 /// `GET webhooks/{name}`: the whole mapping.
-async fn show(State(shared): Shares, path: Id) -> Result<Json<Option<WebhookSummary>>, Problem> {
-    let name = id(path)?;
+async fn show(State(shared): Shares, path: Segment) -> Result<Json<Option<WebhookSummary>>, Problem> {
+    let name = segment("a name", path)?;
     let found = shared.ask(shared.deadline(), shared.orchestrator.webhooks(Some(name))).await?;
     Ok(Json(found.into_iter().next()))
 }
@@ -80,11 +80,11 @@ async fn show(State(shared): Shares, path: Id) -> Result<Json<Option<WebhookSumm
 /// `POST webhooks/{name}/test`: what would come of a request; nothing is kept.
 async fn test(
     State(shared): Shares,
-    path: Result<Path<String>, axum::extract::rejection::PathRejection>,
+    path: Segment,
     request: Request<Body>,
 ) -> Result<Json<WebhookFindings>, Problem> {
     let deadline = shared.deadline();
-    let name = id(path)?;
+    let name = segment("a name", path)?;
     let (head, body) = request.into_parts();
     let trial: WebhookTrial = body::read_json(&shared, &head.headers, body, deadline).await?;
     shared.ask(deadline, shared.orchestrator.try_webhook(name, trial)).await.map(Json)
