@@ -99,7 +99,7 @@ settings! {
         body_limit: ByteSize = "1MiB";
         /// How long a request may take, its body included.
         request_timeout: Duration = "30s";
-        /// How many requests are worked on at once; more are refused with 503.
+        /// How many requests are worked on at once, half of them to webhooks at most; more are refused with 503.
         concurrency: usize = "1024";
         /// How many requests may wait at once for the end of an instance (`wait`, `ask`); more are refused with 503.
         waiting: usize = "256";

@@ -58,6 +58,9 @@ impl Shared {
 pub(super) struct Gate {
     routes: TowerToHyperService<Router>,
     places: Semaphore,
+    /// What of the places requests to webhooks may take: who sends them is known only by the whole body, which a
+    /// stranger may never finish.
+    strangers: Semaphore,
     keeper: Arc<TokenKeeper>,
     requests: RequestMetrics,
 }
@@ -80,6 +83,7 @@ impl Gate {
         Gate {
             routes: TowerToHyperService::new(routes),
             places: Semaphore::new(settings.concurrency),
+            strangers: Semaphore::new((settings.concurrency / 2).max(1)),
             keeper,
             requests,
         }
@@ -103,6 +107,9 @@ impl Gate {
             return Problem::crowded().into_response();
         };
         if webhooks::is_hook(request.uri().path()) {
+            let Ok(_part) = self.strangers.try_acquire() else {
+                return Problem::crowded_hooks().into_response();
+            };
             return self.route(request).await;
         }
         match auth::check(&self.keeper, request.headers()).await {

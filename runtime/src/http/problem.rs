@@ -124,6 +124,12 @@ impl Problem {
         Problem::new(Kind::Unavailable, detail).later(Duration::from_secs(1))
     }
 
+    pub(super) fn crowded_hooks() -> Problem {
+        let detail =
+            "as many requests to webhooks are at work as may be, half of http.concurrency: try again";
+        Problem::new(Kind::Unavailable, detail).later(Duration::from_secs(1))
+    }
+
     pub(super) fn waiting_crowd() -> Problem {
         let detail = "as many requests as http.waiting allows wait for instances: try again, or look at instances by \
                       their ids";

@@ -61,6 +61,17 @@ async fn crowds_and_dribbles_at_every_door_keep_nobody_from_their_work() {
             }
         }
     }
+    // Strangers that never finish their bodies take all that webhooks may take, and no more of the door than that.
+    let (hooks, half) = &doors[3];
+    loop {
+        let hook = reqwest::Client::new().post(format!("{}/hooks/none", node.api.url())).body("{}");
+        if hook.send().await.unwrap().status() == 503 {
+            break;
+        }
+        let mut stranger = TcpStream::connect(hooks).await.unwrap();
+        stranger.write_all(half.as_bytes()).await.unwrap();
+        crowd.push(stranger);
+    }
     // Whoever sends a whole request is served at the HTTP door, and at the others once the crowd has idled too long.
     works(&node, "crowded").await;
     let late = TcpStream::connect(ends.tcp.unwrap()).await.unwrap();
