@@ -2,6 +2,7 @@
 
 pub mod adapters;
 pub mod ask;
+pub mod audit;
 mod banner;
 pub mod catch_up;
 pub mod cli;
@@ -9,8 +10,10 @@ pub mod cluster;
 pub mod declared;
 pub mod diagnostics;
 pub mod endpoint;
+pub mod explain;
 pub mod hints;
 pub mod http;
+pub mod inspect;
 mod intake;
 pub mod inventory;
 mod listener;
@@ -24,6 +27,7 @@ pub mod secrets;
 pub mod settings;
 pub mod snmp;
 pub mod syslog;
+pub mod system_events;
 pub mod tcp;
 pub mod telemetry;
 mod tls;
