@@ -13,7 +13,7 @@ use crate::ids::{ActorId, ActorKind};
 use crate::monitor::MonitorSpec;
 use crate::rerun::{Rerun, RerunOrder};
 use crate::sink::SinkSpec;
-use crate::subscription::{SubscriptionEvent, Told};
+use crate::subscription::{News, SubscriptionEvent, Told};
 use crate::trigger::Choice;
 
 /// One entry of a mailbox log.
@@ -79,14 +79,19 @@ impl Body {
         }
     }
 
-    /// The event that it brings, if it brings one as it came.
-    pub fn event(&self) -> Option<&CloudEvent> {
+    /// The events that it brings.
+    pub fn events(&self) -> Vec<&CloudEvent> {
         match self {
             Body::Router(RouterEvent::Event(event) | RouterEvent::Raised(event))
             | Body::Trigger(TriggerEvent::Event(event))
-            | Body::Sink(SinkEvent::Event(event)) => Some(event),
-            Body::Monitor(MonitorEvent::Observed { event, .. }) => event.as_deref(),
-            Body::Subscription(SubscriptionEvent::Event { received, .. }) => Some(&received.event),
+            | Body::Sink(SinkEvent::Event(event)) => vec![event],
+            Body::Monitor(MonitorEvent::Observed { event, .. }) => event.as_deref().into_iter().collect(),
+            Body::Subscription(SubscriptionEvent::Event { received, .. }) => vec![&received.event],
+            Body::Process(ProcessEvent::Told(told)) => match &told.news {
+                News::Event(received) => vec![&received.event],
+                News::Listening(early) => early.iter().map(|received| received.event.as_ref()).collect(),
+                News::Unheard(_) => Vec::new(),
+            },
             Body::Process(_)
             | Body::Trigger(_)
             | Body::Router(_)
@@ -95,7 +100,7 @@ impl Body {
             | Body::Sink(_)
             | Body::Subscription(_)
             | Body::Overlap(_)
-            | Body::TakeBack(_) => None,
+            | Body::TakeBack(_) => Vec::new(),
         }
     }
 }
