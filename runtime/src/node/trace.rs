@@ -45,7 +45,7 @@ const ENTRIES_MAX: usize = 100;
 struct Followed {
     source: String,
     id: String,
-    /// Its type, when it came and by what, if somebody knows that.
+    /// Its type, when it came, and how (as `came in by a door`), if somebody knows that.
     known: Option<(String, u64, String)>,
 }
 
@@ -169,7 +169,7 @@ impl Follow<'_> {
             found = recent.into_iter().rev().find(|recent| of_id(&recent.event)).map(|recent| Followed {
                 source: recent.event.source,
                 id: recent.event.id,
-                known: Some((recent.event.kind, recent.at, format!("node {}", recent.node))),
+                known: Some((recent.event.kind, recent.at, format!("came in at node {}", recent.node))),
             });
             if !window.unheard.is_empty() {
                 let unheard = window.unheard.join(", ");
@@ -193,7 +193,7 @@ impl Follow<'_> {
             let raised = seen.taken?;
             let event = seen.events.first()?;
             let fits = event.id == id && source.is_none_or(|source| source == event.source);
-            let by = if raised { "an actor" } else { "a door" };
+            let by = if raised { "was raised" } else { "came in by a door" };
             let known = Some((event.kind.clone(), seen.offset.millis(), by.to_owned()));
             fits.then(|| Followed { source: event.source.clone(), id: event.id.clone(), known })
         });
@@ -206,7 +206,7 @@ impl Follow<'_> {
             let shard = ids::event_shard(&event.source, &event.id, self.node.shards());
             let (at, what) = match &event.known {
                 Some((kind, at, by)) => {
-                    (rfc3339(*at), format!("{kind}, id {} of {}, came in by {by}", event.id, event.source))
+                    (rfc3339(*at), format!("{kind}, id {} of {}, {by}", event.id, event.source))
                 }
                 None => (String::new(), format!("event {} of {}", event.id, event.source)),
             };
@@ -325,7 +325,7 @@ impl Follow<'_> {
         for event in ids {
             if let Some(mut known) = self.in_logs(&event, None) {
                 if let Some((_, _, by)) = &mut known.known {
-                    *by = actor.to_string();
+                    *by = format!("was raised by {actor}");
                 }
                 below.push(self.event(known, depth).await?);
                 continue;
@@ -339,7 +339,8 @@ impl Follow<'_> {
                 started_by_it.push((kind, at, self.instance(child, depth + 1).await?));
             }
             if let Some((kind, at, _)) = started_by_it.first() {
-                let (at, what) = (at.clone(), format!("{kind}, id {event} of {source}, raised by {actor}"));
+                let (at, what) =
+                    (at.clone(), format!("{kind}, id {event} of {source}, was raised by {actor}"));
                 let shard = ids::event_shard(&source, &event, self.node.shards());
                 let children = started_by_it.into_iter().map(|(_, _, child)| child).collect();
                 below.push(branch(&at, ActorId::router(shard).as_str(), what, None, None, children));
