@@ -11,6 +11,7 @@ use axum::http::{Request, StatusCode};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde::Deserialize;
+use serde_json::{Map, Value};
 
 use super::body;
 use super::gate::Shared;
@@ -97,7 +98,23 @@ async fn take_back(
     let TakeBackQuery { entry } = parameters("the parameter entry", query)?;
     let actor = id(path)?;
     let (head, body) = request.into_parts();
-    let order: QuarantineOrder = body::read_json(&shared, &head.headers, body, deadline).await?;
+    let order = order_of(body::read_json(&shared, &head.headers, body, deadline).await?)?;
     shared.ask(deadline, shared.orchestrator.take_back(actor, entry, order)).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Reads an order. Of a tagged value, serde alone would also take a list, and members that do not count.
+fn order_of(given: Map<String, Value>) -> Result<QuarantineOrder, Problem> {
+    let expected = "expected an order of retry, skip, or edit with a body";
+    let names: Vec<String> = given.keys().cloned().collect();
+    let order: QuarantineOrder = serde_json::from_value(Value::Object(given))
+        .map_err(|error| Problem::invalid(format!("{expected}, found: {error}")))?;
+    let counts = |name: &str| match &order {
+        QuarantineOrder::Retry | QuarantineOrder::Skip => name == "order",
+        QuarantineOrder::Edit { .. } => name == "order" || name == "body",
+    };
+    match names.iter().find(|name| !counts(name)) {
+        None => Ok(order),
+        Some(name) => Err(Problem::invalid(format!("{expected}, found the member '{name}'"))),
+    }
 }

@@ -172,7 +172,13 @@ async fn orders_about_the_quarantine_reach_the_engine_whole() {
         format!(r#"{ACTOR} None Edit {{ body: Object {{"Process": String("Timer")}} }}"#),
     ];
     assert_eq!(asked(&door), expected);
-    for wrong in [json!({ "order": "forget" }), json!({}), json!({ "order": "edit" }), json!(["skip"])] {
+    for wrong in [
+        json!({ "order": "forget" }),
+        json!({}),
+        json!({ "order": "edit" }),
+        json!(["skip"]),
+        json!({ "order": "skip", "body": 1 }),
+    ] {
         assert_eq!(post("", wrong.clone()).await, 400, "{wrong}");
     }
     assert_eq!(post("?entri=1", json!({ "order": "skip" })).await, 400);

@@ -96,13 +96,9 @@ async fn any_node_shows_any_actor_and_takes_it_back() {
     // Who reads the logs needs no owner.
     for api in &apis {
         let page: EntryPage = get(api, "/api/v1/entries?limit=1").await;
-        let (shown, started) = tokio::join!(
-            get::<EntryPage>(
-                api,
-                &format!("/api/v1/entries?kind=process.start&after={}&wait=20s", page.next)
-            ),
-            apis[0].start("test/waiting", json!({}), None)
-        );
+        let path = format!("/api/v1/entries?kind=process.start&after={}&wait=20s", page.next);
+        let start = apis[0].start("test/waiting", json!({}), None);
+        let (shown, started) = tokio::join!(get::<EntryPage>(api, &path), start);
         let actor = ActorId::process(&started.expect("a start").id);
         assert!(shown.items.iter().any(|entry| entry.actor == actor.as_str()), "{shown:?}");
         let trace: Trace = get(api, &format!("/api/v1/trace?actor={actor}")).await;
