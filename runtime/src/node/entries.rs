@@ -31,7 +31,7 @@ const READ: (usize, usize) = (128, 128 << 10);
 /// How many entries are looked at for one page; what is not found by then is looked for with the next.
 const SCANNED_MAX: usize = 50_000;
 /// How long before a log with nothing new is looked at again.
-const PAUSE: Duration = Duration::from_millis(200);
+const PAUSE: Duration = Duration::from_millis(100);
 /// The form of a place to read on from.
 const FORM: u8 = 1;
 /// The longest text that is looked for, in bytes.

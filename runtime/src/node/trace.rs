@@ -189,15 +189,14 @@ impl Follow<'_> {
     }
 
     fn in_logs(&self, id: &str, source: Option<&str>) -> Option<Followed> {
-        let taken = self.seen.iter().find_map(|seen| {
+        self.seen.iter().find_map(|seen| {
             let raised = seen.taken?;
             let event = seen.events.first()?;
             let fits = event.id == id && source.is_none_or(|source| source == event.source);
             let by = if raised { "was raised" } else { "came in by a door" };
             let known = Some((event.kind.clone(), seen.offset.millis(), by.to_owned()));
             fits.then(|| Followed { source: event.source.clone(), id: event.id.clone(), known })
-        });
-        taken
+        })
     }
 
     /// What came of an event.
