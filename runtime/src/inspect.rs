@@ -4,6 +4,25 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::orchestrator::Answer;
+
+/// The longest that a page of entries is waited for.
+pub const WAIT_MAX: std::time::Duration = std::time::Duration::from_secs(25);
+
+/// What the doors ask of a node to look into actors and their logs, and to act on what it finds there.
+pub trait Inspector {
+    /// Shows an actor, by its id, or an instance by its own id or a prefix of it.
+    fn actor(&self, actor: String) -> Answer<ActorDetail>;
+    /// Reads the logs of all shards.
+    fn log(&self, query: EntryQuery) -> Answer<EntryPage>;
+    /// Follows an event or an actor.
+    fn trace(&self, query: TraceQuery) -> Answer<Trace>;
+    /// Lists the actors that are set aside.
+    fn quarantined(&self) -> Answer<Vec<QuarantinedActor>>;
+    /// Takes an actor back that is set aside; `entry` is the offset of the entry that the operator saw it fail on.
+    fn take_back(&self, actor: String, entry: Option<String>, order: QuarantineOrder) -> Answer<()>;
+}
+
 /// One entry of a mailbox log, decoded for people; secrets are masked.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EntryView {
@@ -117,6 +136,9 @@ pub struct QuarantinedActor {
     pub entry: Option<EntryView>,
     /// How many entries came for it since, and wait.
     pub held: usize,
+    /// How many more came when it held as many as it may, and were dropped.
+    #[serde(default)]
+    pub dropped: u64,
 }
 
 /// What an operator does about an actor that was set aside.
@@ -129,9 +151,24 @@ pub enum QuarantineOrder {
     Skip,
     /// Put this in the place of the entry, and go on as `retry` does.
     Edit {
-        /// The whole of the entry, in the form of [`EntryView::body`].
+        /// The whole of the entry, in the form of [`EntryView::body`]. What is masked in it stays as it is.
         body: Value,
     },
+}
+
+/// What to follow: an event by its id, and its source where that is not known any more; or an actor.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TraceQuery {
+    /// The id of an event.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub event: Option<String>,
+    /// The source of that event.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
+    /// An actor, or an instance.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub actor: Option<String>,
 }
 
 /// An event, followed from its door to its last effect.
@@ -139,7 +176,7 @@ pub enum QuarantineOrder {
 pub struct Trace {
     /// The event or entry that was asked for.
     pub subject: String,
-    /// What came of it, in order of time. A step that follows from another is deeper by one.
+    /// What came of it. Steps that follow from another come right behind it and are deeper by one, in order of time.
     pub steps: Vec<TraceStep>,
     /// What could not be followed, and why: a log keeps only what is not in a checkpoint yet.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -151,7 +188,7 @@ pub struct Trace {
 pub struct TraceStep {
     /// How many steps it is away from the event.
     pub depth: usize,
-    /// When. RFC 3339, UTC.
+    /// When. RFC 3339, UTC; empty if nobody knows any more.
     pub at: String,
     /// The actor, host or door that did it.
     pub actor: String,
@@ -163,4 +200,9 @@ pub struct TraceStep {
     /// How long it took, in milliseconds, where it has an end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub took_ms: Option<u64>,
+}
+
+/// Whether a text is the id of an actor rather than that of an event.
+pub fn is_actor(text: &str) -> bool {
+    impresario_model::ids::ActorId::parse(text).is_ok()
 }

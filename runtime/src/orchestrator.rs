@@ -13,6 +13,7 @@ use serde_json::Value;
 use crate::adapters::{AdapterOrder, AdapterSummary};
 use crate::ask::AskReply;
 use crate::declared::{Declared, DeclaredKind, DeclaredRequest};
+use crate::inspect::Inspector;
 use crate::inventory::{EntryKind, InventoryEntry};
 use crate::log_levels::{LogChange, NodeLog};
 use crate::orders::{RerunRequest, ResolveReply, ResolveRequest};
@@ -445,7 +446,7 @@ pub struct Health {
 pub type Answer<T> = BoxFuture<'static, Result<T, Refusal>>;
 
 /// The engine as the doors see it.
-pub trait Orchestrator: Send + Sync + 'static {
+pub trait Orchestrator: Inspector + Send + Sync + 'static {
     /// Makes events durable: all of them, or none and a refusal.
     fn accept(&self, events: Vec<CloudEvent>) -> Answer<Accepted>;
     /// Starts an instance.

@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 
 use crate::adapters::{AdapterOrder, AdapterSummary};
 use crate::declared::DeclaredKind;
+use crate::inspect::{ActorDetail, QuarantineOrder, QuarantinedActor};
 use crate::inventory::PlacesView;
 use crate::orchestrator::{InstanceDetail, TreeNode};
 use crate::triggers::{RecentEvent, RouterCount, TriggerDetail};
@@ -75,6 +76,24 @@ pub enum Question {
         /// With the dead letters, which may be much.
         letters: bool,
     },
+    /// Show an actor of a shard that you own, whatever it is.
+    Actor {
+        /// Its id.
+        actor: String,
+        /// Once you have seen its log up to this offset.
+        after: u64,
+    },
+    /// Which actors of your shards are set aside?
+    Quarantined,
+    /// Take an actor back that is set aside, of a shard that you own.
+    TakeBack {
+        /// Its id.
+        actor: String,
+        /// The offset of the entry that it fails on; whichever that is, if absent.
+        entry: Option<u64>,
+        /// What becomes of that entry.
+        order: QuarantineOrder,
+    },
     /// Your tree of actors.
     Tree,
     /// Your adapters.
@@ -116,6 +135,12 @@ pub enum Reply {
     Facts(Vec<(u16, Vec<Fact>)>),
     /// To [`Question::Declared`].
     Declared(Map<String, Value>),
+    /// To [`Question::Actor`]; nothing if there is none.
+    Actor(Option<Box<ActorDetail>>),
+    /// To [`Question::Quarantined`], by shard; a shard that is missing has not answered.
+    Quarantined(Vec<(u16, Vec<QuarantinedActor>)>),
+    /// To [`Question::TakeBack`], once it is stored.
+    TakenBack,
     /// To [`Question::Tree`].
     Tree(TreeNode),
     /// To [`Question::Adapters`] and [`Question::Adapter`].

@@ -9,11 +9,11 @@ use crate::definition::{DefinitionId, OnConflict};
 use crate::doubt::{ProbeAnswer, Resolution};
 use crate::event::CloudEvent;
 use crate::fault::Fault;
-use crate::ids::ActorId;
+use crate::ids::{ActorId, ActorKind};
 use crate::monitor::MonitorSpec;
 use crate::rerun::{Rerun, RerunOrder};
 use crate::sink::SinkSpec;
-use crate::subscription::{SubscriptionEvent, Told};
+use crate::subscription::{News, SubscriptionEvent, Told};
 use crate::trace::TraceContext;
 use crate::trigger::Choice;
 
@@ -60,6 +60,70 @@ pub enum Body {
     Subscription(SubscriptionEvent),
     /// For the turns of a definition's instances.
     Overlap(OverlapEvent),
+    /// For the shard of an actor that was set aside: an operator takes that actor back.
+    TakeBack(TakeBack),
+}
+
+impl Body {
+    /// The kind of actors that it is for; none if it is for the shard.
+    pub fn kind(&self) -> Option<ActorKind> {
+        match self {
+            Body::Process(_) => Some(ActorKind::Process),
+            Body::Trigger(_) => Some(ActorKind::Trigger),
+            Body::Router(_) => Some(ActorKind::Router),
+            Body::Target(_) => Some(ActorKind::Target),
+            Body::Monitor(_) => Some(ActorKind::Monitor),
+            Body::Sink(_) => Some(ActorKind::Sink),
+            Body::Subscription(_) => Some(ActorKind::Subscription),
+            Body::Overlap(_) => Some(ActorKind::Overlap),
+            Body::TakeBack(_) => None,
+        }
+    }
+
+    /// The events that it brings.
+    pub fn events(&self) -> Vec<&CloudEvent> {
+        match self {
+            Body::Router(RouterEvent::Event(event) | RouterEvent::Raised(event))
+            | Body::Trigger(TriggerEvent::Event(event))
+            | Body::Sink(SinkEvent::Event(event)) => vec![event],
+            Body::Monitor(MonitorEvent::Observed { event, .. }) => event.as_deref().into_iter().collect(),
+            Body::Subscription(SubscriptionEvent::Event { received, .. }) => vec![&received.event],
+            Body::Process(ProcessEvent::Told(told)) => match &told.news {
+                News::Event(received) => vec![&received.event],
+                News::Listening(early) => early.iter().map(|received| received.event.as_ref()).collect(),
+                News::Unheard(_) => Vec::new(),
+            },
+            Body::Process(_)
+            | Body::Trigger(_)
+            | Body::Router(_)
+            | Body::Target(_)
+            | Body::Monitor(_)
+            | Body::Sink(_)
+            | Body::Subscription(_)
+            | Body::Overlap(_)
+            | Body::TakeBack(_) => Vec::new(),
+        }
+    }
+}
+
+/// An operator takes an actor back that was set aside.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TakeBack {
+    /// The offset of the entry that it fails on: where it is another one, nothing happens.
+    pub entry: u64,
+    /// What becomes of that entry. All that came later is applied in any case.
+    pub remedy: Remedy,
+}
+
+/// What becomes of an entry on which an actor fails.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Remedy {
+    /// It is applied again.
+    Retry,
+    /// It is dropped.
+    Skip,
+    /// This is applied in its place.
+    Edit(Box<Body>),
 }
 
 /// What happens to a process instance.

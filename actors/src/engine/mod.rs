@@ -24,7 +24,7 @@ pub use self::reports::{HostRunner, LogSink};
 use crate::behaviour::{Inspection, Kinds};
 use crate::clock::Clock;
 use crate::post::Post;
-use crate::shard::{ActorFacts, Order, Runner, ShardMessage, ShardSettings};
+use crate::shard::{ActorFacts, Aside, Order, Runner, ShardMessage, ShardSettings};
 use crate::supervision::{Regime, Supervisor, SupervisorError, SupervisorSettings};
 
 /// What an engine is made of.
@@ -200,16 +200,20 @@ impl Engine {
         self.ask(actor.shard(self.store().shards()), ShardMessage::Facts).await
     }
 
-    /// Takes an actor back from quarantine.
+    /// The actors that are set aside, of a shard of this node.
+    ///
+    /// # Errors
+    /// [`EngineError::NoAnswer`].
+    pub async fn aside(&self, shard: u16) -> Result<Vec<Aside>, EngineError> {
+        self.ask(shard, ShardMessage::Aside).await
+    }
+
+    /// Takes an actor back that was set aside; returns once that is stored.
     ///
     /// # Errors
     /// [`EngineError`].
-    pub async fn quarantine(
-        &self,
-        actor: &impresario_model::ids::ActorId,
-        order: Order,
-    ) -> Result<(), EngineError> {
-        let shard = actor.shard(self.store().shards());
+    pub async fn take_back(&self, order: Order) -> Result<(), EngineError> {
+        let shard = order.actor.shard(self.store().shards());
         self.ask(shard, |reply| ShardMessage::Quarantine(order, reply)).await?.map_err(EngineError::Refused)
     }
 

@@ -13,6 +13,7 @@ use tokio::sync::oneshot;
 
 use super::roster::{TurnResult, Turns};
 use super::state::{Question, Shard};
+use super::take_back::Returned;
 use crate::behaviour::Inspection;
 
 /// How many batches one step takes before it lets other messages in.
@@ -23,6 +24,17 @@ pub(super) struct Asked {
     pub offset: u64,
     pub actor: ActorId,
     pub effect: Effect,
+}
+
+/// What a batch of entries is for.
+#[derive(Default)]
+struct Sorted {
+    /// Turns of actors.
+    turns: Vec<(ActorId, Turns)>,
+    /// Actors that were set aside, and come back.
+    returned: Vec<Returned>,
+    /// What is asked for in the place of entries for which there is no room.
+    asked: Vec<Asked>,
 }
 
 impl Shard {
@@ -95,7 +107,10 @@ impl Shard {
         let Some(last) = records.last().map(|record| record.offset) else { return Ok(()) };
         let live = records.iter().filter(|record| record.offset > self.caught_up_at).count();
         self.entries_since_checkpoint += records.len() as u64;
-        let turns = self.sort_by_actor(records);
+        let Sorted { turns, returned, mut asked } = self.sort_by_actor(records);
+        for actor in returned {
+            asked.extend(self.take_back(actor).await?);
+        }
         let actors = turns.iter().map(|(actor, _)| actor.clone()).collect();
         let unfit = self.activate(actors).await?;
         let unfit: HashMap<ActorId, String> =
@@ -105,7 +120,6 @@ impl Shard {
         let turns: Vec<(ActorId, Arc<Turns>)> =
             turns.into_iter().map(|(actor, entries)| (actor, Arc::new(entries))).collect();
         let kept: Vec<Arc<Turns>> = turns.iter().map(|(_, entries)| Arc::clone(entries)).collect();
-        let mut asked = Vec::new();
         for ((actor, result), entries) in self.give_turns(turns).await.into_iter().zip(kept) {
             match result {
                 TurnResult::Done(reply) => {
@@ -141,9 +155,10 @@ impl Shard {
         Ok(())
     }
 
-    /// Decodes entries, drops repetitions, and groups them by actor in the order of the log.
-    fn sort_by_actor(&mut self, records: Vec<Record>) -> Vec<(ActorId, Turns)> {
-        let mut turns: Vec<(ActorId, Turns)> = Vec::new();
+    /// Decodes entries, drops repetitions, and groups them by actor in the order of the log. What is for an actor that is
+    /// set aside is held, until an order takes it back.
+    fn sort_by_actor(&mut self, records: Vec<Record>) -> Sorted {
+        let Sorted { mut turns, mut returned, mut asked } = Sorted::default();
         let mut place: HashMap<ActorId, usize> = HashMap::new();
         for record in records {
             let moment = Moment { offset: record.offset.0, now: record.offset.millis() };
@@ -161,8 +176,12 @@ impl Shard {
             if let Body::Process(ProcessEvent::Marker { token, .. }) = &entry.body {
                 self.marked.remove(token);
             }
+            if let Body::TakeBack(order) = entry.body {
+                returned.extend(self.hear_order(&entry.to, order, moment));
+                continue;
+            }
             if self.meta.quarantined.contains_key(entry.to.as_str()) {
-                self.hold(&entry.to, moment, entry.body);
+                asked.extend(self.hold(&entry.to, moment, entry.body));
                 continue;
             }
             let at = *place.entry(entry.to.clone()).or_insert_with(|| {
@@ -171,7 +190,7 @@ impl Shard {
             });
             turns[at].1.push((moment, entry.body));
         }
-        turns
+        Sorted { turns, returned, asked }
     }
 
     /// Shows an actor once everything that is durable by now is applied, so that a sender reads its own writes.

@@ -112,9 +112,9 @@ impl Shard {
         let mut put: Vec<Row> = rows.values().cloned().collect();
         put.push(meta_row);
         let checkpoint = Checkpoint { mark: self.cursor, put, remove: remove.iter().cloned().collect() };
-        let obeyed = std::mem::take(&mut self.obeyed);
+        let (orders, obeyed) = (std::mem::take(&mut self.orders), std::mem::take(&mut self.obeyed));
         let seen = self.meta.seen.clone();
-        self.flushing = Some(Flushing { rows, remove, mark: self.cursor, seen, obeyed });
+        self.flushing = Some(Flushing { rows, remove, mark: self.cursor, seen, orders, obeyed });
         self.store_soon = false;
         self.entries_since_checkpoint = 0;
         self.last_checkpoint = self.with.clock.now();
@@ -170,16 +170,17 @@ impl Shard {
     }
 
     /// A checkpoint has ended.
-    pub(super) fn stored(&mut self, result: Result<(), StoreError>) -> Result<(), StoreError> {
+    pub(super) async fn stored(&mut self, result: Result<(), StoreError>) -> Result<(), StoreError> {
         let Some(flushing) = self.flushing.take() else { return Ok(()) };
         match result {
             Ok(()) => {
                 self.mark = flushing.mark;
                 self.seen_at_mark = flushing.seen;
+                self.returned_at.retain(|_, at| *at > flushing.mark.0);
                 for reply in flushing.obeyed {
                     let _ = reply.send(Ok(()));
                 }
-                Ok(())
+                self.give_orders(flushing.orders).await
             }
             Err(error) if error.passes() => {
                 if !matches!(error, StoreError::Away(_)) {
@@ -192,8 +193,9 @@ impl Shard {
                 }
                 let gone = flushing.remove.into_iter();
                 self.remove.extend(gone.filter(|actor| !self.parked.contains_key(actor)));
-                self.store_soon |= !flushing.obeyed.is_empty();
+                self.store_soon |= !flushing.obeyed.is_empty() || !flushing.orders.is_empty();
                 self.obeyed.extend(flushing.obeyed);
+                self.orders.extend(flushing.orders);
                 Ok(())
             }
             Err(error) => Err(error),

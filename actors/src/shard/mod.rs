@@ -22,6 +22,7 @@ mod recover;
 mod roster;
 mod starts;
 mod state;
+mod take_back;
 mod timers;
 
 use std::sync::Arc;
@@ -33,8 +34,9 @@ use impresario_persistence::{Claim, Epoch, Owner, ShardId, StoreError};
 use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
 use tokio::sync::oneshot;
 
-pub use self::quarantine::{Order, Quarantined};
+pub use self::quarantine::{Aside, HELD_MAX, Held, Quarantined};
 pub use self::state::{ActorFacts, Shard, ShardMeta};
+pub use self::take_back::Order;
 use crate::activity::{ProbeQuestion, RunRequest};
 use crate::behaviour::{Inspection, Kinds};
 use crate::clock::Clock;
@@ -168,7 +170,9 @@ pub enum ShardMessage {
     Inspect(String, oneshot::Sender<Inspection>),
     /// List what the store does not know yet: open or just ended actors of a kind.
     Facts(oneshot::Sender<Vec<ActorFacts>>),
-    /// Set actors aside or take them back.
+    /// List the actors that are set aside.
+    Aside(oneshot::Sender<Vec<Aside>>),
+    /// Take an actor back that was set aside; answered once that is stored.
     Quarantine(Order, oneshot::Sender<Result<(), String>>),
     /// Start no attempt from now on, or do so again: the shard is about to move. Answered once it is so.
     Hold(bool, oneshot::Sender<()>),
@@ -258,13 +262,20 @@ impl Shard {
         match message {
             ShardMessage::Wake => self.step().await,
             ShardMessage::Tick => self.tick().await,
-            ShardMessage::Stored(result) => self.stored(result),
+            ShardMessage::Stored(result) => self.stored(result).await,
             ShardMessage::Inspect(actor, reply) => self.inspect_when_applied(actor, reply).await,
             ShardMessage::Facts(reply) => {
                 let _ = reply.send(self.facts().await);
                 Ok(())
             }
-            ShardMessage::Quarantine(order, reply) => self.obey(order, reply).await,
+            ShardMessage::Aside(reply) => {
+                let _ = reply.send(self.aside());
+                Ok(())
+            }
+            ShardMessage::Quarantine(order, reply) => {
+                self.take_order(order, reply);
+                Ok(())
+            }
             ShardMessage::Hold(hold, done) => {
                 self.holding = hold;
                 let _ = done.send(());

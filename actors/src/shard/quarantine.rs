@@ -4,12 +4,9 @@
 use std::sync::Arc;
 
 use impresario_model::encoding;
-use impresario_model::entry::{
-    ActivityOutcome, Body, Entry, Message, OverlapEvent, ProcessEvent, SinkEvent, TargetEvent, TurnAnswer,
-};
+use impresario_model::entry::{Body, Entry, ProcessEvent};
 use impresario_model::ids::ActorId;
-use impresario_model::instance::Moment;
-use impresario_model::subscription::{answer_skipped, skipped};
+use impresario_model::instance::{Effect, Moment};
 use impresario_persistence::{Offset, StoreError};
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
@@ -17,6 +14,12 @@ use tokio::sync::oneshot;
 use super::batch::{Asked, is_repetition};
 use super::roster::{TurnResult, Turns};
 use super::state::Shard;
+use super::take_back::{instead_of, size_of};
+
+/// How many entries an actor that was set aside holds; what comes then is dropped.
+pub const HELD_MAX: usize = 1_000;
+/// How many bytes these have, about.
+pub const HELD_BYTES: usize = 4 << 20;
 
 /// An actor that was set aside.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -29,6 +32,12 @@ pub struct Quarantined {
     pub since: u64,
     /// The entry it fails on first, then those that came for it later; none of them is applied.
     pub held: Vec<Held>,
+    /// About how many bytes these have.
+    #[serde(default)]
+    pub bytes: usize,
+    /// How many entries came when it held as many as it may, and were dropped.
+    #[serde(default)]
+    pub dropped: u64,
 }
 
 /// An entry that waits for its actor to come back.
@@ -40,13 +49,21 @@ pub struct Held {
     pub body: Body,
 }
 
-/// What an operator does about an actor that was set aside.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Order {
-    /// Apply the entry again, and then all that came later.
-    Retry(String),
-    /// Drop the entry, and apply all that came later.
-    Skip(String),
+/// An actor that was set aside, as it is shown.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Aside {
+    /// The actor.
+    pub actor: String,
+    /// What went wrong, in words.
+    pub reason: String,
+    /// When, in milliseconds since the Unix epoch.
+    pub since: u64,
+    /// The entry it fails on; none if it cannot even be loaded.
+    pub entry: Option<Held>,
+    /// How many entries came since, and wait.
+    pub held: usize,
+    /// How many more were dropped.
+    pub dropped: u64,
 }
 
 impl Shard {
@@ -115,6 +132,8 @@ impl Shard {
         }
         let mut after = self.mark;
         let mut seen = self.seen_at_mark.clone();
+        // What came while it was aside was held, and is sent again.
+        let since = self.returned_at.get(actor.as_str()).copied().unwrap_or_default();
         loop {
             let records = self.store.read(self.id(), after, 512, 1 << 20).await?;
             let mut turns: Turns = Vec::new();
@@ -128,6 +147,7 @@ impl Shard {
                 if let Ok(Entry { to, body, origin }) = encoding::decode::<Entry>(&record.bytes)
                     && !is_repetition(&mut seen, origin)
                     && to == *actor
+                    && record.offset.0 > since
                 {
                     turns.push((Moment { offset: record.offset.0, now: record.offset.millis() }, body));
                 }
@@ -166,8 +186,9 @@ impl Shard {
         self.with.post.metrics().quarantined();
         self.evict(actor.as_str());
         entries.iter().for_each(|(_, body)| self.let_go(body));
+        let bytes = entries.iter().map(|(_, body)| size_of(body)).sum();
         let held = entries.into_iter().map(|(at, body)| Held { offset: at.offset, body }).collect();
-        let aside = Quarantined { reason: reason.to_owned(), offset, since, held };
+        let aside = Quarantined { reason: reason.to_owned(), offset, since, held, bytes, dropped: 0 };
         self.meta.quarantined.insert(actor.to_string(), aside);
         // A program that would not fail must not replay over it: what it would ask for comes too late to be in order.
         self.store_soon = true;
@@ -180,121 +201,46 @@ impl Shard {
         }
     }
 
-    /// Keeps an entry for an actor that was set aside.
-    pub(super) fn hold(&mut self, actor: &ActorId, moment: Moment, body: Body) {
+    /// Keeps an entry for an actor that was set aside, if there is room; answers what has to be said where there is none.
+    pub(super) fn hold(&mut self, actor: &ActorId, moment: Moment, body: Body) -> Option<Asked> {
         self.let_go(&body);
-        if let Some(aside) = self.meta.quarantined.get_mut(actor.as_str()) {
-            // A replay reads again what the stored row holds already.
-            if aside.held.last().is_none_or(|last| last.offset < moment.offset) {
-                aside.held.push(Held { offset: moment.offset, body });
+        let aside = self.meta.quarantined.get_mut(actor.as_str())?;
+        // A replay reads again what the stored row holds already.
+        if aside.held.last().is_some_and(|last| last.offset >= moment.offset) {
+            return None;
+        }
+        let bytes = size_of(&body);
+        if aside.held.len() >= HELD_MAX || aside.bytes + bytes > HELD_BYTES {
+            let instead = instead_of(actor, &body);
+            // What answers the actor itself is no more than it asked for, so there is room for it in any case.
+            if instead.as_ref().is_none_or(|message| message.to != *actor) {
+                aside.dropped += 1;
+                if aside.dropped.is_power_of_two() {
+                    let dropped = aside.dropped;
+                    tracing::error!(%actor, dropped, "dropped entries for an actor in quarantine: it holds as many as it may");
+                }
+                let effect = Effect::Tell(instead?);
+                return Some(Asked { offset: moment.offset, actor: actor.clone(), effect });
             }
         }
+        aside.bytes += bytes;
+        aside.held.push(Held { offset: moment.offset, body });
+        None
     }
 
-    /// Takes an actor back, as an operator says; the answer comes once that is stored.
-    ///
-    /// The held entries are appended again as new ones: they are applied in order behind everything else.
-    pub(super) async fn obey(
-        &mut self,
-        order: Order,
-        reply: oneshot::Sender<Result<(), String>>,
-    ) -> Result<(), StoreError> {
-        match self.take_back(order).await? {
-            Ok(()) => {
-                self.store_soon = true;
-                self.obeyed.push(reply);
-                self.wake();
+    /// The actors that are set aside.
+    pub(super) fn aside(&self) -> Vec<Aside> {
+        let aside = |(actor, aside): (&String, &Quarantined)| {
+            let entry = aside.held.first().filter(|_| aside.offset > 0).cloned();
+            Aside {
+                actor: actor.clone(),
+                reason: aside.reason.clone(),
+                since: aside.since,
+                held: aside.held.len() - usize::from(entry.is_some()),
+                entry,
+                dropped: aside.dropped,
             }
-            Err(refusal) => {
-                let _ = reply.send(Err(refusal));
-            }
-        }
-        Ok(())
-    }
-
-    async fn take_back(&mut self, order: Order) -> Result<Result<(), String>, StoreError> {
-        let (name, skip) = match order {
-            Order::Retry(name) => (name, 0),
-            Order::Skip(name) => (name, 1),
         };
-        let actor = match ActorId::parse(&name) {
-            Ok(actor) => actor,
-            Err(problem) => return Ok(Err(problem)),
-        };
-        let Some(aside) = self.meta.quarantined.remove(&name) else {
-            return Ok(Err(format!("expected an actor in quarantine, found '{name}'")));
-        };
-        if let Some((_, unfit)) = self.activate(vec![actor.clone()]).await?.pop() {
-            // It still cannot even be loaded: everything stays as it was.
-            let refusal = format!("'{name}' cannot be loaded: {unfit}");
-            self.meta.quarantined.insert(name, aside);
-            return Ok(Err(refusal));
-        }
-        if let Some(skipped) = aside.held.get(..skip).and_then(<[Held]>::first) {
-            self.make_up_for(&actor, &skipped.body);
-        }
-        for held in aside.held.into_iter().skip(skip) {
-            self.post(&Entry { to: actor.clone(), origin: None, body: held.body });
-        }
-        if aside.offset <= self.caught_up_at.0 {
-            // It was not there when this owner settled what was under way.
-            self.settle(&actor).await?;
-        }
-        Ok(Ok(()))
-    }
-
-    fn send_on(&mut self, message: Option<Message>) {
-        if let Some(Message { to, body }) = message {
-            self.post(&Entry { to, origin: None, body });
-        }
-    }
-
-    fn refuse_place(&mut self, to: ActorId, activity: u64) {
-        let body = Body::Process(ProcessEvent::Crowded { activity, waiting: 0 });
-        self.post(&Entry { to, origin: None, body });
-    }
-
-    fn skip_turn(&mut self, to: ActorId) {
-        let reason = "its turn was skipped by an operator".to_owned();
-        let body = Body::Process(ProcessEvent::Turn(TurnAnswer::Skip { reason }));
-        self.post(&Entry { to, origin: None, body });
-    }
-
-    /// An attempt whose report or start marker is skipped would never end: it counts as lost, or as not begun.
-    fn make_up_for(&mut self, actor: &ActorId, passed_over: &Body) {
-        match passed_over {
-            Body::Process(ProcessEvent::Report { activity, token, .. }) => {
-                let reason = "its report was skipped by an operator".to_owned();
-                self.report(actor, *activity, token, ActivityOutcome::Lost { reason });
-            }
-            Body::Process(ProcessEvent::Marker { activity, token, .. }) => {
-                self.report(actor, *activity, token, ActivityOutcome::NotStarted);
-            }
-            Body::Process(ProcessEvent::Limited { activity, token, .. }) => {
-                self.report(actor, *activity, token, ActivityOutcome::NotStarted);
-            }
-            Body::Sink(SinkEvent::Report { activity, token, .. }) => {
-                self.report(actor, *activity, token, ActivityOutcome::NotStarted);
-            }
-            // Whoever waits for the place is told that there is none.
-            Body::Process(ProcessEvent::Placed { activity, .. } | ProcessEvent::Crowded { activity, .. }) => {
-                self.refuse_place(actor.clone(), *activity);
-            }
-            Body::Target(TargetEvent::Ask { instance, activity, .. }) => {
-                self.refuse_place(ActorId::process(instance), *activity);
-            }
-            Body::Process(ProcessEvent::Told(told)) => self.send_on(answer_skipped(actor, told)),
-            Body::Subscription(event) => self.send_on(skipped(actor, event)),
-            // Whoever asked would wait for ever: it is skipped as the entry is, and says so.
-            Body::Overlap(OverlapEvent::Ask { instance, .. }) => self.skip_turn(ActorId::process(instance)),
-            Body::Process(ProcessEvent::Turn(_)) => self.skip_turn(actor.clone()),
-            Body::Process(_)
-            | Body::Trigger(_)
-            | Body::Router(_)
-            | Body::Target(_)
-            | Body::Monitor(_)
-            | Body::Sink(_)
-            | Body::Overlap(OverlapEvent::Leave { .. }) => {}
-        }
+        self.meta.quarantined.iter().map(aside).collect()
     }
 }

@@ -48,7 +48,7 @@ impl Shard {
     }
 
     /// The newest rows of an actor: from memory, from the checkpoint under way, or from the store.
-    async fn rows_of(&self, actor: &ActorId) -> Result<Vec<Row>, StoreError> {
+    pub(super) async fn rows_of(&self, actor: &ActorId) -> Result<Vec<Row>, StoreError> {
         let name = actor.as_str();
         if actor.kind() == Some(impresario_model::ids::ActorKind::Router) {
             return self.rows_with_parts(name).await;

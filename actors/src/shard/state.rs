@@ -14,6 +14,7 @@ use super::outbox::Outbox;
 use super::quarantine::Quarantined;
 use super::ready::Ready;
 use super::starts::Starts;
+use super::take_back::{Obeyed, Order};
 use super::timers::Timers;
 use super::{ShardArguments, ShardMessage};
 use crate::behaviour::Inspection;
@@ -48,8 +49,10 @@ pub(super) struct Flushing {
     pub remove: HashSet<String>,
     pub mark: Offset,
     pub seen: BTreeMap<u16, (u64, u32)>,
+    /// Orders that are given once this is stored.
+    pub orders: Vec<(Order, Obeyed)>,
     /// Orders that are carried out for good once this is stored.
-    pub obeyed: Vec<oneshot::Sender<Result<(), String>>>,
+    pub obeyed: Vec<Obeyed>,
 }
 
 /// A question that waits until the log is applied up to an offset.
@@ -92,8 +95,14 @@ pub struct Shard {
     pub(super) seen_at_mark: BTreeMap<u16, (u64, u32)>,
     /// Something must be stored now, not at the next checkpoint.
     pub(super) store_soon: bool,
-    /// Orders that were carried out since the last checkpoint.
-    pub(super) obeyed: Vec<oneshot::Sender<Result<(), String>>>,
+    /// Orders about actors that were set aside, to be given once the next checkpoint is stored.
+    pub(super) orders: Vec<(Order, Obeyed)>,
+    /// Those that are given, by actor, until they come back through the log.
+    pub(super) ordered: HashMap<String, Obeyed>,
+    /// Those that were carried out since the last checkpoint.
+    pub(super) obeyed: Vec<Obeyed>,
+    /// Actors that were taken back since the mark, with the offset from which on the log has their entries again.
+    pub(super) returned_at: HashMap<String, u64>,
     pub(super) live: HashMap<String, Live>,
     /// Rows of actors that left memory, newer than the store's.
     pub(super) parked: HashMap<String, Row>,

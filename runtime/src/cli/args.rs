@@ -8,8 +8,10 @@ use clap_complete::Shell;
 
 use super::adapters::Adapters;
 use super::events::Events;
+use super::inspect::{Follow, Inspect, Tail};
 use super::log::LogArguments;
 use super::orders::{Rerun, Resolve};
+use super::quarantine::Quarantine;
 use super::triggers::Triggers;
 
 /// A process orchestrator for IT operations that stays up.
@@ -89,6 +91,11 @@ pub(super) enum Command {
     Rerun(Rerun),
     /// Draw the live tree of actors.
     Tree(Folder),
+    Inspect(Inspect),
+    Tail(Tail),
+    Trace(Follow),
+    /// List the actors that were set aside because they failed on an entry, or decide about one.
+    Quarantine(Quarantine),
     /// List the nodes of the cluster, or remove one that is gone.
     Nodes(Nodes),
     /// List the adapters at all nodes, or operate one.
@@ -155,11 +162,15 @@ impl Command {
             | Command::Rerun(Rerun { folder, .. })
             | Command::Config { folder, .. }
             | Command::Drain(Drain { folder, .. })
+            | Command::Inspect(Inspect { folder, .. })
+            | Command::Tail(Tail { folder, .. })
+            | Command::Trace(Follow { folder, .. })
             | Command::Tree(folder)
             | Command::Definitions(folder)
             | Command::Repair(folder) => Some(folder),
             Command::Nodes(nodes) => Some(nodes.folder()),
             Command::Log(log) => Some(&log.folder),
+            Command::Quarantine(quarantine) => Some(quarantine.folder()),
             Command::Triggers(triggers) => Some(triggers.folder()),
             Command::Events(events) => Some(events.folder()),
             Command::Adapters(adapters) => Some(adapters.folder()),

@@ -133,6 +133,20 @@ impl Client {
         self.answer(request.json(body)).await
     }
 
+    /// Tells with POST and parameters, where a part of the path is a name and the answer is empty.
+    pub(super) async fn post_and_forget(
+        &self,
+        path: &[&str],
+        query: &[(&str, Option<String>)],
+        body: &impl Serialize,
+    ) -> Result<(), CliError> {
+        let mut url = self.of_segments(path)?;
+        for (name, value) in query.iter().filter_map(|(name, value)| Some((name, value.as_ref()?))) {
+            url.query_pairs_mut().append_pair(name, value);
+        }
+        self.send(self.http.post(url).bearer_auth(&self.token).json(body)).await.map(drop)
+    }
+
     /// Asks with POST or DELETE and no body, where the answer is empty.
     pub(super) async fn order(&self, method: Method, path: &[&str]) -> Result<(), CliError> {
         let url = self.of_segments(path)?;

@@ -15,6 +15,7 @@ mod error;
 mod events;
 mod hidden;
 mod input;
+mod inspect;
 mod instances;
 mod inventory;
 mod key;
@@ -24,6 +25,7 @@ mod log;
 mod nodes;
 mod orders;
 mod page;
+mod quarantine;
 mod send;
 mod show;
 pub mod style;
@@ -48,8 +50,10 @@ use crate::inventory::EntryKind;
 pub mod render {
     pub use super::adapters::{render_adapter, render_adapters};
     pub use super::events::{render_recent, render_summary};
+    pub use super::inspect::{render_actor, render_entries, render_trace};
     pub use super::instances::render_list;
     pub use super::nodes::render_nodes;
+    pub use super::quarantine::{render_quarantine, render_quarantined};
     pub use super::show::render_instance;
     pub use super::tree::render_tree;
     pub use super::triggers::{render_test, render_trigger, render_triggers};
@@ -112,6 +116,10 @@ fn ask(global: &Global, command: Command) -> Result<ExitCode, CliError> {
             Command::Cancel { id, reason, .. } => instances::cancel(global, &client, &id, reason).await,
             Command::Resolve(order) => orders::resolve(global, &client, order).await,
             Command::Rerun(order) => orders::rerun(global, &client, order).await,
+            Command::Inspect(asked) => inspect::inspect(global, &client, asked).await,
+            Command::Tail(asked) => inspect::tail(global, &client, asked).await,
+            Command::Trace(asked) => inspect::trace(global, &client, asked).await,
+            Command::Quarantine(asked) => quarantine::run(global, &client, asked).await,
             Command::Tree(_) => tree::tree(global, &client).await,
             Command::Nodes(Nodes { command: None, .. }) => nodes::list(global, &client).await,
             Command::Nodes(Nodes { command: Some(NodesCommand::Remove { name, .. }), .. }) => {

@@ -32,7 +32,7 @@ impl Waiting {
         Waiting(Arc::new(Semaphore::new(places)))
     }
 
-    fn place(&self) -> Result<OwnedSemaphorePermit, Problem> {
+    pub(super) fn place(&self) -> Result<OwnedSemaphorePermit, Problem> {
         Arc::clone(&self.0).try_acquire_owned().map_err(|_| Problem::waiting_crowd())
     }
 }

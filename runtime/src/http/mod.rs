@@ -15,6 +15,7 @@ mod door;
 mod events;
 mod gate;
 mod health;
+mod inspect;
 mod inventory;
 mod nodes;
 mod orders;

@@ -21,6 +21,49 @@ pub fn masked(arguments: &Value) -> Value {
     copy
 }
 
+/// A copy of `value`, which may have arguments anywhere in it, without their credentials.
+pub fn masked_deep(value: &Value) -> Value {
+    match value {
+        Value::Object(members) => {
+            let members = members.iter().map(|(name, member)| (name.clone(), masked_deep(member)));
+            masked(&Value::Object(members.collect()))
+        }
+        Value::Array(items) => Value::Array(items.iter().map(masked_deep).collect()),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value.clone(),
+    }
+}
+
+/// `edited`, which was made from what is shown of `original`, with what is masked in both as it is in `original`.
+pub fn restored(edited: Value, original: &Value) -> Value {
+    restore(edited, original, &masked_deep(original))
+}
+
+fn restore(edited: Value, original: &Value, shown: &Value) -> Value {
+    match (edited, original, shown) {
+        (edited, original, shown) if edited == *shown => original.clone(),
+        (Value::Object(edited), Value::Object(original), Value::Object(shown)) => {
+            let members =
+                edited.into_iter().map(|(name, member)| match (original.get(&name), shown.get(&name)) {
+                    (Some(original), Some(shown)) => {
+                        let member = restore(member, original, shown);
+                        (name, member)
+                    }
+                    _ => (name, member),
+                });
+            Value::Object(members.collect())
+        }
+        (Value::Array(edited), Value::Array(original), Value::Array(shown)) => {
+            let mut pairs = original.iter().zip(shown);
+            let restored = edited.into_iter().map(|item| match pairs.next() {
+                Some((original, shown)) => restore(item, original, shown),
+                None => item,
+            });
+            Value::Array(restored.collect())
+        }
+        (edited, _, _) => edited,
+    }
+}
+
 /// Masks the members of a map that `secret` names; anything that should be a map and is none is masked whole.
 fn hide(value: &mut Value, secret: impl Fn(&str) -> bool) {
     match value {
@@ -60,5 +103,24 @@ mod tests {
             json!({ "authentication": { "bearer": "***" } })
         );
         assert_eq!(masked(&json!(null)), json!(null));
+    }
+    #[test]
+    fn what_is_masked_anywhere_comes_back_when_it_was_not_edited() {
+        let original =
+            json!({ "list": [{ "arguments": { "headers": { "Authorization": "Bearer abc" }, "n": 1 } }] });
+        let mut shown = masked_deep(&original);
+        assert_eq!(shown["list"][0]["arguments"]["headers"]["Authorization"], "***");
+        assert_eq!(restored(shown.clone(), &original), original);
+        shown["list"][0]["arguments"]["n"] = json!(2);
+        let edited = restored(shown.clone(), &original);
+        assert_eq!(
+            edited["list"][0]["arguments"],
+            json!({ "headers": { "Authorization": "Bearer abc" }, "n": 2 })
+        );
+        shown["list"][0]["arguments"]["headers"]["Authorization"] = json!("Bearer new");
+        assert_eq!(
+            restored(shown, &original)["list"][0]["arguments"]["headers"]["Authorization"],
+            "Bearer new"
+        );
     }
 }

@@ -201,6 +201,17 @@ impl Local {
                 self.catch_up(shard, Offset(*after)).await;
                 Ok(Reply::Declared(self.status_of(*kind, name, *letters).await?))
             }
+            Question::Actor { actor, after } => {
+                let actor = ActorId::parse(actor).map_err(Refusal::Invalid)?;
+                self.catch_up(actor.shard(self.shards()), Offset(*after)).await;
+                Ok(Reply::Actor(self.actor_here(&actor).await?.map(Box::new)))
+            }
+            Question::Quarantined => Ok(Reply::Quarantined(self.own_quarantined().await)),
+            Question::TakeBack { actor, entry, order } => {
+                let actor = ActorId::parse(actor).map_err(Refusal::Invalid)?;
+                self.take_back_here(actor, *entry, order).await?;
+                Ok(Reply::TakenBack)
+            }
             Question::Tree => Ok(Reply::Tree(self.own_tree().await)),
             Question::Adapters => Ok(Reply::Adapters(self.adapters.list())),
             Question::Adapter { name, order } => {
@@ -225,7 +236,7 @@ impl Local {
         Ok(inspection)
     }
 
-    fn check_mine(&self, shard: u16) -> Result<(), Refusal> {
+    pub(super) fn check_mine(&self, shard: u16) -> Result<(), Refusal> {
         if self.view().is_mine(shard) { Ok(()) } else { Err(Refusal::NotMine) }
     }
 
@@ -291,7 +302,7 @@ async fn seen(view: &mut watch::Receiver<Arc<ClusterView>>, so: impl Fn(&Cluster
     }
 }
 
-fn beside_the_point(reply: &Reply) -> Refusal {
+pub(super) fn beside_the_point(reply: &Reply) -> Refusal {
     let what = match reply {
         Reply::Instance(_) => "an instance",
         Reply::Trigger(_) => "a trigger",
@@ -303,6 +314,9 @@ fn beside_the_point(reply: &Reply) -> Refusal {
         Reply::Declared(_) => "what was declared",
         Reply::Facts(_) => "facts",
         Reply::Adapters(_) => "adapters",
+        Reply::Actor(_) => "an actor",
+        Reply::Quarantined(_) => "a quarantine",
+        Reply::TakenBack => "that an actor is taken back",
         Reply::Tree(_) => "a tree",
         Reply::Levels(_) => "levels of a log",
         Reply::Draining => "that it is draining",

@@ -11,6 +11,7 @@ mod cli_commands;
 mod cli_pages;
 mod http;
 mod ingress;
+mod inspect;
 mod metrics;
 mod snmp;
 mod support;
