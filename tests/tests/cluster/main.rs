@@ -6,6 +6,7 @@
 
 mod failover;
 mod identity;
+mod listen;
 mod models;
 mod nemesis;
 mod schedules;
