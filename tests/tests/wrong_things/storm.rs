@@ -82,7 +82,7 @@ async fn a_storm_of_one_type_lets_other_events_through() {
         .collect();
     eventually(LIMIT, "a storm that is more than the node takes", async || {
         let (accepted, busy) = (told.accepted.load(Ordering::Relaxed), told.busy.load(Ordering::Relaxed));
-        (accepted > 1_000 && busy > 0).then_some(())
+        (accepted > 0 && busy > 0).then_some(())
     })
     .await;
     let before = told.accepted.load(Ordering::Relaxed);
