@@ -21,6 +21,7 @@ use crate::question::{Question, Reply};
 use crate::secrets::{UserChange, UserSummary};
 use crate::triggers::{
     EventsSummary, FireRequest, RecentPage, RecentQuery, TestReply, TestRequest, TriggerDetail, TriggerOrder,
+    TriggerQuery,
 };
 use crate::webhook::{Delivery, WebhookFindings, WebhookOutcome, WebhookSummary, WebhookTrial};
 
@@ -467,8 +468,8 @@ pub trait Orchestrator: Inspector + Send + Sync + 'static {
     fn rerun(&self, id: String, request: RerunRequest) -> Answer<Started>;
     /// Lists the definitions.
     fn definitions(&self) -> Answer<Vec<DefinitionSummary>>;
-    /// Lists the trigger monitors.
-    fn triggers(&self) -> Answer<Vec<TriggerSummary>>;
+    /// Lists trigger monitors, by name.
+    fn triggers(&self, query: TriggerQuery) -> Answer<Vec<TriggerSummary>>;
     /// Shows one trigger.
     fn trigger(&self, name: String) -> Answer<TriggerDetail>;
     /// Does what an operator asks of a trigger; answered once it counts.
@@ -523,6 +524,6 @@ pub trait Orchestrator: Inspector + Send + Sync + 'static {
     fn answer(&self, question: Question) -> Answer<Reply>;
     /// How the node is; cheap.
     fn health(&self) -> Health;
-    /// Registers what the node counts, and what it knows of itself at this moment; cheap.
-    fn figures(&self, registry: &mut Registry);
+    /// What the node counts, and what it knows of itself at this moment; cheap.
+    fn figures(&self) -> Answer<Registry>;
 }

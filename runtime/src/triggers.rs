@@ -9,6 +9,28 @@ use serde_json::Value;
 use crate::catch_up::{ApproveRequest, MissedDetail, PlanDetail};
 use crate::orchestrator::TriggerSummary;
 
+/// At most so many triggers on a page, and if nothing is said.
+pub const TRIGGERS_PAGE: usize = 1_000;
+
+/// Which triggers to list, by name.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TriggerQuery {
+    /// One of enabled, paused, problem, disarmed. Those that are disarmed, as no definition has them any more, are listed
+    /// only if they are asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<String>,
+    /// What their names begin with, such as `namespace/`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prefix: Option<String>,
+    /// Only those whose names come after this one: the last name of the page before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
+    /// At most so many (1 to 1000; 1000 if absent). A page with fewer is the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<usize>,
+}
+
 /// One trigger, whole.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct TriggerDetail {

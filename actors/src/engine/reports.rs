@@ -1,6 +1,5 @@
 //! Between shards and adapter hosts: attempts go out, reports come back as entries.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -221,7 +220,7 @@ impl HostRunner {
                 other => Failure::configuration(format!("the target cannot be used: {other:?}")),
             })?;
         let user = self.user_of(order.spec.runtime_user.as_deref(), target);
-        let resolved = Resolved::of(user.as_deref(), &BTreeMap::new(), self.secrets.as_ref())?;
+        let resolved = Resolved::of(user.as_deref(), &order.spec.secrets(), self.secrets.as_ref())?;
         Ok(Prepared { on, resolved })
     }
 

@@ -8,6 +8,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderName, StatusCode};
 
 use super::gate::Shared;
+use super::problem::Problem;
 use crate::metrics;
 use crate::orchestrator::Health;
 
@@ -24,11 +25,12 @@ pub(super) async fn live() -> StatusCode {
 }
 
 /// The figures of the node. They name adapters, so whoever asks needs the token.
-pub(super) async fn metrics(State(shared): State<Arc<Shared>>) -> ([(HeaderName, &'static str); 1], String) {
-    let mut registry = metrics::registry();
-    shared.orchestrator.figures(&mut registry);
+pub(super) async fn metrics(
+    State(shared): State<Arc<Shared>>,
+) -> Result<([(HeaderName, &'static str); 1], String), Problem> {
+    let mut registry = shared.ask(shared.deadline(), shared.orchestrator.figures()).await?;
     shared.requests.register(&mut registry);
-    ([(CONTENT_TYPE, metrics::MEDIA_TYPE)], metrics::text(&registry))
+    Ok(([(CONTENT_TYPE, metrics::MEDIA_TYPE)], metrics::text(&registry)))
 }
 
 /// 200 when the node takes work, else 503 with what is wrong.

@@ -20,7 +20,7 @@ use crate::catch_up::ApproveRequest;
 use crate::orchestrator::{Started, TriggerSummary};
 use crate::triggers::{
     EventsSummary, FireRequest, PauseRequest, RecentPage, RecentQuery, TestReply, TestRequest, TriggerDetail,
-    TriggerOrder,
+    TriggerOrder, TriggerQuery,
 };
 
 type Shares = State<Arc<Shared>>;
@@ -42,8 +42,14 @@ fn name(path: Segment) -> Result<String, Problem> {
     segment("the name of a trigger", path)
 }
 
-async fn list(State(shared): Shares) -> Result<Json<Vec<TriggerSummary>>, Problem> {
-    shared.ask(shared.deadline(), shared.orchestrator.triggers()).await.map(Json)
+async fn list(
+    State(shared): Shares,
+    query: Result<Query<TriggerQuery>, QueryRejection>,
+) -> Result<Json<Vec<TriggerSummary>>, Problem> {
+    let expected = "expected the parameters state, prefix, after and limit";
+    let Query(query) =
+        query.map_err(|error| Problem::invalid(format!("{expected}, found: {}", error.body_text())))?;
+    shared.ask(shared.deadline(), shared.orchestrator.triggers(query)).await.map(Json)
 }
 
 async fn show(State(shared): Shares, path: Segment) -> Result<Json<TriggerDetail>, Problem> {

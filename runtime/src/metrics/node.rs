@@ -2,7 +2,7 @@
 
 use std::fmt::{Debug, Error};
 
-use impresario_model::definition::{Definition, Watch};
+use impresario_model::definition::Outline;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::DescriptorEncoder;
 use prometheus_client::metrics::MetricType;
@@ -43,17 +43,17 @@ pub struct NodeFigures {
 }
 
 /// How many triggers of these definitions watch the time, and how many watch events.
-pub fn monitored<'d>(definitions: impl Iterator<Item = &'d Definition>) -> (usize, usize) {
+pub fn monitored<'d>(definitions: impl Iterator<Item = &'d Outline>) -> (usize, usize) {
     definitions.flat_map(|definition| &definition.triggers).fold((0, 0), |(times, events), trigger| {
-        match trigger.watch {
-            Watch::Every(_) | Watch::After(_) | Watch::Cron(_) => (times + 1, events),
-            Watch::Event(_) => (times, events + 1),
+        match trigger.events {
+            None => (times + 1, events),
+            Some(_) => (times, events + 1),
         }
     })
 }
 
 /// One figure with its labels.
-type Figure<'f> = (Vec<(&'static str, &'f str)>, u64);
+pub(super) type Figure<'f> = (Vec<(&'static str, &'f str)>, u64);
 
 impl Collector for NodeFigures {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> Result<(), Error> {
@@ -185,14 +185,14 @@ impl NodeFigures {
 }
 
 /// Where figures are written.
-struct Page<'p>(DescriptorEncoder<'p>);
+pub(super) struct Page<'p>(pub(super) DescriptorEncoder<'p>);
 
 impl Page<'_> {
     fn one(&mut self, name: &str, help: &str, figure: u64) -> Result<(), Error> {
         self.0.encode_descriptor(name, help, None, MetricType::Gauge)?.encode_gauge(&gauge(figure))
     }
 
-    fn gauge<'f>(
+    pub(super) fn gauge<'f>(
         &mut self,
         name: &str,
         help: &str,
@@ -205,7 +205,7 @@ impl Page<'_> {
         Ok(())
     }
 
-    fn counter<'f>(
+    pub(super) fn counter<'f>(
         &mut self,
         name: &str,
         help: &str,

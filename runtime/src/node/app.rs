@@ -32,7 +32,7 @@ use super::peers::Peers;
 use super::raised::Raised;
 use super::recent::Recent;
 use super::webhooks::SharedWebhooks;
-use super::{NodeError, arm::arm, declared, inventory, stores};
+use super::{NodeError, arm::arm, declared, definitions, inventory, stores};
 use crate::banner::Listeners;
 use crate::cluster::presence::Identity;
 use crate::cluster::{ClusterView, NodeView};
@@ -108,9 +108,9 @@ impl App {
         let definitions = Arc::new(Definitions::new(config.engine.task_limit));
         let inventory = SharedInventory::default();
         inventory::refresh(&store, &inventory).await?;
+        // First, so that of the packs only what is new is compiled.
+        definitions::load_stored(&store, &definitions).await?;
         deploy::load_packs(&store, (&definitions, &inventory), packs).await?;
-        // What the packs brought is known by now, and is not compiled twice.
-        deploy::load_stored(&store, &definitions).await?;
         let webhooks = SharedWebhooks::default();
         webhooks.refresh(&store).await?;
         let stopping = Arc::new(AtomicBool::new(false));

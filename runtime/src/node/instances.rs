@@ -37,6 +37,8 @@ const STATUSES: [&str; 9] = [
     "completed",
     "quarantined",
 ];
+/// So many definitions are named to whoever names one that there is not.
+const KNOWN_TOLD: usize = 50;
 /// The shortest prefix of an instance id that is looked for.
 const PREFIX_MIN: usize = 8;
 /// The ids of instances are UUIDs.
@@ -80,9 +82,14 @@ impl Local {
 
     fn definition(&self, name: &str) -> Result<Arc<Definition>, Refusal> {
         self.definitions.find(name).ok_or_else(|| {
+            let newest = self.definitions.newest();
             let known: Vec<String> =
-                self.definitions.newest().iter().map(|definition| definition.id.to_string()).collect();
-            let known = if known.is_empty() { "there are none".to_owned() } else { known.join(", ") };
+                newest.iter().take(KNOWN_TOLD).map(|known| known.id.to_string()).collect();
+            let known = match newest.len().saturating_sub(KNOWN_TOLD) {
+                _ if known.is_empty() => "there are none".to_owned(),
+                0 => known.join(", "),
+                more => format!("{} and {more} more", known.join(", ")),
+            };
             Refusal::NotFound(format!("expected a definition, found '{name}'; known: {known}"))
         })
     }

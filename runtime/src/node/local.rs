@@ -8,11 +8,10 @@ use impresario_actors::definitions::Definitions;
 use impresario_actors::engine::Engine;
 use impresario_actors::hosts::Hosts;
 use impresario_actors::inventory::SharedInventory;
-use impresario_model::definition::Definition;
+use impresario_model::definition::Outline;
 use impresario_model::entry::{Body, Entry, RouterEvent};
 use impresario_model::event::CloudEvent;
 use impresario_model::ids::{self, ActorId};
-use impresario_model::trigger::describe;
 use impresario_persistence::{Membership, Standing};
 use prometheus_client::registry::Registry;
 use serde_json::Value;
@@ -45,6 +44,7 @@ use crate::question::{Question, Reply};
 use crate::secrets::{UserChange, UserSummary, Vault};
 use crate::triggers::{
     EventsSummary, FireRequest, RecentPage, RecentQuery, TestReply, TestRequest, TriggerDetail, TriggerOrder,
+    TriggerQuery,
 };
 use crate::webhook::{Delivery, WebhookFindings, WebhookOutcome, WebhookSummary, WebhookTrial};
 
@@ -109,7 +109,7 @@ pub struct Local {
     pub(super) recent: Recent,
     pub(super) dedup: (Duration, usize),
     pub(super) webhooks: SharedWebhooks,
-    lost: Arc<[Arc<Lost>]>,
+    pub(super) lost: Arc<[Arc<Lost>]>,
     shares: Arc<Shares>,
     /// The last offset that was appended here, by shard.
     appended: Arc<[AtomicU64]>,
@@ -347,19 +347,19 @@ impl Orchestrator for Local {
 
     fn definitions(&self) -> Answer<Vec<DefinitionSummary>> {
         let all = self.definitions.all();
-        let summary = |definition: &Arc<Definition>| DefinitionSummary {
+        let summary = |definition: &Arc<Outline>| DefinitionSummary {
             id: definition.id.to_string(),
             title: definition.title.clone(),
             summary: definition.summary.clone(),
-            triggers: definition.triggers.iter().map(|spec| describe(definition, &spec.watch)).collect(),
+            triggers: definition.triggers.iter().map(|trigger| trigger.watches.clone()).collect(),
         };
         let summaries = all.iter().map(summary).collect();
         Box::pin(async move { Ok(summaries) })
     }
 
-    fn triggers(&self) -> Answer<Vec<TriggerSummary>> {
+    fn triggers(&self, query: TriggerQuery) -> Answer<Vec<TriggerSummary>> {
         let node = self.clone();
-        Box::pin(async move { node.list_triggers().await })
+        Box::pin(async move { node.list_triggers(query).await })
     }
 
     fn trigger(&self, name: String) -> Answer<TriggerDetail> {
@@ -496,8 +496,9 @@ impl Orchestrator for Local {
         self.state()
     }
 
-    fn figures(&self, registry: &mut Registry) {
-        self.register_figures(registry);
+    fn figures(&self) -> Answer<Registry> {
+        let node = self.clone();
+        Box::pin(async move { Ok(node.figures_page().await) })
     }
 }
 

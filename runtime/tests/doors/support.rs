@@ -22,7 +22,7 @@ use impresario::secrets::{UserChange, UserSummary};
 use impresario::triggers::{
     DedupWindow, EventsSummary, FireDetail, FireRequest, PassedDetail, PausedDetail, RecentPage, RecentQuery,
     RecentWindow, SetDetail, TestReply, TestRequest, TestedEvent, TestedFilter, TestedPart, ToldEvent,
-    TriggerCounters, TriggerDetail, TriggerOrder,
+    TriggerCounters, TriggerDetail, TriggerOrder, TriggerQuery,
 };
 use impresario::webhook::{Delivery, WebhookFindings, WebhookOutcome, WebhookSummary, WebhookTrial};
 use impresario_config::{ByteSize, Http, Sources};
@@ -310,7 +310,10 @@ impl Orchestrator for Handle {
         panic!("the engine of the tests has no definitions")
     }
 
-    fn triggers(&self) -> Answer<Vec<TriggerSummary>> {
+    fn triggers(&self, query: TriggerQuery) -> Answer<Vec<TriggerSummary>> {
+        if query != TriggerQuery::default() {
+            self.0.orders.lock().unwrap().push(format!("{query:?}"));
+        }
         self.0.answer(vec![trigger("enabled").summary])
     }
 
@@ -492,8 +495,10 @@ impl Orchestrator for Handle {
         self.0.answer(Reply::Draining)
     }
 
-    fn figures(&self, registry: &mut Registry) {
+    fn figures(&self) -> Answer<Registry> {
+        let mut registry = impresario::metrics::registry();
         registry.register("of_the_node", "A figure of the node", Counter::<u64>::default());
+        std::future::ready(Ok(registry)).boxed()
     }
 
     fn health(&self) -> Health {

@@ -7,6 +7,7 @@
 mod eyes;
 mod failover;
 mod identity;
+mod listen;
 mod models;
 mod nemesis;
 mod schedules;
