@@ -14,6 +14,7 @@ use crate::ask::AskReply;
 use crate::declared::{Declared, DeclaredKind, DeclaredRequest};
 use crate::inventory::{EntryKind, InventoryEntry};
 use crate::orders::{RerunRequest, ResolveReply, ResolveRequest};
+use crate::proof::Proof;
 use crate::question::{Question, Reply};
 use crate::secrets::{UserChange, UserSummary};
 use crate::triggers::{
@@ -440,7 +441,7 @@ pub struct Health {
 pub type Answer<T> = BoxFuture<'static, Result<T, Refusal>>;
 
 /// The engine as the doors see it.
-pub trait Orchestrator: Send + Sync + 'static {
+pub trait Orchestrator: Proof + Send + Sync + 'static {
     /// Makes events durable: all of them, or none and a refusal.
     fn accept(&self, events: Vec<CloudEvent>) -> Answer<Accepted>;
     /// Starts an instance.

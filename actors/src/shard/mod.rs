@@ -15,6 +15,7 @@
 
 mod batch;
 mod checkpoint;
+mod evidence;
 mod outbox;
 mod quarantine;
 mod ready;
@@ -33,11 +34,13 @@ use impresario_persistence::{Claim, Epoch, Owner, ShardId, StoreError};
 use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
 use tokio::sync::oneshot;
 
+pub use self::evidence::{ActorEvidence, AsideEvidence, AttemptPlace, Evidence, EvidenceQuery, Progress};
 pub use self::quarantine::{Order, Quarantined};
 pub use self::state::{ActorFacts, Shard, ShardMeta};
 use crate::activity::{ProbeQuestion, RunRequest};
 use crate::behaviour::{Inspection, Kinds};
 use crate::clock::Clock;
+use crate::hosts::RunPlace;
 use crate::post::Post;
 
 /// What starts attempts of activities: the adapter hosts, or a stand-in for them in tests.
@@ -72,6 +75,11 @@ pub trait Runner: Send + Sync + 'static {
     /// Whether an attempt is under way here, so that its report is still to come.
     fn holds(&self, _token: &str) -> bool {
         false
+    }
+
+    /// Where an attempt of an adapter is that was given here, or a question about one.
+    fn place(&self, _adapter: &str, token: &str) -> Option<RunPlace> {
+        self.holds(token).then_some(RunPlace::AtWork)
     }
 
     /// Has an adapter observe something for a monitor, in the place of what it observed for it before. What it observes
@@ -168,6 +176,10 @@ pub enum ShardMessage {
     Inspect(String, oneshot::Sender<Inspection>),
     /// List what the store does not know yet: open or just ended actors of a kind.
     Facts(oneshot::Sender<Vec<ActorFacts>>),
+    /// Show physical facts.
+    Evidence(EvidenceQuery, oneshot::Sender<Evidence>),
+    /// Put the timer of an actor back, due at this time, should it be missing.
+    Remind(String, u64),
     /// Set actors aside or take them back.
     Quarantine(Order, oneshot::Sender<Result<(), String>>),
     /// Start no attempt from now on, or do so again: the shard is about to move. Answered once it is so.
@@ -262,6 +274,14 @@ impl Shard {
             ShardMessage::Inspect(actor, reply) => self.inspect_when_applied(actor, reply).await,
             ShardMessage::Facts(reply) => {
                 let _ = reply.send(self.facts().await);
+                Ok(())
+            }
+            ShardMessage::Evidence(query, reply) => {
+                let _ = reply.send(self.evidence(&query));
+                Ok(())
+            }
+            ShardMessage::Remind(actor, due) => {
+                self.remind(&actor, due);
                 Ok(())
             }
             ShardMessage::Quarantine(order, reply) => self.obey(order, reply).await,

@@ -8,7 +8,9 @@ use clap_complete::Shell;
 
 use super::adapters::Adapters;
 use super::events::Events;
+use super::explain::Explain;
 use super::orders::{Rerun, Resolve};
+use super::system_events::SystemEvents;
 use super::triggers::Triggers;
 
 /// A process orchestrator for IT operations that stays up.
@@ -86,6 +88,10 @@ pub(super) enum Command {
     },
     Resolve(Resolve),
     Rerun(Rerun),
+    Explain(Explain),
+    /// Tell whether anything is stuck, what, and what was done about it: looked for every few seconds.
+    Audit(Folder),
+    SystemEvents(SystemEvents),
     /// Draw the live tree of actors.
     Tree(Folder),
     /// List the nodes of the cluster, or remove one that is gone.
@@ -153,6 +159,9 @@ impl Command {
             | Command::Rerun(Rerun { folder, .. })
             | Command::Config { folder, .. }
             | Command::Drain(Drain { folder, .. })
+            | Command::Explain(Explain { folder, .. })
+            | Command::SystemEvents(SystemEvents { folder, .. })
+            | Command::Audit(folder)
             | Command::Tree(folder)
             | Command::Definitions(folder)
             | Command::Repair(folder) => Some(folder),

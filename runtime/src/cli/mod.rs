@@ -7,12 +7,14 @@ mod adapters;
 mod approve;
 mod args;
 mod ask;
+mod audit;
 mod check;
 mod client;
 mod config;
 mod declared;
 mod error;
 mod events;
+mod explain;
 mod hidden;
 mod input;
 mod instances;
@@ -26,6 +28,7 @@ mod page;
 mod send;
 mod show;
 pub mod style;
+mod system_events;
 mod table;
 mod tree;
 mod triggers;
@@ -46,10 +49,13 @@ use crate::inventory::EntryKind;
 /// Renders pages of the command line, for tests and other front ends.
 pub mod render {
     pub use super::adapters::{render_adapter, render_adapters};
+    pub use super::audit::render_audit;
     pub use super::events::{render_recent, render_summary};
+    pub use super::explain::render_explanation;
     pub use super::instances::render_list;
     pub use super::nodes::render_nodes;
     pub use super::show::render_instance;
+    pub use super::system_events::render_system_events;
     pub use super::tree::render_tree;
     pub use super::triggers::{render_test, render_trigger, render_triggers};
 }
@@ -111,6 +117,9 @@ fn ask(global: &Global, command: Command) -> Result<ExitCode, CliError> {
             Command::Cancel { id, reason, .. } => instances::cancel(global, &client, &id, reason).await,
             Command::Resolve(order) => orders::resolve(global, &client, order).await,
             Command::Rerun(order) => orders::rerun(global, &client, order).await,
+            Command::Explain(asked) => explain::explain(global, &client, asked).await,
+            Command::Audit(_) => audit::audit(global, &client).await,
+            Command::SystemEvents(asked) => system_events::list(global, &client, asked).await,
             Command::Tree(_) => tree::tree(global, &client).await,
             Command::Nodes(Nodes { command: None, .. }) => nodes::list(global, &client).await,
             Command::Nodes(Nodes { command: Some(NodesCommand::Remove { name, .. }), .. }) => {

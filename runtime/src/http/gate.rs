@@ -24,7 +24,8 @@ use tracing::error;
 use super::problem::Problem;
 use super::token::TokenKeeper;
 use super::{
-    adapters, api, ask, auth, declared, events, health, inventory, nodes, orders, triggers, users, webhooks,
+    adapters, api, ask, auth, declared, events, health, inventory, nodes, orders, proof, triggers, users,
+    webhooks,
 };
 use crate::metrics::RequestMetrics;
 use crate::orchestrator::{Answer, Orchestrator};
@@ -150,6 +151,7 @@ fn routes() -> Router<Arc<Shared>> {
         .route("/api/v1/adapters", get(adapters::list))
         .route("/api/v1/adapters/{name}", get(adapters::show).post(adapters::order))
         .merge(inventory::routes())
+        .merge(proof::routes())
         .merge(declared::routes())
         .merge(triggers::routes())
         .merge(users::routes())

@@ -67,8 +67,8 @@ pub struct App {
     /// Told when a client asks this node to leave.
     leave: mpsc::Receiver<()>,
     began: std::time::Instant,
-    /// Ends with the node.
-    _following: JoinSet<()>,
+    /// End with the node.
+    _following: [JoinSet<()>; 3],
 }
 
 impl App {
@@ -207,6 +207,8 @@ impl App {
             lost: syslog.iter().map(SyslogDoor::lost).chain(snmp.iter().map(SnmpDoor::lost)).collect(),
             metrics,
         });
+        let auditing = local.audit_every(config.audit.interval, config.audit.rows);
+        let chronicle = local.chronicle_always();
         Ok(App {
             config,
             engine,
@@ -222,7 +224,7 @@ impl App {
             stopping,
             leave,
             began,
-            _following: following,
+            _following: [following, auditing, chronicle],
         })
     }
 

@@ -201,6 +201,11 @@ impl Local {
                 self.catch_up(shard, Offset(*after)).await;
                 Ok(Reply::Declared(self.status_of(*kind, name, *letters).await?))
             }
+            Question::Known { actor, after } => {
+                Ok(Reply::Known(Box::new(self.know_here(actor, *after).await?)))
+            }
+            Question::Audit => Ok(Reply::Audit(self.own_audit())),
+            Question::Settled => Ok(Reply::Settled(self.own_settled().await)),
             Question::Tree => Ok(Reply::Tree(self.own_tree().await)),
             Question::Adapters => Ok(Reply::Adapters(self.adapters.list())),
             Question::Adapter { name, order } => {
@@ -224,12 +229,12 @@ impl Local {
         Ok(inspection)
     }
 
-    fn check_mine(&self, shard: u16) -> Result<(), Refusal> {
+    pub(super) fn check_mine(&self, shard: u16) -> Result<(), Refusal> {
         if self.view().is_mine(shard) { Ok(()) } else { Err(Refusal::NotMine) }
     }
 
     /// Waits until the log of a shard is known to reach an offset.
-    async fn catch_up(&self, shard: u16, after: Offset) {
+    pub(super) async fn catch_up(&self, shard: u16, after: Offset) {
         if !self.view().is_mine(shard) {
             return;
         }
@@ -303,6 +308,9 @@ fn beside_the_point(reply: &Reply) -> Refusal {
         Reply::Facts(_) => "facts",
         Reply::Adapters(_) => "adapters",
         Reply::Tree(_) => "a tree",
+        Reply::Known(_) => "what it knows of an actor",
+        Reply::Audit(_) => "an audit",
+        Reply::Settled(_) => "how far its shards are",
         Reply::Draining => "that it is draining",
     };
     Refusal::later(format!("a node answered another question than it was asked: {what}"))

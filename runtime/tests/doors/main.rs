@@ -12,6 +12,7 @@ mod cli_pages;
 mod http;
 mod ingress;
 mod metrics;
+mod proof;
 mod snmp;
 mod support;
 mod syslog;

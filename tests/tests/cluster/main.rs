@@ -8,5 +8,6 @@ mod failover;
 mod identity;
 mod models;
 mod nemesis;
+mod proof;
 mod schedules;
 mod wrong_stores;
