@@ -36,8 +36,8 @@ const SKEW_MS: u64 = 500;
 const SCHEDULES_MOST: usize = 200_000;
 /// How many of those that were repaired are told, and for how long, in milliseconds.
 const MENDED_TOLD: (usize, u64) = (100, 600_000);
-/// How long a shard may take beyond the time of its checkpoint to store what it has applied, and how long it may give no
-/// answer, in milliseconds.
+/// How long a shard may apply nothing of what waits, store nothing beyond the time of its checkpoint, or give no answer, in
+/// milliseconds.
 const SHARD_LATE_MS: u64 = 15_000;
 /// The states of instances that have not ended.
 const OPEN: [&str; 3] = ["running", "waiting", "uncertain"];
@@ -63,7 +63,8 @@ pub struct Auditor {
     schedules: Mutex<HashMap<(DefinitionId, String), Option<Schedule>>>,
     suspects: BTreeMap<(String, String), Suspect>,
     mended: VecDeque<(u64, Violation)>,
-    /// How far each shard was, and since when it is there.
+    /// How far each shard was, since when it has applied nothing of what waits, and since when it has stored nothing of what
+    /// it has applied.
     seen: BTreeMap<u16, (Progress, u64, u64)>,
     /// Since when there is no answer of a shard.
     silent: BTreeMap<u16, u64>,
@@ -213,7 +214,7 @@ impl Auditor {
     }
 
     /// Shards that do not go on although there is something to do.
-    fn of_shards(
+    pub(super) fn of_shards(
         &mut self,
         mine: &[u16],
         progress: &BTreeMap<u16, Progress>,
@@ -231,18 +232,21 @@ impl Auditor {
             }
         }
         for (shard, at) in progress {
-            let (before, cursor_since, mark_since) = self.seen.get(shard).copied().unwrap_or((*at, now, now));
-            let cursor_since = if before.cursor == at.cursor { cursor_since } else { now };
-            let mark_since = if before.mark == at.mark { mark_since } else { now };
-            self.seen.insert(*shard, (*at, cursor_since, mark_since));
-            let mut say = |version: Offset, what| found.push(of_shard(*shard, version.0, what));
-            // The head of the look before was there all the time.
-            if before.head > at.cursor && before.cursor == at.cursor && cursor_since < now {
-                let since = rfc3339(cursor_since);
-                say(at.cursor, format!("it has entries to apply and has applied none since {since}"));
+            let (before, mut behind, mut unstored) = self.seen.get(shard).copied().unwrap_or((*at, now, now));
+            if before.cursor != at.cursor || before.head <= before.cursor {
+                behind = now;
             }
-            if at.cursor > at.mark && mark_since.saturating_add(late) < now {
-                say(at.mark, format!("what it has applied is not stored since {}", rfc3339(mark_since)));
+            if before.mark != at.mark || before.cursor <= before.mark {
+                unstored = now;
+            }
+            self.seen.insert(*shard, (*at, behind, unstored));
+            if at.head > at.cursor && behind.saturating_add(SHARD_LATE_MS) < now {
+                let what = format!("it has entries to apply and has applied none since {}", rfc3339(behind));
+                found.push(of_shard(*shard, at.cursor.0, what));
+            }
+            if at.cursor > at.mark && unstored.saturating_add(late) < now {
+                let what = format!("what it has applied is not stored since {}", rfc3339(unstored));
+                found.push(of_shard(*shard, at.mark.0, what));
             }
         }
         found

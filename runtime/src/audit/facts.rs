@@ -202,3 +202,104 @@ fn timer(stored: &Stored, due: u64, facts: &Facts) -> Option<Missing> {
     };
     Some(Missing { what, other: None, repair: Repair::Remind(due) })
 }
+
+#[cfg(test)]
+mod tests {
+    use impresario_model::entry::Limit;
+    use impresario_model::overlap::Turn;
+    use impresario_model::places::Claim;
+
+    use super::*;
+
+    const NOW: u64 = 1_000_000;
+
+    fn of(need: Need, facts: &Facts) -> Option<String> {
+        let actor = "process/one".to_owned();
+        let stored = Stored { actor, shard: 0, version: 1, due: None, needs: vec![need] };
+        missing(&stored, facts).pop().map(|missing| missing.what)
+    }
+
+    fn beside(actor: &str, other: Other) -> Facts {
+        Facts { now: NOW, others: [(actor.to_owned(), other)].into(), ..Facts::default() }
+    }
+
+    #[test]
+    fn a_timer_is_in_the_wheel_or_found_by_its_time_and_never_late() {
+        let look = |due: u64, row: Option<u64>, timer: Option<u64>, loaded: u64| {
+            let actor = "process/one".to_owned();
+            let stored = Stored { actor, shard: 0, version: 1, due: row, needs: vec![Need::Timer(due)] };
+            let actor = ActorEvidence { timer, ..ActorEvidence::default() };
+            let facts = Facts { now: NOW, timers_loaded: loaded, actor, ..Facts::default() };
+            missing(&stored, &facts).pop().map(|missing| missing.what)
+        };
+        let (soon, far, loaded) = (NOW + 10, NOW + 90_000, NOW + 60_000);
+        assert_eq!(look(soon, Some(soon), Some(soon), loaded), None);
+        assert_eq!(look(far, Some(far), None, loaded), None, "its row is found when the time is near");
+        assert!(look(soon, Some(soon), None, loaded).is_some(), "nobody looks for the row any more");
+        assert!(look(far, None, None, loaded).is_some(), "the row has no time");
+        assert!(look(far, Some(far + 1), None, loaded).is_some(), "the row is found too late");
+        assert!(look(soon, Some(soon), Some(soon + 1), loaded).is_some(), "the wheel wakes it too late");
+        let late = NOW - LATE_MS - 1;
+        assert!(
+            look(late, Some(late), Some(late), loaded).is_some_and(|what| what.contains("does not fire"))
+        );
+    }
+
+    #[test]
+    fn a_place_is_waited_for_in_a_line_that_moves() {
+        let claim = |instance: &str| Claim { instance: instance.to_owned(), activity: 1, since: 0 };
+        let look = |holders: &[&str], queue: &[&str]| {
+            let places = Places {
+                limit: Limit { most: Some(1), version: 1 },
+                holders: holders.iter().map(|name| claim(name)).collect(),
+                queue: queue.iter().map(|name| claim(name)).collect(),
+                applied: 1,
+            };
+            let facts = beside("target/web1", Other::Places(Box::new(places)));
+            of(Need::Place { target: "web1".to_owned(), activity: 1 }, &facts)
+        };
+        assert_eq!(look(&["other"], &["one"]), None);
+        assert!(look(&[], &["one"]).is_some_and(|what| what.contains("free place")));
+        assert!(look(&["one"], &[]).is_some_and(|what| what.contains("does not know")));
+        assert!(look(&["other"], &["another"]).is_some_and(|what| what.contains("not in the line")));
+        let need = Need::Place { target: "web1".to_owned(), activity: 1 };
+        assert!(of(need.clone(), &beside("target/web1", Other::Absent)).is_some());
+        assert_eq!(of(need, &Facts::default()), None, "nothing is concluded of a row that was not read");
+    }
+
+    #[test]
+    fn a_turn_and_an_end_come_from_somebody() {
+        let turn = |instance: &str| Turn { instance: instance.to_owned(), since: 0, replaced: false };
+        let look = |running: &[&str], queue: &[&str]| {
+            let turns = Turns {
+                max: 1,
+                running: running.iter().map(|name| turn(name)).collect(),
+                queue: queue.iter().map(|name| turn(name)).collect(),
+                ..Turns::default()
+            };
+            of(Need::Turn("overlap/a/b".to_owned()), &beside("overlap/a/b", Other::Turns(Box::new(turns))))
+        };
+        assert_eq!(look(&["other"], &["one"]), None);
+        assert!(look(&[], &["one"]).is_some_and(|what| what.contains("has room")));
+        assert!(look(&["one"], &[]).is_some_and(|what| what.contains("does not know")));
+        assert!(look(&["other"], &[]).is_some_and(|what| what.contains("not in the line")));
+        let end = |other| of(Need::End("two".to_owned()), &beside("process/two", other));
+        assert_eq!(end(Other::Instance(false)), None);
+        assert!(end(Other::Instance(true)).is_some_and(|what| what.contains("has ended")));
+        assert!(end(Other::Absent).is_some_and(|what| what.contains("does not exist")));
+    }
+
+    #[test]
+    fn what_an_operator_was_told_of_is_not_stuck() {
+        assert_eq!(of(Need::Operator, &Facts::default()), None);
+        let aside = impresario_actors::shard::AsideEvidence {
+            reason: "it panicked".to_owned(),
+            since: 0,
+            offset: 1,
+            held: 1,
+        };
+        let actor = ActorEvidence { aside: Some(aside), ..ActorEvidence::default() };
+        assert_eq!(of(Need::Continue, &Facts { actor, ..Facts::default() }), None);
+        assert!(of(Need::Continue, &Facts::default()).is_some());
+    }
+}

@@ -1,6 +1,6 @@
 //! The engine is sabotaged, and the auditor has to notice; it is left alone, and the auditor has to be quiet.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -10,12 +10,12 @@ use impresario_actors::clock::Clock;
 use impresario_actors::definitions::Definitions;
 use impresario_actors::engine::{Engine, EngineArguments, Scope};
 use impresario_actors::post::Post;
-use impresario_actors::shard::{EvidenceQuery, NotRun, Runner, ShardSettings};
+use impresario_actors::shard::{EvidenceQuery, NotRun, Progress, Runner, ShardSettings};
 use impresario_model::entry::{Body, Entry, ProcessEvent, StartEvent};
 use impresario_model::ids::ActorId;
 use impresario_model::language;
 use impresario_model::router::Window;
-use impresario_persistence::{MemoryStore, Owner, ShardId, Store};
+use impresario_persistence::{MemoryStore, Offset, Owner, ShardId, Store};
 use serde_json::json;
 use tokio::time::{Instant, sleep};
 
@@ -265,6 +265,37 @@ async fn nothing_is_stuck_while_all_is_well() {
     }
     let report = bench.until(|report| report.checked == all - 100).await;
     assert_eq!(report.stuck, 0, "{report:?}");
+    bench.engine.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shard_that_does_not_go_on_is_named() {
+    let mut bench = Bench::start(false).await;
+    let at = |cursor: u64, mark: u64, head: u64| {
+        let (cursor, mark, head) = (Offset::new(cursor, 0), Offset::new(mark, 0), Offset::new(head, 0));
+        [(0, Progress { cursor, mark, head, recovered: true, leaving: false })].into()
+    };
+    let none = BTreeMap::new();
+    let mut look = |progress: &BTreeMap<u16, Progress>, now: u64| {
+        let found = bench.auditor.of_shards(&[0], progress, now);
+        found
+            .into_iter()
+            .map(|(stored, missing)| format!("{}: {}", stored.actor, missing.what))
+            .collect::<Vec<_>>()
+    };
+    // What has just come is not late, however long nothing came before.
+    assert_eq!(look(&at(5, 5, 5), 1_000), Vec::<String>::new());
+    assert_eq!(look(&at(5, 5, 9), 100_000), Vec::<String>::new());
+    assert_eq!(look(&at(5, 5, 9), 101_000), Vec::<String>::new());
+    let found = look(&at(5, 5, 9), 120_000);
+    assert!(found.len() == 1 && found[0].starts_with("shard 0: it has entries to apply"), "{found:?}");
+    assert_eq!(look(&at(7, 5, 9), 121_000), Vec::<String>::new(), "it goes on");
+    assert_eq!(look(&at(9, 5, 9), 122_000), Vec::<String>::new());
+    let found = look(&at(9, 5, 9), 160_000);
+    assert!(found.len() == 1 && found[0].contains("is not stored since"), "{found:?}");
+    assert_eq!(look(&at(9, 9, 9), 161_000), Vec::<String>::new());
+    assert_eq!(look(&none, 162_000), Vec::<String>::new());
+    assert!(look(&none, 180_000)[0].contains("it gives no answer since"));
     bench.engine.stop().await;
 }
 

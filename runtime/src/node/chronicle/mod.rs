@@ -301,7 +301,7 @@ mod tests {
         let chronicle = Chronicle::default();
         chronicle.note("a", 1_769_848_200_000, (Severity::Critical, "node.down"), "b", "node b is gone");
         let event = cloud_event(&chronicle.waiting().0[0]);
-        let told = serde_json::to_value(&event).unwrap();
+        let told = event.envelope();
         assert_eq!(told["type"], "io.impresario.system.node.down");
         assert_eq!(told["data"]["severity"], "critical");
         assert_eq!(CloudEvent::from_json(told).unwrap(), event);
