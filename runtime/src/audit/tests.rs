@@ -136,6 +136,7 @@ impl Bench {
             key: None,
             runtime: "test".to_owned(),
             rerun: None,
+            trace: None,
         };
         let body = Body::Process(ProcessEvent::Start(Box::new(start)));
         self.engine.post().accept(&[Entry { to: ActorId::process(id), origin: None, body }]).await.unwrap();

@@ -212,6 +212,7 @@ impl Local {
                 self.adapters.here(name, order).await?;
                 Ok(Reply::Adapters(self.adapters.list()))
             }
+            Question::Levels { change } => Ok(Reply::Levels(self.own_levels(change.as_deref())?)),
             Question::Drain => {
                 self.drain_me()?;
                 Ok(Reply::Draining)
@@ -311,6 +312,7 @@ fn beside_the_point(reply: &Reply) -> Refusal {
         Reply::Known(_) => "what it knows of an actor",
         Reply::Audit(_) => "an audit",
         Reply::Settled(_) => "how far its shards are",
+        Reply::Levels(_) => "levels of a log",
         Reply::Draining => "that it is draining",
     };
     Refusal::later(format!("a node answered another question than it was asked: {what}"))

@@ -43,6 +43,7 @@ fn start(definition: &Definition) -> Instance {
         key: None,
         runtime: "test".to_owned(),
         rerun: None,
+        trace: None,
     };
     Instance::start("one", start, definition, moment(0)).0
 }
