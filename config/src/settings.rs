@@ -187,6 +187,15 @@ settings! {
         recent_bytes: ByteSize = "4MiB";
     }
 
+    /// The proof that nothing is stuck.
+    audit: Audit {
+        /// How often the stored instances and schedules of this node's shards are looked through for some that nothing
+        /// will wake.
+        interval: Duration = "5s";
+        /// How many of them one look takes; what is left over is looked through at the next ones.
+        rows: usize = "5000";
+    }
+
     /// The processes that do the work of activities.
     adapters: Adapters {
         /// How many activities one adapter host runs at once.

@@ -96,3 +96,18 @@ pub enum AdapterOrder {
         node: Option<String>,
     },
 }
+
+impl AdapterOrder {
+    /// What becomes of the adapter by it.
+    pub fn word(&self) -> &'static str {
+        match self {
+            AdapterOrder::Add { .. } => "added",
+            AdapterOrder::Remove => "removed",
+            AdapterOrder::Restart { .. } => "restarted",
+            AdapterOrder::Stop => "stopped",
+            AdapterOrder::Start => "started",
+            AdapterOrder::Set { .. } => "changed",
+            AdapterOrder::Release { .. } => "released",
+        }
+    }
+}

@@ -17,6 +17,7 @@ use crate::inspect::Inspector;
 use crate::inventory::{EntryKind, InventoryEntry};
 use crate::log_levels::{LogChange, NodeLog};
 use crate::orders::{RerunRequest, ResolveReply, ResolveRequest};
+use crate::proof::Proof;
 use crate::question::{Question, Reply};
 use crate::secrets::{UserChange, UserSummary};
 use crate::triggers::{
@@ -447,7 +448,7 @@ pub struct Health {
 pub type Answer<T> = BoxFuture<'static, Result<T, Refusal>>;
 
 /// The engine as the doors see it.
-pub trait Orchestrator: Inspector + Send + Sync + 'static {
+pub trait Orchestrator: Inspector + Proof + Send + Sync + 'static {
     /// Makes events durable: all of them, or none and a refusal.
     fn accept(&self, events: Vec<CloudEvent>) -> Answer<Accepted>;
     /// Starts an instance.

@@ -21,7 +21,7 @@ use crate::activity::{
     ActivityReport, ActivitySave, Outcome, ProbeQuestion, ReportSink, RunRequest, report_of,
 };
 use crate::gate::Gate;
-use crate::hosts::{Hosts, Refusal};
+use crate::hosts::{Hosts, Refusal, RunPlace};
 use crate::inventory::SharedInventory;
 use crate::post::{Post, PostError};
 use crate::secrets::{NoSecrets, Resolved, Resolver};
@@ -299,6 +299,10 @@ impl Runner for HostRunner {
 
     fn holds(&self, token: &str) -> bool {
         self.flights.holds(token)
+    }
+
+    fn place(&self, adapter: &str, token: &str) -> Option<RunPlace> {
+        self.hosts.place(adapter, token).or_else(|| self.probes.asks(token).then_some(RunPlace::Asked))
     }
 
     fn abandon_shard(&self, shard: u16) {

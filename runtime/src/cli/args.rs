@@ -8,10 +8,12 @@ use clap_complete::Shell;
 
 use super::adapters::Adapters;
 use super::events::Events;
+use super::explain::Explain;
 use super::inspect::{Follow, Inspect, Tail};
 use super::log::LogArguments;
 use super::orders::{Rerun, Resolve};
 use super::quarantine::Quarantine;
+use super::system_events::SystemEvents;
 use super::triggers::Triggers;
 
 /// A process orchestrator for IT operations that stays up.
@@ -89,6 +91,10 @@ pub(super) enum Command {
     },
     Resolve(Resolve),
     Rerun(Rerun),
+    Explain(Explain),
+    /// Tell whether anything is stuck, what, and what was done about it: looked for every few seconds.
+    Audit(Folder),
+    SystemEvents(SystemEvents),
     /// Draw the live tree of actors.
     Tree(Folder),
     Inspect(Inspect),
@@ -165,6 +171,9 @@ impl Command {
             | Command::Inspect(Inspect { folder, .. })
             | Command::Tail(Tail { folder, .. })
             | Command::Trace(Follow { folder, .. })
+            | Command::Explain(Explain { folder, .. })
+            | Command::SystemEvents(SystemEvents { folder, .. })
+            | Command::Audit(folder)
             | Command::Tree(folder)
             | Command::Definitions(folder)
             | Command::Repair(folder) => Some(folder),

@@ -7,12 +7,14 @@ mod adapters;
 mod approve;
 mod args;
 mod ask;
+mod audit;
 mod check;
 mod client;
 mod config;
 mod declared;
 mod error;
 mod events;
+mod explain;
 mod hidden;
 mod input;
 mod inspect;
@@ -29,6 +31,7 @@ mod quarantine;
 mod send;
 mod show;
 pub mod style;
+mod system_events;
 mod table;
 mod tree;
 mod triggers;
@@ -49,12 +52,15 @@ use crate::inventory::EntryKind;
 /// Renders pages of the command line, for tests and other front ends.
 pub mod render {
     pub use super::adapters::{render_adapter, render_adapters};
+    pub use super::audit::render_audit;
     pub use super::events::{render_recent, render_summary};
+    pub use super::explain::render_explanation;
     pub use super::inspect::{render_actor, render_entries, render_trace};
     pub use super::instances::render_list;
     pub use super::nodes::render_nodes;
     pub use super::quarantine::{render_quarantine, render_quarantined};
     pub use super::show::render_instance;
+    pub use super::system_events::render_system_events;
     pub use super::tree::render_tree;
     pub use super::triggers::{render_test, render_trigger, render_triggers};
 }
@@ -120,6 +126,9 @@ fn ask(global: &Global, command: Command) -> Result<ExitCode, CliError> {
             Command::Tail(asked) => inspect::tail(global, &client, asked).await,
             Command::Trace(asked) => inspect::trace(global, &client, asked).await,
             Command::Quarantine(asked) => quarantine::run(global, &client, asked).await,
+            Command::Explain(asked) => explain::explain(global, &client, asked).await,
+            Command::Audit(_) => audit::audit(global, &client).await,
+            Command::SystemEvents(asked) => system_events::list(global, &client, asked).await,
             Command::Tree(_) => tree::tree(global, &client).await,
             Command::Nodes(Nodes { command: None, .. }) => nodes::list(global, &client).await,
             Command::Nodes(Nodes { command: Some(NodesCommand::Remove { name, .. }), .. }) => {

@@ -24,8 +24,8 @@ use tracing::error;
 use super::problem::Problem;
 use super::token::TokenKeeper;
 use super::{
-    adapters, api, ask, auth, declared, events, health, inspect, inventory, nodes, orders, triggers, users,
-    webhooks,
+    adapters, api, ask, auth, declared, events, health, inspect, inventory, nodes, orders, proof, triggers,
+    users, webhooks,
 };
 use crate::metrics::RequestMetrics;
 use crate::orchestrator::{Answer, Orchestrator};
@@ -153,6 +153,7 @@ fn routes() -> Router<Arc<Shared>> {
         .route("/api/v1/adapters/{name}", get(adapters::show).post(adapters::order))
         .merge(inspect::routes())
         .merge(inventory::routes())
+        .merge(proof::routes())
         .merge(declared::routes())
         .merge(triggers::routes())
         .merge(users::routes())

@@ -21,6 +21,7 @@ mod nodes;
 mod orders;
 mod path;
 pub mod problem;
+mod proof;
 pub mod token;
 mod token_file;
 mod triggers;

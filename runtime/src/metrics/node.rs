@@ -8,6 +8,7 @@ use prometheus_client::encoding::DescriptorEncoder;
 use prometheus_client::metrics::MetricType;
 
 use crate::adapters::AdapterSummary;
+use crate::audit::AuditReport;
 use crate::orchestrator::Health;
 
 /// A shard of this node.
@@ -40,6 +41,8 @@ pub struct NodeFigures {
     pub targets: usize,
     /// Nodes that are alive, as far as this one knows.
     pub nodes: usize,
+    /// What the last audit of its shards found.
+    pub audit: AuditReport,
 }
 
 /// How many triggers of these definitions watch the time, and how many watch events.
@@ -84,6 +87,7 @@ impl NodeFigures {
             "What the store has lost, and nobody has settled",
             health.alarms.len() as u64,
         )?;
+        self.encode_audit(page)?;
         page.one("nodes_alive", "Nodes of the environment that are alive", self.nodes as u64)?;
         page.one("targets", "Targets of the environment", self.targets as u64)?;
         let (times, events) = self.monitored;
@@ -92,6 +96,29 @@ impl NodeFigures {
             "Triggers of the environment, by what they watch: schedules or events",
             [(vec![("watches", "schedule")], times as u64), (vec![("watches", "events")], events as u64)],
         )
+    }
+
+    fn encode_audit(&self, page: &mut Page<'_>) -> Result<(), Error> {
+        let audit = &self.audit;
+        page.one(
+            "stuck",
+            "Instances, schedules and shards of the node that nothing will wake",
+            audit.stuck as u64,
+        )?;
+        page.one(
+            "audit_checked",
+            "Instances, schedules and shards that the last whole audit of the node looked at",
+            audit.checked,
+        )?;
+        // Before the first one there is no age, and an alert on its absence is one too.
+        match audit.proven_ms_ago {
+            Some(age) => page.one(
+                "audit_age_seconds",
+                "How long ago the last whole audit of the node ended",
+                age / 1000,
+            ),
+            None => Ok(()),
+        }
     }
 
     fn encode_shards(&self, page: &mut Page<'_>) -> Result<(), Error> {

@@ -70,8 +70,8 @@ pub struct App {
     /// Sends the spans of traces on.
     exporter: Option<Exporter>,
     began: std::time::Instant,
-    /// Ends with the node.
-    _following: JoinSet<()>,
+    /// End with the node.
+    _following: [JoinSet<()>; 3],
 }
 
 impl App {
@@ -217,6 +217,8 @@ impl App {
             lost: syslog.iter().map(SyslogDoor::lost).chain(snmp.iter().map(SnmpDoor::lost)).collect(),
             metrics,
         });
+        let auditing = local.audit_every(config.audit.interval, config.audit.rows);
+        let chronicle = local.chronicle_always();
         Ok(App {
             config,
             engine,
@@ -233,7 +235,7 @@ impl App {
             leave,
             exporter,
             began,
-            _following: following,
+            _following: [following, auditing, chronicle],
         })
     }
 

@@ -45,6 +45,7 @@ impl Local {
             shards: self.engine.running().into_iter().filter_map(shard).collect(),
             monitored: monitored(self.definitions.newest().iter().map(AsRef::as_ref)),
             targets: self.inventory.now().targets().count(),
+            audit: self.own_audit(),
             nodes: self.view().nodes.iter().filter(|node| node.alive).count(),
         }
     }

@@ -19,6 +19,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
 use super::adapters::Adapters;
+use super::chronicle::Chronicle;
 use super::fairness::Shares;
 use super::peers::Peers;
 use super::raised::Raised;
@@ -29,6 +30,7 @@ use super::write_check::WriteCheck;
 use super::{tree, views};
 use crate::adapters::{AdapterOrder, AdapterSummary};
 use crate::ask::AskReply;
+use crate::audit::AuditReport;
 use crate::cluster::ClusterView;
 use crate::declared::{Declared, DeclaredKind, DeclaredRequest};
 use crate::intake::Lost;
@@ -115,6 +117,9 @@ pub struct Local {
     appended: Arc<[AtomicU64]>,
     writes: WriteCheck,
     pub(super) metrics: NodeMetrics,
+    /// What the last audit found.
+    pub(super) audits: watch::Sender<AuditReport>,
+    pub(super) chronicle: Chronicle,
 }
 
 impl Local {
@@ -162,6 +167,8 @@ impl Local {
             appended,
             writes,
             metrics,
+            audits: watch::Sender::default(),
+            chronicle: Chronicle::default(),
         }
     }
 
@@ -424,7 +431,10 @@ impl Orchestrator for Local {
 
     fn order_adapter(&self, name: String, order: AdapterOrder) -> Answer<()> {
         let node = self.clone();
-        Box::pin(async move { node.order_adapter(name, order).await })
+        Box::pin(async move {
+            let (subject, what) = (format!("adapter {name}"), order.word());
+            node.order_adapter(name, order).await.inspect(|()| node.notice_change(&subject, what))
+        })
     }
 
     fn entries(&self, kind: EntryKind) -> Answer<Vec<InventoryEntry>> {
@@ -439,12 +449,18 @@ impl Orchestrator for Local {
 
     fn put_entry(&self, kind: EntryKind, name: String, spec: Value) -> Answer<InventoryEntry> {
         let node = self.clone();
-        Box::pin(async move { node.put_entry(kind, &name, spec).await })
+        Box::pin(async move {
+            let put = node.put_entry(kind, &name, spec).await;
+            put.inspect(|_| node.notice_change(&format!("{kind} {name}"), "described"))
+        })
     }
 
     fn remove_entry(&self, kind: EntryKind, name: String) -> Answer<()> {
         let node = self.clone();
-        Box::pin(async move { node.remove_entry(kind, &name).await })
+        Box::pin(async move {
+            let removed = node.remove_entry(kind, &name).await;
+            removed.inspect(|()| node.notice_change(&format!("{kind} {name}"), "removed"))
+        })
     }
 
     fn declared(&self, kind: DeclaredKind, request: DeclaredRequest) -> Answer<Vec<Declared>> {
@@ -459,17 +475,25 @@ impl Orchestrator for Local {
 
     fn set_user(&self, name: String, change: UserChange) -> Answer<UserSummary> {
         let node = self.clone();
-        Box::pin(async move { node.vault.set_user(&name, change).await })
+        Box::pin(async move {
+            let set = node.vault.set_user(&name, change).await;
+            set.inspect(|_| node.notice_change(&format!("runtime user {name}"), "set"))
+        })
     }
 
     fn remove_user(&self, name: String) -> Answer<()> {
         let node = self.clone();
-        Box::pin(async move { node.vault.remove_user(&name).await })
+        Box::pin(async move {
+            let removed = node.vault.remove_user(&name).await;
+            removed.inspect(|()| node.notice_change(&format!("runtime user {name}"), "removed"))
+        })
     }
 
     fn rotate_key(&self) -> Answer<String> {
         let node = self.clone();
-        Box::pin(async move { node.rotate_key().await })
+        Box::pin(async move {
+            node.rotate_key().await.inspect(|_| node.notice_change("the environment key", "rotated"))
+        })
     }
 
     fn webhooks(&self, name: Option<String>) -> Answer<Vec<WebhookSummary>> {

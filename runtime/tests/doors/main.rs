@@ -13,6 +13,7 @@ mod http;
 mod ingress;
 mod inspect;
 mod metrics;
+mod proof;
 mod snmp;
 mod support;
 mod syslog;

@@ -10,5 +10,6 @@ mod identity;
 mod listen;
 mod models;
 mod nemesis;
+mod proof;
 mod schedules;
 mod wrong_stores;

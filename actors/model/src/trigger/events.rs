@@ -136,7 +136,7 @@ impl Trigger {
     }
 
     /// Whether events count now. Without the calendar that its definition names, none do.
-    fn is_active(&self, definition: &Definition, now: u64) -> bool {
+    pub fn is_active(&self, definition: &Definition, now: u64) -> bool {
         let zone = definition.ops.time_zone.as_deref().unwrap_or("UTC");
         let day = match (&definition.ops.events.active, &self.calendar) {
             (None, None) => return self.problem.is_none(),
