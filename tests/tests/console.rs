@@ -8,6 +8,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use impresario_tests::binary;
@@ -35,7 +36,10 @@ struct Terminal {
 impl Terminal {
     /// Runs a console for the node of a data folder; what comes after the console stays to be read.
     fn open(folder: &Path, data: &Path, options: &str, variables: &str) -> Terminal {
-        let terminal = Terminal { socket: folder.join("tmux") };
+        // One that ends may hold its socket a little longer.
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let terminal = Terminal { socket: folder.join(format!("tmux-{number}")) };
         let quoted = |path: &Path| format!("'{}'", path.display());
         let line = format!(
             "echo before; env -u NO_COLOR {variables} /bin/sh -c 'echo $$ > \"$0\"; exec \"$@\"' {} {} --data {} \
@@ -144,7 +148,10 @@ async fn a_cluster_is_looked_into_and_acted_on_from_a_terminal() {
         .await;
     terminal.press(&["Enter", "End", "Enter"]);
     terminal.sees(&["test/park:1.0.0", "started by", "'hold' until", "note"]).await;
-    terminal.press(&["Escape", "Escape"]);
+    // Two of them at once would be one to a terminal.
+    terminal.press(&["Escape"]);
+    terminal.sees(&["filter '"]).await;
+    terminal.press(&["Escape"]);
     terminal.sees(&["adapter command"]).await;
 
     // Instances, newest first; by status; one by the beginning of its id.

@@ -80,11 +80,11 @@ const TRIGGERS: &[Column] = &[
     column("STARTS", 16, 60, 6),
 ];
 const ENTRIES: &[Column] = &[
-    column("TIME", 8, 12, 3),
+    column("TIME", 12, 12, 3),
     column("SHARD", 5, 5, 5),
-    column("ACTOR", 16, 50, 0),
-    column("KIND", 10, 28, 1),
-    column("SUMMARY", 16, 160, 2),
+    column("ACTOR", 20, 50, 0),
+    column("KIND", 14, 28, 1),
+    column("SUMMARY", 30, 160, 2),
     column("OFFSET", 14, 20, 6),
     column("ORIGIN", 14, 26, 7),
 ];
@@ -93,20 +93,20 @@ const QUARANTINE: &[Column] = &[
     column("SINCE", 6, 8, 2),
     column("HELD", 4, 6, 3),
     column("FAILED ON", 12, 30, 4),
-    column("REASON", 20, 200, 1),
+    column("REASON", 34, 200, 1),
     column("NODE", 8, 24, 5),
 ];
 const EVENTS: &[Column] = &[
     column("AGE", 6, 8, 2),
     column("SEVERITY", 8, 8, 1),
     column("KIND", 12, 30, 3),
-    column("MESSAGE", 24, 200, 0),
+    column("MESSAGE", 44, 200, 0),
     column("SUBJECT", 12, 50, 5),
     column("NODE", 8, 24, 4),
 ];
 const TRACE: &[Column] = &[
-    column("TIME", 8, 12, 3),
-    column("TOOK", 7, 8, 4),
+    column("TIME", 12, 12, 4),
+    column("TOOK", 7, 8, 3),
     column("STATUS", 9, 12, 2),
     column("ACTOR", 20, 70, 1),
     column("WHAT", 20, 200, 0),

@@ -7,7 +7,6 @@ use std::path::Path;
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Rect, Size};
 use ratatui::style::{Color, Modifier};
-use ratatui::{Terminal, backend::TestBackend};
 use serde_json::{Value, json};
 
 use super::made::{self, DETAIL, content, detail, give, press, shown, state, trace};
@@ -17,14 +16,9 @@ use crate::orchestrator::TreeNode;
 
 fn cells(state: &State) -> Buffer {
     let Size { width, height } = state.size;
-    if width == 0 || height == 0 {
-        let mut nothing = Buffer::empty(Rect::ZERO);
-        draw(state, &mut nothing);
-        return nothing;
-    }
-    let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
-    terminal.draw(|frame| draw(state, frame.buffer_mut())).unwrap();
-    terminal.backend().buffer().clone()
+    let mut buffer = Buffer::empty(Rect::new(0, 0, width, height));
+    draw(state, &mut buffer);
+    buffer
 }
 
 /// The lines of the screen; the selected one begins with `>`.
@@ -146,7 +140,7 @@ fn spoilt(view: View, bad: &str) -> Content {
 
 #[test]
 fn texts_that_somebody_chose_to_do_harm_do_none() {
-    let long = "long".repeat(5000);
+    let long = "long".repeat(500);
     for bad in [
         "\x1b]0;owned\x07\x1b[2J\r\n",
         "\u{202e}gnirts\u{200d}\u{feff}",
@@ -156,7 +150,7 @@ fn texts_that_somebody_chose_to_do_harm_do_none() {
         "",
     ] {
         for view in View::ALL {
-            for (width, height) in [(80, 24), (160, 50), (21, 9)] {
+            for (width, height) in [(100, 24), (21, 9)] {
                 let mut state = state(view, width, height);
                 give(&mut state, spoilt(view, bad));
                 press(&mut state, "*");
