@@ -7,6 +7,7 @@ mod banner;
 pub mod catch_up;
 pub mod cli;
 pub mod cluster;
+pub mod console;
 pub mod declared;
 pub mod diagnostics;
 pub mod endpoint;

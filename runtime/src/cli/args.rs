@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
 use super::adapters::Adapters;
+use super::console::Console;
 use super::events::Events;
 use super::explain::Explain;
 use super::inspect::{Follow, Inspect, Tail};
@@ -102,6 +103,7 @@ pub(super) enum Command {
     Trace(Follow),
     /// List the actors that were set aside because they failed on an entry, or decide about one.
     Quarantine(Quarantine),
+    Console(Console),
     /// List the nodes of the cluster, or remove one that is gone.
     Nodes(Nodes),
     /// List the adapters at all nodes, or operate one.
@@ -183,6 +185,7 @@ impl Command {
             Command::Triggers(triggers) => Some(triggers.folder()),
             Command::Events(events) => Some(events.folder()),
             Command::Adapters(adapters) => Some(adapters.folder()),
+            Command::Console(console) => Some(&console.folder),
             Command::Monitors(declare) => Some(&declare.folder),
             Command::Sinks(sinks) => Some(&sinks.folder),
             Command::Users(users) => Some(&users.folder),

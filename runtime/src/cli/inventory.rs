@@ -114,7 +114,9 @@ async fn import(global: &Global, client: &Client, file: &Path) -> Result<ExitCod
         let entry = put(client, kind, name, spec).await.map_err(|error| {
             let so_far = if done.is_empty() { String::new() } else { format!(" ({} were set)", done.len()) };
             match error {
-                CliError::Refused(reason) => CliError::Refused(format!("{reason}{so_far}")),
+                CliError::NotFound(reason) | CliError::Refused(reason) => {
+                    CliError::Refused(format!("{reason}{so_far}"))
+                }
                 other => other,
             }
         })?;

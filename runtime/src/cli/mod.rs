@@ -9,10 +9,11 @@ mod args;
 mod ask;
 mod audit;
 mod check;
-mod client;
+pub(crate) mod client;
 mod config;
+mod console;
 mod declared;
-mod error;
+pub(crate) mod error;
 mod events;
 mod explain;
 mod hidden;
@@ -98,6 +99,7 @@ fn dispatch(cli: Cli) -> Result<ExitCode, CliError> {
         Command::AdapterTest(test) => adapter_test::adapter_test(&global, test),
         Command::AdapterHost(host) => local::adapter_host(&host),
         Command::Completions { shell } => local::completions(shell),
+        Command::Console(asked) => console::console(&global, asked),
         Command::Key(KeyArguments { command, .. }) if !matches!(command, KeyCommand::Rotate) => {
             key::local(&global, command)
         }
@@ -163,6 +165,7 @@ fn ask(global: &Global, command: Command) -> Result<ExitCode, CliError> {
             | Command::Repair(_)
             | Command::AdapterTest(_)
             | Command::AdapterHost(_)
+            | Command::Console(_)
             | Command::Completions { .. } => Ok(ExitCode::SUCCESS),
         }
     })
