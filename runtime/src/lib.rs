@@ -14,6 +14,7 @@ pub mod explain;
 pub mod hints;
 pub mod http;
 pub mod inspect;
+pub mod instances;
 mod intake;
 pub mod inventory;
 mod listener;

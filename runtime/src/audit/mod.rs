@@ -1,9 +1,10 @@
 //! The proof that nothing is stuck: looked for again every few seconds, by code that shares nothing with the engine.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// What the last audit found: of this node's shards, or of all nodes together.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct AuditReport {
     /// How many things are stuck.
     pub stuck: usize,
@@ -24,7 +25,7 @@ pub struct AuditReport {
 }
 
 /// Something that nothing will wake.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Violation {
     /// The actor or shard.
     pub subject: String,

@@ -9,6 +9,7 @@ use clap_complete::Shell;
 use super::adapters::Adapters;
 use super::events::Events;
 use super::orders::{Rerun, Resolve};
+use super::ps::Ps;
 use super::triggers::Triggers;
 
 /// A process orchestrator for IT operations that stays up.
@@ -65,7 +66,6 @@ pub(super) enum Command {
     Ask(Ask),
     /// Start an instance of a definition.
     Start(Start),
-    /// List instances, newest first.
     Ps(Ps),
     /// Show one instance with its activities.
     Show {
@@ -133,6 +133,8 @@ pub(super) enum Command {
         /// The shell.
         shell: Shell,
     },
+    /// Print the description of the HTTP API: OpenAPI 3.1, as a node serves it at /openapi.json.
+    Openapi,
     /// Tell whether a program keeps to the adapter protocol.
     AdapterTest(AdapterTest),
     /// Serve an adapter over standard input and output; nodes start it.
@@ -173,6 +175,7 @@ impl Command {
             | Command::Send(_)
             | Command::Ask(_)
             | Command::Completions { .. }
+            | Command::Openapi
             | Command::AdapterTest(_)
             | Command::AdapterHost(_) => None,
         }
@@ -539,27 +542,6 @@ pub(super) struct Start {
     /// Wait until it ended, and print its output.
     #[arg(long)]
     pub(super) wait: bool,
-    #[command(flatten)]
-    pub(super) folder: Folder,
-}
-
-#[derive(Debug, Args)]
-pub(super) struct Ps {
-    /// Only instances of this status.
-    #[arg(long)]
-    pub(super) status: Option<String>,
-    /// Only instances of this definition.
-    #[arg(long)]
-    pub(super) definition: Option<String>,
-    /// Only instances with an activity on this target.
-    #[arg(long)]
-    pub(super) target: Option<String>,
-    /// At most so many.
-    #[arg(long, default_value_t = 50)]
-    pub(super) limit: usize,
-    /// The page after; a page that has one names it.
-    #[arg(long)]
-    pub(super) cursor: Option<String>,
     #[command(flatten)]
     pub(super) folder: Folder,
 }

@@ -23,6 +23,7 @@ mod local;
 mod nodes;
 mod orders;
 mod page;
+mod ps;
 mod send;
 mod show;
 pub mod style;
@@ -47,8 +48,8 @@ use crate::inventory::EntryKind;
 pub mod render {
     pub use super::adapters::{render_adapter, render_adapters};
     pub use super::events::{render_recent, render_summary};
-    pub use super::instances::render_list;
     pub use super::nodes::render_nodes;
+    pub use super::ps::render_list;
     pub use super::show::render_instance;
     pub use super::tree::render_tree;
     pub use super::triggers::{render_test, render_trigger, render_triggers};
@@ -87,6 +88,7 @@ fn dispatch(cli: Cli) -> Result<ExitCode, CliError> {
         Command::AdapterTest(test) => adapter_test::adapter_test(&global, test),
         Command::AdapterHost(host) => local::adapter_host(&host),
         Command::Completions { shell } => local::completions(shell),
+        Command::Openapi => local::openapi(),
         Command::Key(KeyArguments { command, .. }) if !matches!(command, KeyCommand::Rotate) => {
             key::local(&global, command)
         }
@@ -106,7 +108,7 @@ fn ask(global: &Global, command: Command) -> Result<ExitCode, CliError> {
             Command::Send(send) => send::send(global, &client, send).await,
             Command::Ask(asked) => ask::ask(global, &client, asked).await,
             Command::Start(start) => instances::start(global, &client, start).await,
-            Command::Ps(ps) => instances::list(global, &client, ps).await,
+            Command::Ps(ps) => ps::list(global, &client, ps).await,
             Command::Show { id, .. } => show::show(global, &client, &id).await,
             Command::Cancel { id, reason, .. } => instances::cancel(global, &client, &id, reason).await,
             Command::Resolve(order) => orders::resolve(global, &client, order).await,
@@ -144,7 +146,8 @@ fn ask(global: &Global, command: Command) -> Result<ExitCode, CliError> {
             | Command::Repair(_)
             | Command::AdapterTest(_)
             | Command::AdapterHost(_)
-            | Command::Completions { .. } => Ok(ExitCode::SUCCESS),
+            | Command::Completions { .. }
+            | Command::Openapi => Ok(ExitCode::SUCCESS),
         }
     })
 }

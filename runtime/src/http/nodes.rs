@@ -13,10 +13,28 @@ use super::body;
 use super::gate::Shared;
 use super::path::{Segment, segment};
 use super::problem::Problem;
+use super::routes::{Methods, Operation, Routes};
 use crate::orchestrator::NodeSummary;
 use crate::question::MEDIA_TYPE;
 
 type Shares = State<Arc<Shared>>;
+
+pub(super) fn routes() -> Routes {
+    let list = Operation::new("listNodes", "cluster", "List nodes")
+        .reply::<Vec<NodeSummary>>(200, "The nodes, by name.");
+    let drain = Operation::new("drainNode", "cluster", "Ask a node to finish what it does, and leave")
+        .done(202, "It leaves in its own time.")
+        .problems(&[404, 409])
+        .once();
+    let remove = Operation::new("removeNode", "cluster", "Forget a node that is gone, and its token")
+        .done(204, "Nothing is known of it any more.")
+        .problems(&[404, 409])
+        .once();
+    Routes::new()
+        .at("/api/v1/nodes", Methods::get(self::list, list))
+        .at("/api/v1/nodes/{name}", Methods::delete(self::remove, remove))
+        .at("/api/v1/nodes/{name}/drain", Methods::post(self::drain, drain))
+}
 
 fn name(path: Segment) -> Result<String, Problem> {
     segment("a node's name", path)

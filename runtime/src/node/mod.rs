@@ -14,6 +14,7 @@ mod fairness;
 mod figures;
 mod instances;
 mod inventory;
+mod listing;
 mod local;
 mod mask;
 mod members;

@@ -10,8 +10,10 @@
 mod cli_commands;
 mod cli_pages;
 mod http;
+mod idempotency;
 mod ingress;
 mod metrics;
+mod openapi;
 mod snmp;
 mod support;
 mod syslog;
