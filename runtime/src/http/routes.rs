@@ -19,11 +19,14 @@ use super::idempotency;
 /// How the schema of a type is made.
 pub(super) type SchemaOf = fn(&mut SchemaGenerator) -> Schema;
 
+/// What is said of the methods at each path.
+pub(super) type Said = Vec<(String, Vec<Operation>)>;
+
 /// Routes with what is said of each.
 #[derive(Default)]
 pub(super) struct Routes {
     router: Router<Arc<Shared>>,
-    documented: Vec<(String, Vec<Operation>)>,
+    documented: Said,
 }
 
 impl Routes {
@@ -51,7 +54,7 @@ impl Routes {
     }
 
     /// The router, and what is said of it, by path.
-    pub(super) fn into_parts(self) -> (Router<Arc<Shared>>, Vec<(String, Vec<Operation>)>) {
+    pub(super) fn into_parts(self) -> (Router<Arc<Shared>>, Said) {
         (self.router, self.documented)
     }
 }

@@ -16,6 +16,7 @@ mod instances;
 mod inventory;
 mod listing;
 mod local;
+mod logs;
 mod mask;
 mod members;
 mod orders;
@@ -28,6 +29,7 @@ mod runtime_users;
 mod stores;
 #[cfg(test)]
 pub(crate) mod test_store;
+mod traces;
 mod tree;
 mod trigger_views;
 mod triggers;

@@ -34,11 +34,13 @@ impl Local {
         let key = key.clone();
         check_key(key.as_deref())?;
         let decision = request.into_decision()?;
-        if let Some(key) = &key {
-            if let Some(attempt) = decided_before(&instance, number, key, &decision, meant)? {
-                let durability = self.tier();
-                return Ok(ResolveReply { id, activity: number, attempt, decision: word, durability });
-            }
+        let before = match &key {
+            None => None,
+            Some(key) => decided_before(&instance, number, key, &decision, meant)?,
+        };
+        if let Some(attempt) = before {
+            let durability = self.tier();
+            return Ok(ResolveReply { id, activity: number, attempt, decision: word, durability });
         }
         let attempt = in_doubt(&instance, number, meant)?.attempts;
         let mine = match &key {
