@@ -15,6 +15,7 @@ pub mod explain;
 pub mod hints;
 pub mod http;
 pub mod inspect;
+pub mod instances;
 mod intake;
 pub mod inventory;
 pub mod known;

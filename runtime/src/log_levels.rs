@@ -1,9 +1,10 @@
 //! The levels of the logs of nodes: looked at and changed while they run.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The levels of a node's log.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct NodeLog {
     /// The node.
     pub node: String,
@@ -16,7 +17,7 @@ pub struct NodeLog {
 }
 
 /// Other levels, until the node ends or somebody changes them again.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LogChange {
     /// Such as `debug` or `warn,impresario_actors=debug`.

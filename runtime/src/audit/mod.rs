@@ -10,6 +10,7 @@ mod needs;
 #[cfg(test)]
 mod tests;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use self::auditor::{Auditor, Settled, settled_at};
@@ -18,7 +19,7 @@ pub use self::auditor::{Auditor, Settled, settled_at};
 const VIOLATIONS_MOST: usize = 1_000;
 
 /// What the last audit found: of this node's shards, or of all nodes together.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct AuditReport {
     /// How many things are stuck.
     pub stuck: usize,
@@ -39,7 +40,7 @@ pub struct AuditReport {
 }
 
 /// Something that nothing will wake.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Violation {
     /// The actor or shard.
     pub subject: String,

@@ -13,6 +13,7 @@ use super::explain::Explain;
 use super::inspect::{Follow, Inspect, Tail};
 use super::log::LogArguments;
 use super::orders::{Rerun, Resolve};
+use super::ps::Ps;
 use super::quarantine::Quarantine;
 use super::system_events::SystemEvents;
 use super::triggers::Triggers;
@@ -71,7 +72,6 @@ pub(super) enum Command {
     Ask(Ask),
     /// Start an instance of a definition.
     Start(Start),
-    /// List instances, newest first.
     Ps(Ps),
     /// Show one instance with its activities.
     Show {
@@ -150,6 +150,8 @@ pub(super) enum Command {
         /// The shell.
         shell: Shell,
     },
+    /// Print the description of the HTTP API: OpenAPI 3.1, as a node serves it at /openapi.json.
+    Openapi,
     /// Tell whether a program keeps to the adapter protocol.
     AdapterTest(AdapterTest),
     /// Serve an adapter over standard input and output; nodes start it.
@@ -199,6 +201,7 @@ impl Command {
             | Command::Send(_)
             | Command::Ask(_)
             | Command::Completions { .. }
+            | Command::Openapi
             | Command::AdapterTest(_)
             | Command::AdapterHost(_) => None,
         }
@@ -565,27 +568,6 @@ pub(super) struct Start {
     /// Wait until it ended, and print its output.
     #[arg(long)]
     pub(super) wait: bool,
-    #[command(flatten)]
-    pub(super) folder: Folder,
-}
-
-#[derive(Debug, Args)]
-pub(super) struct Ps {
-    /// Only instances of this status.
-    #[arg(long)]
-    pub(super) status: Option<String>,
-    /// Only instances of this definition.
-    #[arg(long)]
-    pub(super) definition: Option<String>,
-    /// Only instances with an activity on this target.
-    #[arg(long)]
-    pub(super) target: Option<String>,
-    /// At most so many.
-    #[arg(long, default_value_t = 50)]
-    pub(super) limit: usize,
-    /// The page after; a page that has one names it.
-    #[arg(long)]
-    pub(super) cursor: Option<String>,
     #[command(flatten)]
     pub(super) folder: Folder,
 }

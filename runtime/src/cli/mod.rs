@@ -28,6 +28,7 @@ mod log;
 mod nodes;
 mod orders;
 mod page;
+mod ps;
 mod quarantine;
 mod send;
 mod show;
@@ -57,8 +58,8 @@ pub mod render {
     pub use super::events::{render_recent, render_summary};
     pub use super::explain::render_explanation;
     pub use super::inspect::{render_actor, render_entries, render_trace};
-    pub use super::instances::render_list;
     pub use super::nodes::render_nodes;
+    pub use super::ps::render_list;
     pub use super::quarantine::{render_quarantine, render_quarantined};
     pub use super::show::render_instance;
     pub use super::system_events::render_system_events;
@@ -100,6 +101,7 @@ fn dispatch(cli: Cli) -> Result<ExitCode, CliError> {
         Command::AdapterHost(host) => local::adapter_host(&host),
         Command::Completions { shell } => local::completions(shell),
         Command::Console(asked) => console::console(&global, asked),
+        Command::Openapi => local::openapi(),
         Command::Key(KeyArguments { command, .. }) if !matches!(command, KeyCommand::Rotate) => {
             key::local(&global, command)
         }
@@ -119,7 +121,7 @@ fn ask(global: &Global, command: Command) -> Result<ExitCode, CliError> {
             Command::Send(send) => send::send(global, &client, send).await,
             Command::Ask(asked) => ask::ask(global, &client, asked).await,
             Command::Start(start) => instances::start(global, &client, start).await,
-            Command::Ps(ps) => instances::list(global, &client, ps).await,
+            Command::Ps(ps) => ps::list(global, &client, ps).await,
             Command::Show { id, .. } => show::show(global, &client, &id).await,
             Command::Cancel { id, reason, .. } => instances::cancel(global, &client, &id, reason).await,
             Command::Resolve(order) => orders::resolve(global, &client, order).await,
@@ -166,7 +168,8 @@ fn ask(global: &Global, command: Command) -> Result<ExitCode, CliError> {
             | Command::AdapterTest(_)
             | Command::AdapterHost(_)
             | Command::Console(_)
-            | Command::Completions { .. } => Ok(ExitCode::SUCCESS),
+            | Command::Completions { .. }
+            | Command::Openapi => Ok(ExitCode::SUCCESS),
         }
     })
 }

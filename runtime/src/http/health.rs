@@ -8,7 +8,9 @@ use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderName, StatusCode};
 
 use super::gate::Shared;
+use super::openapi::text;
 use super::problem::Problem;
+use super::routes::{Methods, Operation, Routes};
 use crate::metrics;
 use crate::orchestrator::Health;
 
@@ -17,6 +19,25 @@ pub(super) const READY: &str = "/health/ready";
 
 pub(super) fn is_probe(path: &str) -> bool {
     path == LIVE || path == READY
+}
+
+pub(super) fn routes() -> Routes {
+    let live =
+        Operation::new("isLive", "health", "Tell whether the process answers").open().done(200, "It does.");
+    let ready = Operation::new("isReady", "health", "Tell whether the node takes work")
+        .open()
+        .reply::<Health>(200, "It does.")
+        .reply::<Health>(503, "It does not; `problems` says why.");
+    let figures = Operation::new("figures", "health", "The figures of the node, for Prometheus").reply_in(
+        200,
+        "In the text form of OpenMetrics.",
+        "application/openmetrics-text",
+        text,
+    );
+    Routes::new()
+        .at(LIVE, Methods::get(self::live, live))
+        .at(READY, Methods::get(self::ready, ready))
+        .at("/metrics", Methods::get(self::metrics, figures))
 }
 
 /// 200 as long as the process answers at all.

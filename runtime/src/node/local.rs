@@ -311,7 +311,7 @@ impl Orchestrator for Local {
 
     fn instances(&self, query: InstanceQuery) -> Answer<InstancePage> {
         let node = self.clone();
-        Box::pin(async move { node.list_on_target(query).await })
+        Box::pin(async move { node.list(query).await })
     }
 
     fn instance(&self, id: String) -> Answer<InstanceDetail> {

@@ -21,6 +21,7 @@ mod figures;
 mod inspect;
 mod instances;
 mod inventory;
+mod listing;
 mod local;
 mod logs;
 mod mask;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use impresario_model::definition::{Consumption, Definition, DefinitionId, Watch};
 use impresario_model::entry::{Body, Entry, FireOrder, TriggerEvent};
 use impresario_model::event::CloudEvent;
-use impresario_model::ids::{self, ActorId, MAX_KEY_BYTES};
+use impresario_model::ids::{self, ActorId};
 use impresario_model::language::nearest;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
@@ -15,6 +15,7 @@ use uuid::Uuid;
 use super::app::blocking;
 use super::approve::decided;
 use super::local::Local;
+use super::orders::check_key;
 use super::trigger_views::{self, EVENT};
 use crate::orchestrator::{Refusal, Started, TriggerSummary};
 use crate::orders::REASON_LIMIT;
@@ -130,13 +131,7 @@ impl Local {
                 Refusal::Invalid(format!("expected an input as {} declares it: {violations}", definition.id))
             })?;
         }
-        if let Some(found) =
-            key.as_ref().map(String::len).filter(|length| !(1..=MAX_KEY_BYTES).contains(length))
-        {
-            return Err(Refusal::Invalid(format!(
-                "expected an idempotency key of 1 to {MAX_KEY_BYTES} bytes, found {found}"
-            )));
-        }
+        check_key(key.as_deref())?;
         let instance = match &key {
             None => Uuid::now_v7().to_string(),
             Some(key) => ids::instance_of_order(name, key),

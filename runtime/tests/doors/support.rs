@@ -93,6 +93,7 @@ pub fn detail() -> InstanceDetail {
     InstanceDetail {
         summary: summary(),
         started_by: "api".to_owned(),
+        key: None,
         input: json!({"host": "web-1"}),
         output: None,
         error: Some(json!({"type": "x/communication", "status": 503, "title": "no answer"})),
@@ -241,7 +242,7 @@ impl Orchestrator for Handle {
 
     fn instances(&self, query: InstanceQuery) -> Answer<InstancePage> {
         self.0.queries.lock().unwrap().push(query);
-        self.0.answer(InstancePage { items: vec![summary()], next: None, unheard: vec![] })
+        self.0.answer(InstancePage { items: vec![summary()], ..InstancePage::default() })
     }
 
     fn instance(&self, id: String) -> Answer<InstanceDetail> {
