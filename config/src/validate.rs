@@ -15,7 +15,9 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 pub(crate) fn validate(config: &Config, effective: &[Effective]) -> Vec<Problem> {
     let mut check = Check { effective, problems: Vec::new() };
-    let Config { node, store, redis, cluster, http, tcp, syslog, snmp, engine, adapters, .. } = config;
+    let Config {
+        node, store, redis, cluster, http, tcp, syslog, snmp, engine, audit, adapters, traces, ..
+    } = config;
 
     check.range("store.shards", store.shards, 1..=4096);
     check.range("store.queue", store.queue, 64..=1 << 20);
@@ -42,11 +44,15 @@ pub(crate) fn validate(config: &Config, effective: &[Effective]) -> Vec<Problem>
     check.duration("engine.retention", engine.retention, Duration::ZERO..=3650 * DAY);
     check.duration("engine.dedup_window", engine.dedup_window, Duration::ZERO..=30 * DAY);
     check.range("engine.dedup_limit", engine.dedup_limit, 0..=100_000_000);
+    check.duration("audit.interval", audit.interval, SECOND / 10..=DAY);
+    check.range("audit.rows", audit.rows, 1..=10_000_000);
     check.range("adapters.concurrency", adapters.concurrency, 1..=100_000);
     check.range("adapters.queue", adapters.queue, 1..=10_000_000);
     check.duration("adapters.stop_timeout", adapters.stop_timeout, Duration::ZERO..=DAY);
     check.range("adapters.memory_limit", adapters.memory_limit, ByteSize(16 << 20)..=ByteSize(1 << 50));
     check.duration("adapters.idle_timeout", adapters.idle_timeout, SECOND / 10..=365 * DAY);
+    check.range("traces.percent", traces.percent, 0..=100);
+    check.range("traces.queue", traces.queue, 1..=1 << 20);
     check.range("node.weight", node.weight, 1..=10_000);
     check.duration("redis.timeout", redis.timeout, SECOND / 10..=60 * SECOND);
     check.duration("cluster.presence_ttl", cluster.presence_ttl, SECOND / 2..=300 * SECOND);

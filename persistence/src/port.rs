@@ -376,6 +376,12 @@ pub trait Store: Send + Sync + 'static {
     /// All settings whose key starts with `prefix`, by key.
     fn settings(&self, prefix: String) -> BoxFuture<'static, Result<Vec<(String, Setting)>>>;
 
+    /// The keys of all settings that start with `prefix`, in order: to see which there are without reading them.
+    fn setting_keys(&self, prefix: String) -> BoxFuture<'static, Result<Vec<String>>> {
+        let settings = self.settings(prefix);
+        Box::pin(async move { Ok(settings.await?.into_iter().map(|(key, _)| key).collect()) })
+    }
+
     /// The clock that stamps the entries: all timers of the environment go by it.
     fn clock(&self) -> Clock {
         system_clock()

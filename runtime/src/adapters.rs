@@ -4,10 +4,11 @@
 use std::collections::BTreeMap;
 
 use impresario_actors::hosts::Counters;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// One adapter at one node.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct AdapterSummary {
     /// The adapter.
@@ -54,11 +55,12 @@ pub struct AdapterSummary {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_error: Option<String>,
     /// What happened since the node's start.
+    #[schemars(with = "BTreeMap<String, u64>")]
     pub counters: Counters,
 }
 
 /// What an operator may ask of an adapter.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "order", rename_all = "camelCase", deny_unknown_fields)]
 pub enum AdapterOrder {
     /// Take a program up as an adapter, or another one in its place. The node that is asked tries it out first.
@@ -95,4 +97,19 @@ pub enum AdapterOrder {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         node: Option<String>,
     },
+}
+
+impl AdapterOrder {
+    /// What becomes of the adapter by it.
+    pub fn word(&self) -> &'static str {
+        match self {
+            AdapterOrder::Add { .. } => "added",
+            AdapterOrder::Remove => "removed",
+            AdapterOrder::Restart { .. } => "restarted",
+            AdapterOrder::Stop => "stopped",
+            AdapterOrder::Start => "started",
+            AdapterOrder::Set { .. } => "changed",
+            AdapterOrder::Release { .. } => "released",
+        }
+    }
 }

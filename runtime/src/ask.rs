@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -16,7 +17,7 @@ pub fn goes_on(status: &str) -> bool {
 }
 
 /// The reply to an event that was asked about: it is durable in any case.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct AskReply {
     /// The event's source.
     pub source: String,
@@ -34,7 +35,7 @@ pub struct AskReply {
 }
 
 /// An instance that an event starts.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct AskedInstance {
     /// The instance.
     pub id: String,

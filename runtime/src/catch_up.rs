@@ -1,12 +1,13 @@
 //! Missed times of schedules as operators see them, and decide about them.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// How many times of a plan are listed.
 pub const TIMES_SHOWN: usize = 1_000;
 
 /// What a schedule missed at the last stop.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct MissedDetail {
     /// When it noticed: RFC 3339, UTC.
     pub at: String,
@@ -23,7 +24,7 @@ pub struct MissedDetail {
 }
 
 /// Missed times that wait for a decision.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PlanDetail {
     /// Names the plan as it is now.
     pub id: String,
@@ -38,7 +39,7 @@ pub struct PlanDetail {
 }
 
 /// A decision about a plan.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ApproveRequest {
     /// The id of the plan that was seen.
@@ -48,7 +49,7 @@ pub struct ApproveRequest {
 }
 
 /// What fires of a plan.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Chosen {
     /// By a word.
@@ -58,7 +59,7 @@ pub enum Chosen {
 }
 
 /// A word for what fires.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Word {
     /// All times.

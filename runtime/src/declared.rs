@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -42,7 +43,7 @@ impl fmt::Display for DeclaredKind {
 }
 
 /// One of them, as it is listed and shown.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Declared {
     /// Its name.
     pub name: String,
@@ -79,7 +80,7 @@ pub enum DeclaredRequest {
 }
 
 /// What an operator asks of one that is there.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "order", rename_all = "camelCase", deny_unknown_fields)]
 pub enum DeclaredOrder {
     /// It rests until it is resumed, also after a restart and a new version of its pack.

@@ -1,9 +1,10 @@
 //! Why something waits, since when, and what will wake it; or why it ended so.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The reply of `explain`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Explanation {
     /// What was asked about: an actor id or `adapter NAME`, `activity ID#N`.
     pub subject: String,

@@ -1,6 +1,7 @@
 //! What people see of an actor and of its log: the replies of the debug console and of `inspect`, `tail`, `trace` and
 //! `quarantine`.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -24,7 +25,7 @@ pub trait Inspector {
 }
 
 /// One entry of a mailbox log, decoded for people; secrets are masked.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct EntryView {
     /// The shard whose log it is in.
     pub shard: u16,
@@ -46,7 +47,7 @@ pub struct EntryView {
 }
 
 /// Which entries to show, oldest first.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EntryQuery {
     /// Only of this actor.
@@ -73,7 +74,7 @@ pub struct EntryQuery {
 }
 
 /// A page of entries.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct EntryPage {
     /// Oldest first.
     pub items: Vec<EntryView>,
@@ -82,7 +83,7 @@ pub struct EntryPage {
 }
 
 /// One actor, whole.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ActorDetail {
     /// Its id, such as `process/01J…` or `trigger/ops/disk/0`.
     pub actor: String,
@@ -119,7 +120,7 @@ pub struct ActorDetail {
 }
 
 /// An actor that was set aside, because it failed on an entry.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct QuarantinedActor {
     /// The actor.
     pub actor: String,
@@ -142,7 +143,7 @@ pub struct QuarantinedActor {
 }
 
 /// What an operator does about an actor that was set aside.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "order", rename_all = "lowercase", deny_unknown_fields)]
 pub enum QuarantineOrder {
     /// Apply the entry again, and then all that came later.
@@ -157,7 +158,7 @@ pub enum QuarantineOrder {
 }
 
 /// What to follow: an event by its id, and its source where that is not known any more; or an actor.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TraceQuery {
     /// The id of an event.
@@ -172,7 +173,7 @@ pub struct TraceQuery {
 }
 
 /// An event, followed from its door to its last effect.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Trace {
     /// The event or entry that was asked for.
     pub subject: String,
@@ -184,7 +185,7 @@ pub struct Trace {
 }
 
 /// One step of a [`Trace`].
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct TraceStep {
     /// How many steps it is away from the event.
     pub depth: usize,

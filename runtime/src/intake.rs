@@ -92,6 +92,8 @@ fn spread(pause: Duration) -> Duration {
 /// How many datagrams of a listener were lost, for those who look.
 #[derive(Debug)]
 pub struct Lost {
+    /// Of which listener, such as `syslog`.
+    listener: &'static str,
     /// Of what, and by which setting, such as `messages of syslog over UDP (setting syslog.queue)`.
     what: &'static str,
     count: AtomicU64,
@@ -106,8 +108,13 @@ struct LossTimes {
 
 impl Lost {
     /// Nothing yet.
-    pub fn new(what: &'static str) -> Arc<Lost> {
-        Arc::new(Lost { what, count: AtomicU64::new(0), times: Mutex::default() })
+    pub fn new(listener: &'static str, what: &'static str) -> Arc<Lost> {
+        Arc::new(Lost { listener, what, count: AtomicU64::new(0), times: Mutex::default() })
+    }
+
+    /// Of which listener, such as `syslog`.
+    pub fn listener(&self) -> &'static str {
+        self.listener
     }
 
     /// How many.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -81,7 +82,7 @@ impl FromStr for EntryKind {
 }
 
 /// An entry as it is listed and shown.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct InventoryEntry {
     /// Its name.
     pub name: String,
@@ -105,7 +106,7 @@ pub struct InventoryEntry {
 }
 
 /// The places at a target.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PlacesView {
     /// The activities that have a place, longest first.
     pub holders: Vec<PlaceView>,
@@ -117,7 +118,7 @@ pub struct PlacesView {
 }
 
 /// An activity that has a place, or waits for one.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PlaceView {
     /// Its instance.
     pub instance: String,

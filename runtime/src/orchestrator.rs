@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use impresario_model::event::CloudEvent;
+use impresario_model::trace::TraceContext;
 use prometheus_client::registry::Registry;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -13,12 +15,16 @@ use crate::adapters::{AdapterOrder, AdapterSummary};
 use crate::ask::AskReply;
 use crate::declared::{Declared, DeclaredKind, DeclaredRequest};
 use crate::inspect::Inspector;
+pub use crate::instances::{InstancePage, InstanceQuery};
 use crate::inventory::{EntryKind, InventoryEntry};
+use crate::log_levels::{LogChange, NodeLog};
 use crate::orders::{RerunRequest, ResolveReply, ResolveRequest};
+use crate::proof::Proof;
 use crate::question::{Question, Reply};
 use crate::secrets::{UserChange, UserSummary};
 use crate::triggers::{
     EventsSummary, FireRequest, RecentPage, RecentQuery, TestReply, TestRequest, TriggerDetail, TriggerOrder,
+    TriggerQuery,
 };
 use crate::webhook::{Delivery, WebhookFindings, WebhookOutcome, WebhookSummary, WebhookTrial};
 
@@ -67,7 +73,7 @@ impl Refusal {
 }
 
 /// An instance to start.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StartRequest {
     /// `namespace/name` (its newest version) or `namespace/name:version`.
@@ -78,10 +84,13 @@ pub struct StartRequest {
     /// The same key starts at most one instance of a definition.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
+    /// The place in a trace that the request has; it comes in a header.
+    #[serde(skip)]
+    pub trace: Option<TraceContext>,
 }
 
 /// The reply to a start: the instance exists durably.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Started {
     /// The instance.
     pub id: String,
@@ -94,7 +103,7 @@ pub struct Started {
 }
 
 /// The reply to events: they are durable.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Accepted {
     /// How many events.
     pub accepted: usize,
@@ -102,36 +111,14 @@ pub struct Accepted {
     pub durability: String,
 }
 
-/// Which instances to list, newest first.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct InstanceQuery {
-    /// One of pending, running, waiting, uncertain, suspended, cancelled, faulted, completed, quarantined.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub status: Option<String>,
-    /// `namespace/name` or `namespace/name:version`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub definition: Option<String>,
-    /// Only instances with an activity on this target, among those that they still keep. A page is looked through after
-    /// it was made, so it may have fewer than `limit`, even none, and yet a next one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub target: Option<String>,
-    /// At most so many (1 to 1000; 50 if absent).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub limit: Option<usize>,
-    /// `next` of the page before.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cursor: Option<String>,
-}
-
 /// One line of the list of instances.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct InstanceSummary {
     /// The instance.
     pub id: String,
     /// Its definition, with version.
     pub definition: String,
-    /// See [`InstanceQuery::status`].
+    /// One of pending, running, waiting, uncertain, suspended, cancelled, faulted, completed, quarantined.
     pub status: String,
     /// RFC 3339, UTC.
     pub started_at: String,
@@ -140,27 +127,17 @@ pub struct InstanceSummary {
     pub ended_at: Option<String>,
 }
 
-/// A page of instances.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct InstancePage {
-    /// The page, newest first.
-    pub items: Vec<InstanceSummary>,
-    /// The cursor of the next page, if there is one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub next: Option<String>,
-    /// The shards whose owner did not answer: of their instances the page has what was stored last.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub unheard: Vec<u16>,
-}
-
 /// One instance, whole.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct InstanceDetail {
     /// What the list shows too.
     #[serde(flatten)]
     pub summary: InstanceSummary,
     /// What started it: `api`, `trigger NAME`.
     pub started_by: String,
+    /// The idempotency key that it was started with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
     /// Its raw input.
     pub input: Value,
     /// Its output, once it completed.
@@ -193,7 +170,7 @@ pub struct InstanceDetail {
 }
 
 /// A `listen` task under way.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ListenerDetail {
     /// The task's name.
     pub task: String,
@@ -214,7 +191,7 @@ pub struct ListenerDetail {
 }
 
 /// A start point of an instance's definition.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct StartPointDetail {
     /// Its id.
     pub id: String,
@@ -228,7 +205,7 @@ pub struct StartPointDetail {
 }
 
 /// How far an attempt says that it is.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ProgressDetail {
     /// In words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -239,7 +216,7 @@ pub struct ProgressDetail {
 }
 
 /// The operator's decision about an activity that counted last.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ResolvedDetail {
     /// Its own id.
     pub id: String,
@@ -252,7 +229,7 @@ pub struct ResolvedDetail {
 }
 
 /// One activity of an instance.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ActivityDetail {
     /// Its number within the instance, from 1.
     pub number: u64,
@@ -299,7 +276,7 @@ pub struct ActivityDetail {
 }
 
 /// A loaded definition.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct DefinitionSummary {
     /// `namespace/name:version`.
     pub id: String,
@@ -314,7 +291,7 @@ pub struct DefinitionSummary {
 }
 
 /// A trigger monitor.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct TriggerSummary {
     /// Its name.
     pub name: String,
@@ -363,7 +340,7 @@ pub struct TriggerSummary {
 }
 
 /// A node of the live actor tree.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct TreeNode {
     /// Such as `shards`, `shard 3`, `process/01…`, `trigger/…`, `adapter http`.
     pub name: String,
@@ -385,7 +362,7 @@ fn is_zero(count: &usize) -> bool {
 }
 
 /// A node of the cluster, as the node that is asked sees it.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct NodeSummary {
     /// Its name.
     pub name: String,
@@ -416,7 +393,7 @@ pub struct NodeSummary {
 }
 
 /// How the node is.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Health {
     /// Whether it accepts writes and its shards make progress.
     pub ready: bool,
@@ -441,7 +418,7 @@ pub struct Health {
 pub type Answer<T> = BoxFuture<'static, Result<T, Refusal>>;
 
 /// The engine as the doors see it.
-pub trait Orchestrator: Inspector + Send + Sync + 'static {
+pub trait Orchestrator: Inspector + Proof + Send + Sync + 'static {
     /// Makes events durable: all of them, or none and a refusal.
     fn accept(&self, events: Vec<CloudEvent>) -> Answer<Accepted>;
     /// Starts an instance.
@@ -462,8 +439,8 @@ pub trait Orchestrator: Inspector + Send + Sync + 'static {
     fn rerun(&self, id: String, request: RerunRequest) -> Answer<Started>;
     /// Lists the definitions.
     fn definitions(&self) -> Answer<Vec<DefinitionSummary>>;
-    /// Lists the trigger monitors.
-    fn triggers(&self) -> Answer<Vec<TriggerSummary>>;
+    /// Lists trigger monitors, by name.
+    fn triggers(&self, query: TriggerQuery) -> Answer<Vec<TriggerSummary>>;
     /// Shows one trigger.
     fn trigger(&self, name: String) -> Answer<TriggerDetail>;
     /// Does what an operator asks of a trigger; answered once it counts.
@@ -484,6 +461,8 @@ pub trait Orchestrator: Inspector + Send + Sync + 'static {
     fn drain(&self, node: String) -> Answer<()>;
     /// Forgets a node that is gone, and its token with it.
     fn remove_node(&self, node: String) -> Answer<()>;
+    /// The levels of the logs of all nodes; puts others in force first, if they are given.
+    fn log_levels(&self, change: Option<LogChange>) -> Answer<Vec<NodeLog>>;
     /// The adapters at all nodes, or one of them.
     fn adapters(&self, name: Option<String>) -> Answer<Vec<AdapterSummary>>;
     /// Does what an operator asks of an adapter; durable once answered, and followed by all nodes.
@@ -516,6 +495,6 @@ pub trait Orchestrator: Inspector + Send + Sync + 'static {
     fn answer(&self, question: Question) -> Answer<Reply>;
     /// How the node is; cheap.
     fn health(&self) -> Health;
-    /// Registers what the node counts, and what it knows of itself at this moment; cheap.
-    fn figures(&self, registry: &mut Registry);
+    /// What the node counts, and what it knows of itself at this moment; cheap.
+    fn figures(&self) -> Answer<Registry>;
 }

@@ -1,6 +1,7 @@
 //! What an operator may order about an instance: a decision about an activity in doubt, and to run it again.
 
 use impresario_model::doubt::Decision;
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
@@ -10,7 +11,7 @@ use crate::orchestrator::Refusal;
 pub const REASON_LIMIT: usize = 1024;
 
 /// The word of a decision.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum DecisionWord {
     /// Do it once more, with the same key.
@@ -24,7 +25,7 @@ pub enum DecisionWord {
 }
 
 /// A decision about an activity of which nobody knows whether it was done.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ResolveRequest {
     /// Which.
@@ -38,6 +39,9 @@ pub struct ResolveRequest {
     /// The number of the attempt that is meant; the present one if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attempt: Option<u32>,
+    /// The same key decides about an activity at most once: repeated, it is answered as it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
 }
 
 /// Tells an output that is null from none at all.
@@ -70,7 +74,7 @@ impl ResolveRequest {
 }
 
 /// The reply to a decision: it counts, and is durable.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ResolveReply {
     /// The instance.
     pub id: String,
@@ -85,7 +89,7 @@ pub struct ResolveReply {
 }
 
 /// The order to run an instance again, as a new one.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RerunRequest {
     /// The start point; from the beginning if absent.

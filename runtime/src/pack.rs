@@ -260,6 +260,15 @@ fn io_error(path: &Path, source: io::Error) -> PackError {
     PackError::Io { path: path.to_owned(), source }
 }
 
+/// What a source of a pack is.
+#[derive(Debug)]
+pub enum Compiled {
+    /// The text of a definition that is known, so it was not compiled.
+    Known(DefinitionId),
+    /// Another one.
+    New(Box<Definition>),
+}
+
 /// Compiles all definitions of a pack, in the order of its sources, with its own functions in the catalog.
 ///
 /// # Errors
@@ -267,32 +276,62 @@ fn io_error(path: &Path, source: io::Error) -> PackError {
 pub fn compile(pack: &Pack, catalog: &Catalog) -> Result<Vec<Definition>, Vec<FileDiagnostics>> {
     let mut catalog = catalog.clone();
     catalog.task_functions.extend(pack.functions.clone());
-    let mut definitions = Vec::new();
+    let compiled = compile_new(pack, &catalog, &|_| None)?;
+    let new = compiled.into_iter().filter_map(|compiled| match compiled {
+        Compiled::New(definition) => Some(*definition),
+        Compiled::Known(_) => None,
+    });
+    Ok(new.collect())
+}
+
+/// The same with those left out whose text is known, and with a catalog that has the functions of the pack.
+///
+/// # Errors
+/// Everything that is wrong, by file.
+pub fn compile_new(
+    pack: &Pack,
+    catalog: &Catalog,
+    known: &(dyn Fn(&str) -> Option<DefinitionId> + Sync),
+) -> Result<Vec<Compiled>, Vec<FileDiagnostics>> {
+    let mut all = Vec::new();
     let mut wrong = Vec::new();
     let mut seen: BTreeMap<DefinitionId, &Path> = BTreeMap::new();
-    for ((path, source), compiled) in pack.sources.iter().zip(compile_all(&pack.sources, &catalog)) {
+    for ((path, source), compiled) in pack.sources.iter().zip(compile_all(&pack.sources, catalog, known)) {
         let diagnostics = match compiled {
-            Ok(definition) => match seen.insert(definition.id.clone(), path) {
-                None => {
-                    definitions.push(definition);
-                    continue;
+            Ok(compiled) => {
+                let id = match &compiled {
+                    Compiled::Known(id) => id,
+                    Compiled::New(definition) => &definition.id,
+                };
+                match seen.insert(id.clone(), path) {
+                    None => {
+                        all.push(compiled);
+                        continue;
+                    }
+                    Some(first) => vec![twice(id, first)],
                 }
-                Some(first) => vec![twice(&definition.id, first)],
-            },
+            }
             Err(diagnostics) => diagnostics,
         };
         wrong.push(FileDiagnostics { path: path.clone(), source: source.clone(), diagnostics });
     }
-    if wrong.is_empty() { Ok(definitions) } else { Err(wrong) }
+    if wrong.is_empty() { Ok(all) } else { Err(wrong) }
 }
 
 /// Compiles sources on all processors, as there may be very many, and answers in their order.
-fn compile_all(sources: &[(PathBuf, String)], catalog: &Catalog) -> Vec<Result<Definition, Vec<Diagnostic>>> {
+fn compile_all(
+    sources: &[(PathBuf, String)],
+    catalog: &Catalog,
+    known: &(dyn Fn(&str) -> Option<DefinitionId> + Sync),
+) -> Vec<Result<Compiled, Vec<Diagnostic>>> {
     let processors = thread::available_parallelism().map_or(1, usize::from);
     let each = sources.len().div_ceil(processors).max(1);
-    let part = |part: &[(PathBuf, String)]| -> Vec<_> {
-        part.iter().map(|(_, source)| language::compile(source, catalog)).collect()
+    let one = |source: &str| match known(source) {
+        Some(id) => Ok(Compiled::Known(id)),
+        None => language::compile(source, catalog).map(|definition| Compiled::New(Box::new(definition))),
     };
+    let part =
+        |part: &[(PathBuf, String)]| -> Vec<_> { part.iter().map(|(_, source)| one(source)).collect() };
     thread::scope(|scope| {
         let parts: Vec<_> =
             sources.chunks(each).map(|chunk| (chunk, scope.spawn(move || part(chunk)))).collect();

@@ -9,9 +9,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::adapters::{AdapterOrder, AdapterSummary};
+use crate::audit::AuditReport;
 use crate::declared::DeclaredKind;
 use crate::inspect::{ActorDetail, QuarantineOrder, QuarantinedActor};
 use crate::inventory::PlacesView;
+use crate::known::Known;
 use crate::orchestrator::{InstanceDetail, TreeNode};
 use crate::triggers::{RecentEvent, RouterCount, TriggerDetail};
 
@@ -94,6 +96,17 @@ pub enum Question {
         /// What becomes of that entry.
         order: QuarantineOrder,
     },
+    /// What do you know of an actor of a shard that you own, once you have seen its log up to an offset?
+    Known {
+        /// The actor id.
+        actor: String,
+        /// The offset.
+        after: u64,
+    },
+    /// What did the last audit of your shards find?
+    Audit,
+    /// Up to when do the stored rows of your shards hold?
+    Settled,
     /// Your tree of actors.
     Tree,
     /// Your adapters.
@@ -104,6 +117,11 @@ pub enum Question {
         name: String,
         /// What.
         order: AdapterOrder,
+    },
+    /// What are the levels of your log? Put these in force first, if there are any.
+    Levels {
+        /// The levels.
+        change: Option<String>,
     },
     /// Finish what you do, hand your shards over, and leave.
     Drain,
@@ -136,10 +154,18 @@ pub enum Reply {
     Quarantined(Vec<(u16, Vec<QuarantinedActor>)>),
     /// To [`Question::TakeBack`], once it is stored.
     TakenBack,
+    /// To [`Question::Known`].
+    Known(Box<Known>),
+    /// To [`Question::Audit`].
+    Audit(AuditReport),
+    /// To [`Question::Settled`]: by shard, in milliseconds since the Unix epoch.
+    Settled(Vec<(u16, u64)>),
     /// To [`Question::Tree`].
     Tree(TreeNode),
     /// To [`Question::Adapters`] and [`Question::Adapter`].
     Adapters(Vec<AdapterSummary>),
+    /// To [`Question::Levels`]; nothing if they are not this program's to know.
+    Levels(Option<String>),
     /// To [`Question::Drain`].
     Draining,
 }

@@ -1,9 +1,10 @@
 //! What happened to the cluster itself: one durable list for all nodes.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// How bad it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
     /// Good to know.
@@ -15,7 +16,7 @@ pub enum Severity {
 }
 
 /// One thing that happened.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SystemEvent {
     /// Its id; later ones are greater.
     pub id: String,
@@ -35,7 +36,7 @@ pub struct SystemEvent {
 }
 
 /// Which of them to list, newest first.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SystemEventQuery {
     /// This bad at least.
@@ -53,7 +54,7 @@ pub struct SystemEventQuery {
 }
 
 /// A page of them.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SystemEventPage {
     /// Newest first.
     pub items: Vec<SystemEvent>,

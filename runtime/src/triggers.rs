@@ -3,14 +3,37 @@
 use std::collections::BTreeMap;
 
 use impresario_model::event::CloudEvent;
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 use crate::catch_up::{ApproveRequest, MissedDetail, PlanDetail};
 use crate::orchestrator::TriggerSummary;
 
+/// At most so many triggers on a page, and if nothing is said.
+pub const TRIGGERS_PAGE: usize = 1_000;
+
+/// Which triggers to list, by name.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TriggerQuery {
+    /// One of enabled, paused, problem, disarmed. Those that are disarmed, as no definition has them any more, are listed
+    /// only if they are asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<String>,
+    /// What their names begin with, such as `namespace/`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prefix: Option<String>,
+    /// Only those whose names come after this one: the last name of the page before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
+    /// At most so many (1 to 1000; 1000 if absent). A page with fewer is the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<usize>,
+}
+
 /// One trigger, whole.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct TriggerDetail {
     /// What the list shows too.
     #[serde(flatten)]
@@ -42,7 +65,7 @@ pub struct TriggerDetail {
 pub const SETS_SHOWN: usize = 100;
 
 /// A pause.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PausedDetail {
     /// RFC 3339, UTC.
     pub since: String,
@@ -52,7 +75,7 @@ pub struct PausedDetail {
 }
 
 /// What matched, or was complete, and started nothing.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct PassedDetail {
     /// Events that came while it was paused.
@@ -73,7 +96,7 @@ pub struct PassedDetail {
 }
 
 /// A set of events that waits for others.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SetDetail {
     /// What its events have in common.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -89,7 +112,7 @@ pub struct SetDetail {
 }
 
 /// One fire.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct FireDetail {
     /// RFC 3339, UTC.
     pub at: String,
@@ -115,7 +138,7 @@ pub enum TriggerOrder {
 }
 
 /// The reason of a pause.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PauseRequest {
     /// Why.
@@ -124,7 +147,7 @@ pub struct PauseRequest {
 }
 
 /// The order to fire by hand.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FireRequest {
     /// The input of the instance; of a schedule `{}` if absent.
@@ -144,7 +167,7 @@ fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, 
 }
 
 /// The question whether a trigger matches.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TestRequest {
     /// This event, in JSON.
@@ -159,7 +182,7 @@ pub struct TestRequest {
 pub const RECENT_MOST: usize = 200;
 
 /// The answer to a [`TestRequest`]; nothing was started.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct TestReply {
     /// The trigger.
     pub trigger: String,
@@ -173,7 +196,7 @@ pub struct TestReply {
 }
 
 /// What the filters of a trigger say of one event.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct TestedEvent {
     /// Its id.
     pub id: String,
@@ -192,7 +215,7 @@ pub struct TestedEvent {
 }
 
 /// What one filter says of an event.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct TestedFilter {
     /// `filter 1`, or `until 1`.
     pub name: String,
@@ -203,7 +226,7 @@ pub struct TestedFilter {
 }
 
 /// What became of one attribute, or one key.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct TestedPart {
     /// The attribute, or `correlate.KEY`.
     pub name: String,
@@ -231,7 +254,7 @@ pub struct RecentEvent {
 }
 
 /// How far back nodes remember events.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct RecentWindow {
     /// How many events the nodes that answered remember.
@@ -244,7 +267,7 @@ pub struct RecentWindow {
 }
 
 /// Which recent events to list, newest first.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RecentQuery {
     /// Only of this type.
@@ -256,7 +279,7 @@ pub struct RecentQuery {
 }
 
 /// The recent events.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RecentPage {
     /// Newest first.
     pub items: Vec<ToldEvent>,
@@ -265,7 +288,7 @@ pub struct RecentPage {
 }
 
 /// A recent event, and what it did.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ToldEvent {
     /// When it came: RFC 3339, UTC.
     pub at: String,
@@ -286,7 +309,7 @@ pub struct ToldEvent {
 }
 
 /// What came in, and what it set going.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct EventsSummary {
     /// The window in which a repetition is recognised.
@@ -296,7 +319,7 @@ pub struct EventsSummary {
 }
 
 /// The window in which the same source and id count as the same event.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct DedupWindow {
     /// For how long, such as `10m`.
@@ -315,7 +338,7 @@ pub struct DedupWindow {
 }
 
 /// What the router of a shard counts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RouterCount {
     /// The shard.
     pub shard: u16,
@@ -328,7 +351,7 @@ pub struct RouterCount {
 }
 
 /// The triggers, counted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct TriggerCounters {
     /// Schedules that are watched.

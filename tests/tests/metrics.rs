@@ -23,6 +23,11 @@ schedule: { on: { one: { with: { type: greeted } } } }
 do:
   - note: { call: 'echo:1.0.0@default', with: { said: hello } }
 ";
+const TELLS: &str = "
+document: { dsl: '1.0.3', namespace: test, name: tells, version: '1.0.0' }
+do:
+  - tell: { emit: { event: { with: { type: heard, data: { n: 1 } } } } }
+";
 const FAIL: &str = "
 document: { dsl: '1.0.3', namespace: test, name: fail, version: '1.0.0' }
 schedule: { every: PT1H }
@@ -48,7 +53,7 @@ fn figure(page: &str, begin: &str) -> Option<f64> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn figures_move_when_what_they_count_happens() {
-    let place = Place::new().define("greet", GREET).define("fail", FAIL);
+    let place = Place::new().define("greet", GREET).define("fail", FAIL).define("tells", TELLS);
     let node = place.start().await;
     for _ in 0..3 {
         place.run(&["send", "greeted"]).done();
@@ -89,6 +94,18 @@ async fn figures_move_when_what_they_count_happens() {
     at_least("impresario_entry_lag_seconds_count ", 1.0);
     at_least("impresario_shard_recovery_seconds_count ", 1.0);
     at_least("impresario_shard_live_actors{", 2.0);
+    // Nobody listens there, so what is raised waits.
+    let sink = json!({ "uri": "http://127.0.0.1:1/in", "events": [{ "type": "heard" }] });
+    node.api.tell(node.api.request(Method::PUT, "/api/v1/sinks/away").json(&sink)).await.unwrap();
+    node.api.start("test/tells", json!({}), None).await.unwrap();
+    eventually(WAIT, "an event that waits in a sink, and an attempt that failed", async || {
+        let page = page(&node).await;
+        let waiting = figure(&page, "impresario_sink_waiting{sink=\"away\"}") == Some(1.0);
+        let failed = figure(&page, "impresario_sink_failed_attempts_total{sink=\"away\"}");
+        let delivered = figure(&page, "impresario_sink_delivered_total{sink=\"away\"}") == Some(0.0);
+        (waiting && delivered && failed.is_some_and(|failed| failed >= 1.0)).then_some(())
+    })
+    .await;
     place.run(&["adapters", "restart", "command"]).done();
     eventually(WAIT, "a restart that is counted", async || {
         let restarts = "impresario_adapter_restarts_total{adapter=\"command\",cause=\"operator\"}";

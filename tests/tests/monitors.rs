@@ -141,6 +141,25 @@ async fn a_node_that_is_killed_in_the_middle_of_a_stream_misses_nothing_and_star
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_secret_in_the_arguments_reaches_the_adapter_and_nobody_else() {
+    let place = Place::new().define("lines", LINES);
+    let file = place.path().join("secret-place.log");
+    append(&file, 0..3);
+    let node = place.start().await;
+    place.run(&["users", "set", "places", &format!("path={}", file.display())]).done();
+    let mut spec = follows(&file);
+    spec["arguments"]["path"] = json!("${ $secrets.places.path }");
+    put(&node.api, "device", spec.clone()).await.expect("a monitor");
+    once_each(&node.api, "test/lines", 3).await;
+    let shown = serde_json::to_string(&show(&node.api, "device").await.expect("a monitor")).expect("JSON");
+    assert!(shown.contains("$secrets.places.path") && !shown.contains("secret-place"), "{shown}");
+    spec["arguments"]["path"] = json!("${ $secrets.places.path + \".1\" }");
+    let refused = format!("{:?}", put(&node.api, "device", spec).await.expect_err("not a whole value"));
+    assert!(refused.contains("as the whole of /path"), "{refused}");
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_monitor_outlives_the_crash_and_the_restart_of_its_adapter_and_rests_when_it_is_told() {
     let place = Place::new().define("tickets", TICKETS).set("adapters.idle_timeout", "300ms");
     let folder = place.path().join("desk");

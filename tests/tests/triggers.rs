@@ -228,3 +228,54 @@ do:
     }
     node.stop().await;
 }
+
+#[tokio::test]
+async fn triggers_are_listed_page_by_page_and_by_state() {
+    let mut place = Place::new();
+    for number in 0..7 {
+        let cron = format!(
+            "document: {{ dsl: '1.0.3', namespace: pages, name: s{number}, version: '1.0.0' }}
+schedule: {{ cron: '0 0 1 1 *' }}
+do: [ {{ note: {{ set: {{ ok: true }} }} }} ]
+"
+        );
+        place = place.define(&format!("s{number}"), &cron);
+    }
+    let one = "{ one: { with: { type: disk.full } } }";
+    let place = place.define("watches", &watching("watches", one, "{}"));
+    let node = place.start().await;
+    let names = |arguments: &[&str]| -> Vec<String> {
+        let listed = place.json(&[&["triggers", "list"], arguments].concat());
+        listed.as_array().unwrap().iter().map(|one| one["name"].as_str().unwrap().to_owned()).collect()
+    };
+    let all: Vec<String> = (0..7).map(|number| format!("pages/s{number}/cron")).collect();
+    eventually(LIMIT, "all are armed", async || (names(&["--prefix", "pages/"]) == all).then_some(())).await;
+    assert_eq!(names(&["--prefix", "pages/", "--limit", "3"]), all[..3]);
+    assert_eq!(names(&["--prefix", "pages/", "--limit", "3", "--after", &all[2]]), all[3..6]);
+    assert_eq!(names(&["--limit", "3", "--after", &all[5]]), [all[6].as_str(), "test/watches/on"]);
+    for name in [&all[1], &all[4]] {
+        place.run(&["triggers", "pause", name]).done();
+    }
+    assert_eq!(names(&["--state", "paused"]), [all[1].as_str(), &all[4]]);
+    assert_eq!(names(&["--state", "enabled", "--limit", "2"]), [all[0].as_str(), &all[2]]);
+    assert_eq!(names(&["--state", "problem"]), Vec::<String>::new());
+    let page = place.run(&["triggers", "list", "--limit", "2"]).done().stdout;
+    assert!(page.contains(&format!("more: --after {}", all[1])), "{page}");
+    let asleep = place.run(&["triggers", "list", "--state", "asleep"]);
+    asleep.failed(2, &["enabled, paused, problem, disarmed"]);
+    node.kill().await;
+
+    // The same from the rows alone, and definitions that are not compiled for it.
+    let node = place.start().await;
+    assert_eq!(names(&["--state", "paused"]), [all[1].as_str(), &all[4]]);
+    let summary = place.json(&["events"]);
+    assert_eq!(summary["triggers"]["schedules_monitored"], json!(5), "{summary}");
+    assert_eq!(summary["triggers"]["events_monitored"], json!(1), "{summary}");
+    let started = node.api.start("pages/s3", json!({}), None).await.unwrap();
+    assert_eq!(
+        node.ended(&started.id).await.output,
+        Some(json!({ "ok": true })),
+        "it is compiled when it is needed"
+    );
+    node.stop().await;
+}

@@ -125,7 +125,7 @@ pub fn routes<'d>(definitions: impl IntoIterator<Item = &'d Definition>) -> Vec<
 }
 
 /// Adds routes to those that are known. In whatever order that is done, and how often, the same comes out.
-pub(crate) fn merge(known: &mut Vec<ListenerRoute>, more: &[ListenerRoute]) {
+pub fn merge(known: &mut Vec<ListenerRoute>, more: &[ListenerRoute]) {
     let mut all: BTreeMap<String, ListenerRoute> =
         std::mem::take(known).into_iter().map(|route| (route.listener.clone(), route)).collect();
     for route in more {

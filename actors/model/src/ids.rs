@@ -207,6 +207,11 @@ pub fn instance_of_fire(trigger: &str, nominal_ms: u64) -> String {
     derive(&["fire", trigger, &nominal_ms.to_string()])
 }
 
+/// What the id of a decision with an idempotency key about an activity always begins with.
+pub fn decision_of_key(instance: &str, activity: u64, key: &str) -> String {
+    derive(&["decide", instance, &activity.to_string(), key])
+}
+
 /// The id of the event that an instance emits as the task at `pointer`, the `run`th task it began.
 pub fn event_of_task(instance: &str, pointer: &str, run: u64) -> String {
     derive(&["emit", instance, pointer, &run.to_string()])

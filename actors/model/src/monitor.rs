@@ -4,14 +4,18 @@
 //! without the other, and what is observed again after it is recognised by the routers. When the adapter cannot go on,
 //! the monitor waits longer each time, or, if it would only hear the same again, until something changes.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::chance::backoff;
+use crate::definition::SecretField;
 use crate::entry::MonitorEvent;
 use crate::event::CloudEvent;
 use crate::ids;
 use crate::instance::{Effect, Moment};
+use crate::language::secret_field;
 
 /// The first wait after a failure, and the longest, in milliseconds.
 const WAIT_MS: (u64, u64) = (1_000, 300_000);
@@ -93,16 +97,65 @@ impl MonitorSpec {
         if bytes > ARGUMENTS_BYTES_MAX {
             return Err(format!("arguments: expected at most {ARGUMENTS_BYTES_MAX} bytes, found {bytes}"));
         }
+        visit(&Value::Object(self.arguments.clone()), &mut String::new(), &mut |place, text| {
+            let plain = !text.contains("$secrets")
+                || !text.trim_start().starts_with("${")
+                || secret_field(text).is_some();
+            if plain {
+                return Ok(());
+            }
+            Err(format!(
+                "arguments: expected '${{ $secrets.NAME.FIELD }}' as the whole of {place}, found '{text}'"
+            ))
+        })?;
         // Whatever is made of data can only be wrong by what is said here.
         make("check", self.event.as_ref(), Value::Null, None)
             .map(drop)
             .map_err(|error| format!("event: {error}"))
     }
 
+    /// Where its arguments name secrets, `${ $secrets.NAME.FIELD }`, by JSON pointer: a node puts the values there just before
+    /// it has the adapter observe.
+    pub fn secrets(&self) -> BTreeMap<String, SecretField> {
+        let mut found = BTreeMap::new();
+        let arguments = Value::Object(self.arguments.clone());
+        let all = visit(&arguments, &mut String::new(), &mut |place, text| {
+            found.extend(secret_field(text).map(|secret| (place.to_owned(), secret)));
+            Ok(())
+        });
+        // The visitor above refuses nothing.
+        all.map(|()| found).unwrap_or_default()
+    }
+
     /// Whether the place in what this observes is one in what the other observes too.
     fn same_source(&self, other: &MonitorSpec) -> bool {
         self.function == other.function
             && (other.keep_cursor || (self.arguments == other.arguments && self.target == other.target))
+    }
+}
+
+/// Shows each text in a value, with its JSON pointer.
+fn visit(
+    value: &Value,
+    place: &mut String,
+    each: &mut dyn FnMut(&str, &str) -> Result<(), String>,
+) -> Result<(), String> {
+    let length = place.len();
+    match value {
+        Value::String(text) => each(place, text),
+        Value::Array(items) => items.iter().enumerate().try_for_each(|(at, item)| {
+            place.push_str(&format!("/{at}"));
+            let shown = visit(item, place, each);
+            place.truncate(length);
+            shown
+        }),
+        Value::Object(members) => members.iter().try_for_each(|(name, member)| {
+            place.push_str(&format!("/{}", name.replace('~', "~0").replace('/', "~1")));
+            let shown = visit(member, place, each);
+            place.truncate(length);
+            shown
+        }),
+        Value::Null | Value::Bool(_) | Value::Number(_) => Ok(()),
     }
 }
 

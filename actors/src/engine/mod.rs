@@ -24,7 +24,7 @@ pub use self::reports::{HostRunner, LogSink};
 use crate::behaviour::{Inspection, Kinds};
 use crate::clock::Clock;
 use crate::post::Post;
-use crate::shard::{ActorFacts, Aside, Order, Runner, ShardMessage, ShardSettings};
+use crate::shard::{ActorFacts, Aside, Evidence, EvidenceQuery, Order, Runner, ShardMessage, ShardSettings};
 use crate::supervision::{Regime, Supervisor, SupervisorError, SupervisorSettings};
 
 /// What an engine is made of.
@@ -206,6 +206,29 @@ impl Engine {
     /// [`EngineError::NoAnswer`].
     pub async fn aside(&self, shard: u16) -> Result<Vec<Aside>, EngineError> {
         self.ask(shard, ShardMessage::Aside).await
+    }
+
+    /// How often its shards store what they have applied, at least.
+    pub fn checkpoint_interval(&self) -> Duration {
+        self.with.settings.checkpoint_interval
+    }
+
+    /// What a shard of this node can show of its insides.
+    ///
+    /// # Errors
+    /// [`EngineError`].
+    pub async fn evidence(&self, shard: u16, query: EvidenceQuery) -> Result<Evidence, EngineError> {
+        self.ask(shard, |reply| ShardMessage::Evidence(query, reply)).await
+    }
+
+    /// Puts the timer of an actor back, should it be missing: at worst it is woken once too often, which changes nothing.
+    ///
+    /// # Errors
+    /// [`EngineError`].
+    pub fn remind(&self, actor: &impresario_model::ids::ActorId, due: u64) -> Result<(), EngineError> {
+        let shard = actor.shard(self.store().shards());
+        let reminded = self.shard(shard)?.cast(ShardMessage::Remind(actor.to_string(), due));
+        reminded.map_err(|_| EngineError::NoAnswer(shard))
     }
 
     /// Takes an actor back that was set aside; returns once that is stored.

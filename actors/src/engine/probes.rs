@@ -109,6 +109,11 @@ impl Probes {
         })
     }
 
+    /// Whether something is asked about an attempt now.
+    pub(super) fn asks(&self, token: &str) -> bool {
+        self.asked().contains(token)
+    }
+
     fn asked(&self) -> MutexGuard<'_, HashSet<String>> {
         self.asked.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,6 +1,5 @@
 //! Between shards and adapter hosts: attempts go out, reports come back as entries.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -22,7 +21,7 @@ use crate::activity::{
     ActivityReport, ActivitySave, Outcome, ProbeQuestion, ReportSink, RunRequest, report_of,
 };
 use crate::gate::Gate;
-use crate::hosts::{Hosts, Refusal};
+use crate::hosts::{Hosts, Refusal, RunPlace};
 use crate::inventory::SharedInventory;
 use crate::post::{Post, PostError};
 use crate::secrets::{NoSecrets, Resolved, Resolver};
@@ -221,7 +220,7 @@ impl HostRunner {
                 other => Failure::configuration(format!("the target cannot be used: {other:?}")),
             })?;
         let user = self.user_of(order.spec.runtime_user.as_deref(), target);
-        let resolved = Resolved::of(user.as_deref(), &BTreeMap::new(), self.secrets.as_ref())?;
+        let resolved = Resolved::of(user.as_deref(), &order.spec.secrets(), self.secrets.as_ref())?;
         Ok(Prepared { on, resolved })
     }
 
@@ -300,6 +299,10 @@ impl Runner for HostRunner {
 
     fn holds(&self, token: &str) -> bool {
         self.flights.holds(token)
+    }
+
+    fn place(&self, adapter: &str, token: &str) -> Option<RunPlace> {
+        self.hosts.place(adapter, token).or_else(|| self.probes.asks(token).then_some(RunPlace::Asked))
     }
 
     fn abandon_shard(&self, shard: u16) {

@@ -152,7 +152,7 @@ impl Watches {
             // Each beginning gets an id of its own.
             watch: String::new(),
             function: function.to_owned(),
-            arguments: Value::Object(spec.arguments.clone()),
+            arguments: resolved.fill(Value::Object(spec.arguments.clone())),
             cursor: cursor.clone(),
             target: prepared.on,
             user: resolved.user.clone(),

@@ -13,7 +13,7 @@ use tokio::time::timeout;
 
 use super::host::{Host, Order};
 use super::lane::{Lane, Phase};
-use super::ledger::Refusal;
+use super::ledger::{Refusal, RunPlace};
 use super::reporter;
 use super::spec::{HostSpec, HostSpecError};
 use super::status::{Cause, HostStatus};
@@ -189,6 +189,11 @@ impl Hosts {
     /// Turns true when an adapter that refused with [`Refusal::Busy`] has room again. Absent for an unknown adapter.
     pub fn room(&self, adapter: &str) -> Option<watch::Receiver<bool>> {
         self.lane(adapter).map(|lane| lane.room())
+    }
+
+    /// Where a run is that an adapter has accepted.
+    pub fn place(&self, adapter: &str, token: &str) -> Option<RunPlace> {
+        self.lane(adapter)?.place(token)
     }
 
     /// Ends a run if it still can be ended. It is reported all the same, with whatever became of it.

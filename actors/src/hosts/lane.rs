@@ -14,7 +14,7 @@ use tokio::sync::{Notify, oneshot, watch};
 use tokio::time::{Instant, sleep_until};
 
 use super::host::Order;
-use super::ledger::{Ledger, Refusal, Work};
+use super::ledger::{Ledger, Refusal, RunPlace, Work};
 use super::probes::Probes;
 use super::saves::{STATE_BYTES_MAX, Saves};
 use super::spec::HostSpec;
@@ -204,6 +204,10 @@ impl Lane {
     /// Whether a process observes this now.
     pub(super) fn observes(&self, name: &str) -> bool {
         self.lock().watches.is_open(name)
+    }
+
+    pub(super) fn place(&self, token: &str) -> Option<RunPlace> {
+        self.lock().ledger.place(token)
     }
 
     pub(super) fn cancel(&self, token: &str) {

@@ -29,6 +29,19 @@ pub enum Refusal {
     Stopping,
 }
 
+/// Where a run is that was accepted, or a question about one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RunPlace {
+    /// It waits for a slot.
+    Queued,
+    /// A process works on it.
+    AtWork,
+    /// It has ended, and its report is not durable yet.
+    Ended,
+    /// What became of it is being asked.
+    Asked,
+}
+
 /// What a session has to write.
 #[derive(Debug, Default)]
 pub(super) struct Work {
@@ -315,6 +328,15 @@ impl Ledger {
         self.answered += 1;
         let (address, token) = (entry.address.clone(), token.to_owned());
         self.outbox.push_back(ActivityReport { address, token, outcome });
+    }
+
+    /// Where a run is. One that was sent to a process that is gone is nowhere.
+    pub(super) fn place(&self, token: &str) -> Option<RunPlace> {
+        match self.entries.get(token)?.place {
+            Place::Queued => Some(RunPlace::Queued),
+            Place::Sent(number) => self.generations.contains_key(&number).then_some(RunPlace::AtWork),
+            Place::Answered => Some(RunPlace::Ended),
+        }
     }
 
     /// Why nothing is accepted, if nothing is.

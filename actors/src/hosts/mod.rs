@@ -32,7 +32,7 @@ mod watches;
 mod watching;
 
 pub use handle::{Hosts, HostsError};
-pub use ledger::Refusal;
+pub use ledger::{Refusal, RunPlace};
 pub use spec::{HostSpec, HostSpecError};
 pub use status::{Cause, Counters, HostState, HostStatus};
 pub use trial::try_out;

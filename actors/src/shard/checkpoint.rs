@@ -35,6 +35,7 @@ impl Shard {
         if self.recovered {
             self.load_timers().await?;
             self.fire_timers();
+            self.let_idle_go();
         }
         self.step().await?;
         self.groom().await
@@ -135,31 +136,41 @@ impl Shard {
         Ok(Row { actor: meta_row_name(self.id().0), snapshot: snapshot.into(), index: RowIndex::default() })
     }
 
-    /// Moves the rows of changed actors to the parked ones, and lets idle actors go.
-    async fn collect_dirty(&mut self) {
+    /// Has idle actors leave memory that have not changed since their rows were taken, whether anything comes or not.
+    fn let_idle_go(&mut self) {
         let now = self.with.clock.now();
         let idle_after = self.with.settings.idle_after.as_millis() as u64;
+        if now.saturating_sub(self.last_idle) < idle_after / 2 && now >= self.last_idle {
+            return;
+        }
+        self.last_idle = now;
+        self.live.retain(|_, live| {
+            let goes = live.parks && !live.dirty && now.saturating_sub(live.used) >= idle_after;
+            if goes {
+                live.shell.stop(None);
+            }
+            !goes
+        });
+    }
+
+    /// Moves the rows of changed actors to the parked ones.
+    async fn collect_dirty(&mut self) {
         let mut asked = Vec::new();
         for (name, live) in &mut self.live {
-            let idle = live.parks && now.saturating_sub(live.used) >= idle_after;
-            if !live.dirty && !idle {
+            if !live.dirty {
                 continue;
             }
             let (reply, answer) = oneshot::channel();
             if live.shell.cast(ShellMessage::Rows(reply)).is_ok() {
-                asked.push((name.clone(), idle, answer));
+                asked.push((name.clone(), answer));
             }
         }
-        for (name, idle, answer) in asked {
+        for (name, answer) in asked {
             match answer.await {
                 Ok(Ok(rows)) => {
                     self.park(rows);
                     if let Some(live) = self.live.get_mut(&name) {
                         live.dirty = false;
-                        if idle {
-                            live.shell.stop(None);
-                            self.live.remove(&name);
-                        }
                     }
                 }
                 // Its state is in the log and the row before holds; its next turn reports what is wrong.

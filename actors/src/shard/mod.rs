@@ -15,6 +15,7 @@
 
 mod batch;
 mod checkpoint;
+mod evidence;
 mod outbox;
 mod quarantine;
 mod ready;
@@ -34,12 +35,14 @@ use impresario_persistence::{Claim, Epoch, Owner, ShardId, StoreError};
 use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
 use tokio::sync::oneshot;
 
+pub use self::evidence::{ActorEvidence, AsideEvidence, AttemptPlace, Evidence, EvidenceQuery, Progress};
 pub use self::quarantine::{Aside, HELD_MAX, Held, Quarantined};
 pub use self::state::{ActorFacts, Shard, ShardMeta};
 pub use self::take_back::Order;
 use crate::activity::{ProbeQuestion, RunRequest};
 use crate::behaviour::{Inspection, Kinds};
 use crate::clock::Clock;
+use crate::hosts::RunPlace;
 use crate::post::Post;
 
 /// What starts attempts of activities: the adapter hosts, or a stand-in for them in tests.
@@ -74,6 +77,11 @@ pub trait Runner: Send + Sync + 'static {
     /// Whether an attempt is under way here, so that its report is still to come.
     fn holds(&self, _token: &str) -> bool {
         false
+    }
+
+    /// Where an attempt of an adapter is that was given here, or a question about one.
+    fn place(&self, _adapter: &str, token: &str) -> Option<RunPlace> {
+        self.holds(token).then_some(RunPlace::AtWork)
     }
 
     /// Has an adapter observe something for a monitor, in the place of what it observed for it before. What it observes
@@ -172,6 +180,10 @@ pub enum ShardMessage {
     Facts(oneshot::Sender<Vec<ActorFacts>>),
     /// List the actors that are set aside.
     Aside(oneshot::Sender<Vec<Aside>>),
+    /// Show physical facts.
+    Evidence(EvidenceQuery, oneshot::Sender<Evidence>),
+    /// Put the timer of an actor back, due at this time, should it be missing.
+    Remind(String, u64),
     /// Take an actor back that was set aside; answered once that is stored.
     Quarantine(Order, oneshot::Sender<Result<(), String>>),
     /// Start no attempt from now on, or do so again: the shard is about to move. Answered once it is so.
@@ -274,6 +286,14 @@ impl Shard {
             }
             ShardMessage::Quarantine(order, reply) => {
                 self.take_order(order, reply);
+                Ok(())
+            }
+            ShardMessage::Evidence(query, reply) => {
+                let _ = reply.send(self.evidence(&query));
+                Ok(())
+            }
+            ShardMessage::Remind(actor, due) => {
+                self.remind(&actor, due);
                 Ok(())
             }
             ShardMessage::Hold(hold, done) => {

@@ -35,6 +35,11 @@ impl Ready {
         }
     }
 
+    /// The tokens of those that wait.
+    pub(super) fn tokens(&self) -> impl Iterator<Item = &str> {
+        self.by_adapter.values().flatten().map(|request| request.token.as_str())
+    }
+
     /// How many wait.
     pub(super) fn len(&self) -> usize {
         self.count

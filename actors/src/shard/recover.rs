@@ -87,6 +87,7 @@ impl Shard {
             entries_since_checkpoint: 0,
             last_checkpoint: now,
             last_groom: now,
+            last_idle: now,
             questions: VecDeque::new(),
             head,
             waking: Arc::new(AtomicBool::new(false)),

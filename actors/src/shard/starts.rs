@@ -40,6 +40,11 @@ impl Starts {
         }
     }
 
+    /// The tokens of those that wait.
+    pub(super) fn tokens(&self) -> impl Iterator<Item = &str> {
+        self.by_adapter.values().flatten().map(|start| start.token.as_str())
+    }
+
     /// How many wait.
     pub(super) fn len(&self) -> usize {
         self.count

@@ -122,6 +122,8 @@ pub struct Shard {
     pub(super) entries_since_checkpoint: u64,
     pub(super) last_checkpoint: u64,
     pub(super) last_groom: u64,
+    /// When idle actors were looked for last.
+    pub(super) last_idle: u64,
     pub(super) questions: VecDeque<Question>,
     pub(super) head: watch::Receiver<Offset>,
     /// Whether a wake-up is on its way, so that there is never more than one.

@@ -24,6 +24,12 @@ impl Timers {
         }
     }
 
+    /// When an actor is due.
+    pub fn of(&self, actor: &str) -> Option<u64> {
+        // Both or neither: what is in one index alone would never fire.
+        self.by_actor.get(actor).copied().filter(|due| self.order.contains(&(*due, actor.to_owned())))
+    }
+
     /// When the first actor is due.
     pub fn next(&self) -> Option<u64> {
         self.order.first().map(|(due, _)| *due)

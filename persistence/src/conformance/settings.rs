@@ -53,5 +53,8 @@ async fn settings_list_by_prefix<S: Store + ?Sized>(store: &S) {
             .map(|key| (key.clone(), Setting { version: 1, bytes: Bytes::from(key.clone()) }))
             .collect();
         assert_eq!(found, expected, "by key under {prefix:?}");
+        let names: Vec<String> = expected.into_iter().map(|(key, _)| key).collect();
+        let found = ok(store.setting_keys(prefix.clone()).await, "setting_keys");
+        assert_eq!(found, names, "the keys under {prefix:?}");
     }
 }

@@ -308,4 +308,8 @@ impl Store for EmbeddedStore {
     fn settings(&self, prefix: String) -> BoxFuture<'static, Result<Vec<(String, Setting)>>> {
         self.read_rows(None, move |db, path| state::settings(db, path, &prefix))
     }
+
+    fn setting_keys(&self, prefix: String) -> BoxFuture<'static, Result<Vec<String>>> {
+        self.read_rows(None, move |db, path| state::setting_keys(db, path, &prefix))
+    }
 }

@@ -233,6 +233,11 @@ impl State {
         let matching = from.take_while(|(key, _)| key.starts_with(prefix));
         matching.map(|(key, setting)| (key.clone(), setting.clone())).collect()
     }
+
+    pub(super) fn setting_keys(&self, prefix: &str) -> Vec<String> {
+        let from = self.settings.range(prefix.to_owned()..);
+        from.map(|(key, _)| key).take_while(|key| key.starts_with(prefix)).cloned().collect()
+    }
 }
 
 /// The answer to a shard that the environment does not have.

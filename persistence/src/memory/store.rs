@@ -208,6 +208,10 @@ impl Store for MemoryStore {
         self.answer(|state| Ok(state.settings(&prefix)))
     }
 
+    fn setting_keys(&self, prefix: String) -> BoxFuture<'static, Result<Vec<String>>> {
+        self.answer(|state| Ok(state.setting_keys(&prefix)))
+    }
+
     fn clock(&self) -> Clock {
         lock(&self.state).clock()
     }

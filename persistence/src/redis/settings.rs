@@ -10,6 +10,7 @@ use crate::StoreError;
 use crate::port::{Result, Setting};
 
 const PAGE: usize = 500;
+const KEYS_PAGE: usize = 5_000;
 const PAGE_BYTES: usize = 4 * 1024 * 1024;
 
 fn keys(lane: &Lane) -> [String; 3] {
@@ -73,6 +74,26 @@ pub(super) async fn all(lane: Arc<Lane>, prefix: String) -> Result<Vec<(String, 
             found.push((key, setting));
         }
         if !more || found.len() == before {
+            return Ok(found);
+        }
+    }
+}
+
+pub(super) async fn names(lane: Arc<Lane>, prefix: String) -> Result<Vec<String>> {
+    let [_, _, names] = keys(&lane);
+    let mut found: Vec<String> = Vec::new();
+    loop {
+        let from = rows::from(&prefix, found.last().map(String::as_str));
+        let mut ask = redis::pipe();
+        ask.cmd("ZRANGE").arg(&names).arg(from).arg(rows::behind(&prefix)).arg("BYLEX");
+        ask.arg("LIMIT").arg(0).arg(KEYS_PAGE);
+        let answer = lane.look_all(&ask).await?.into_iter().next().unwrap_or_default();
+        let page: Vec<String> = redis::from_redis_value(answer).map_err(|error| {
+            StoreError::Corrupt(format!("the keys of the settings cannot be read: {error}"))
+        })?;
+        let last = page.len() < KEYS_PAGE;
+        found.extend(page);
+        if last {
             return Ok(found);
         }
     }

@@ -368,6 +368,10 @@ impl Store for RedisStore {
         or_at_once(self.fleet.common().map(|lane| settings::all(lane, prefix).boxed()))
     }
 
+    fn setting_keys(&self, prefix: String) -> BoxFuture<'static, Result<Vec<String>>> {
+        or_at_once(self.fleet.common().map(|lane| settings::names(lane, prefix).boxed()))
+    }
+
     fn clock(&self) -> Clock {
         self.fleet.clock.as_clock()
     }

@@ -7,10 +7,15 @@ use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
 use super::adapters::Adapters;
+use super::console::Console;
 use super::events::Events;
+use super::explain::Explain;
 use super::inspect::{Follow, Inspect, Tail};
+use super::log::LogArguments;
 use super::orders::{Rerun, Resolve};
+use super::ps::Ps;
 use super::quarantine::Quarantine;
+use super::system_events::SystemEvents;
 use super::triggers::Triggers;
 
 /// A process orchestrator for IT operations that stays up.
@@ -67,7 +72,6 @@ pub(super) enum Command {
     Ask(Ask),
     /// Start an instance of a definition.
     Start(Start),
-    /// List instances, newest first.
     Ps(Ps),
     /// Show one instance with its activities.
     Show {
@@ -88,6 +92,10 @@ pub(super) enum Command {
     },
     Resolve(Resolve),
     Rerun(Rerun),
+    Explain(Explain),
+    /// Tell whether anything is stuck, what, and what was done about it: looked for every few seconds.
+    Audit(Folder),
+    SystemEvents(SystemEvents),
     /// Draw the live tree of actors.
     Tree(Folder),
     Inspect(Inspect),
@@ -95,12 +103,14 @@ pub(super) enum Command {
     Trace(Follow),
     /// List the actors that were set aside because they failed on an entry, or decide about one.
     Quarantine(Quarantine),
+    Console(Console),
     /// List the nodes of the cluster, or remove one that is gone.
     Nodes(Nodes),
     /// List the adapters at all nodes, or operate one.
     Adapters(Adapters),
     /// Have a node finish what it does, hand its work over and leave.
     Drain(Drain),
+    Log(LogArguments),
     /// List, describe or remove targets: what work is done on.
     Targets(Inventory),
     /// List, describe or remove types of targets.
@@ -140,6 +150,8 @@ pub(super) enum Command {
         /// The shell.
         shell: Shell,
     },
+    /// Print the description of the HTTP API: OpenAPI 3.1, as a node serves it at /openapi.json.
+    Openapi,
     /// Tell whether a program keeps to the adapter protocol.
     AdapterTest(AdapterTest),
     /// Serve an adapter over standard input and output; nodes start it.
@@ -163,14 +175,19 @@ impl Command {
             | Command::Inspect(Inspect { folder, .. })
             | Command::Tail(Tail { folder, .. })
             | Command::Trace(Follow { folder, .. })
+            | Command::Explain(Explain { folder, .. })
+            | Command::SystemEvents(SystemEvents { folder, .. })
+            | Command::Audit(folder)
             | Command::Tree(folder)
             | Command::Definitions(folder)
             | Command::Repair(folder) => Some(folder),
             Command::Nodes(nodes) => Some(nodes.folder()),
+            Command::Log(log) => Some(&log.folder),
             Command::Quarantine(quarantine) => Some(quarantine.folder()),
             Command::Triggers(triggers) => Some(triggers.folder()),
             Command::Events(events) => Some(events.folder()),
             Command::Adapters(adapters) => Some(adapters.folder()),
+            Command::Console(console) => Some(&console.folder),
             Command::Monitors(declare) => Some(&declare.folder),
             Command::Sinks(sinks) => Some(&sinks.folder),
             Command::Users(users) => Some(&users.folder),
@@ -184,6 +201,7 @@ impl Command {
             | Command::Send(_)
             | Command::Ask(_)
             | Command::Completions { .. }
+            | Command::Openapi
             | Command::AdapterTest(_)
             | Command::AdapterHost(_) => None,
         }
@@ -550,27 +568,6 @@ pub(super) struct Start {
     /// Wait until it ended, and print its output.
     #[arg(long)]
     pub(super) wait: bool,
-    #[command(flatten)]
-    pub(super) folder: Folder,
-}
-
-#[derive(Debug, Args)]
-pub(super) struct Ps {
-    /// Only instances of this status.
-    #[arg(long)]
-    pub(super) status: Option<String>,
-    /// Only instances of this definition.
-    #[arg(long)]
-    pub(super) definition: Option<String>,
-    /// Only instances with an activity on this target.
-    #[arg(long)]
-    pub(super) target: Option<String>,
-    /// At most so many.
-    #[arg(long, default_value_t = 50)]
-    pub(super) limit: usize,
-    /// The page after; a page that has one names it.
-    #[arg(long)]
-    pub(super) cursor: Option<String>,
     #[command(flatten)]
     pub(super) folder: Folder,
 }

@@ -37,7 +37,7 @@ pub(super) fn settings(global: &Global, mut flags: Vec<Override>) -> Result<Load
 }
 
 /// A node to ask.
-pub(super) struct Client {
+pub(crate) struct Client {
     http: reqwest::Client,
     url: String,
     token: String,
@@ -77,13 +77,18 @@ impl Client {
         Ok(Client { http, url, token, token_from, known: known.clone() })
     }
 
+    /// The node's address.
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
     /// Asks with GET.
     pub(super) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, CliError> {
         self.answer(self.request(Method::GET, path)).await
     }
 
     /// Asks with GET and parameters.
-    pub(super) async fn query<T: DeserializeOwned>(
+    pub(crate) async fn query<T: DeserializeOwned>(
         &self,
         path: &str,
         query: &[(&str, String)],
@@ -119,7 +124,7 @@ impl Client {
     }
 
     /// Asks with GET, where a part of the path is a name.
-    pub(super) async fn get_at<T: DeserializeOwned>(&self, path: &[&str]) -> Result<T, CliError> {
+    pub(crate) async fn get_at<T: DeserializeOwned>(&self, path: &[&str]) -> Result<T, CliError> {
         self.answer(self.http.get(self.of_segments(path)?).bearer_auth(&self.token)).await
     }
 
@@ -133,18 +138,19 @@ impl Client {
         self.answer(request.json(body)).await
     }
 
-    /// Tells with POST and parameters, where a part of the path is a name and the answer is empty.
-    pub(super) async fn post_and_forget(
+    /// Asks with POST and parameters, where a part of the path is a name, and nothing of the answer matters.
+    pub(crate) async fn tell_at(
         &self,
         path: &[&str],
-        query: &[(&str, Option<String>)],
+        query: &[(&str, &str)],
         body: &impl Serialize,
     ) -> Result<(), CliError> {
         let mut url = self.of_segments(path)?;
-        for (name, value) in query.iter().filter_map(|(name, value)| Some((name, value.as_ref()?))) {
-            url.query_pairs_mut().append_pair(name, value);
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
         }
-        self.send(self.http.post(url).bearer_auth(&self.token).json(body)).await.map(drop)
+        let request = self.http.post(url).bearer_auth(&self.token);
+        self.send(request.json(body)).await.map(drop)
     }
 
     /// Asks with POST or DELETE and no body, where the answer is empty.
@@ -230,6 +236,9 @@ impl Client {
             Ok(problem) => format!("{}: {}", problem.title.to_lowercase(), problem.detail),
             Err(_) => format!("the node at {} answered {status}", self.url),
         };
+        if status == StatusCode::NOT_FOUND {
+            return Err(CliError::NotFound(said));
+        }
         Err(CliError::Refused(format!("{said}{again}")))
     }
 

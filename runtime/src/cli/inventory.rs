@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::process::ExitCode;
 
+use impresario_model::calendar::Days;
 use reqwest::Method;
 use serde_json::{Map, Value, json};
 
@@ -113,7 +114,9 @@ async fn import(global: &Global, client: &Client, file: &Path) -> Result<ExitCod
         let entry = put(client, kind, name, spec).await.map_err(|error| {
             let so_far = if done.is_empty() { String::new() } else { format!(" ({} were set)", done.len()) };
             match error {
-                CliError::Refused(reason) => CliError::Refused(format!("{reason}{so_far}")),
+                CliError::NotFound(reason) | CliError::Refused(reason) => {
+                    CliError::Refused(format!("{reason}{so_far}"))
+                }
                 other => other,
             }
         })?;
@@ -134,6 +137,12 @@ fn render_entries(kind: EntryKind, entries: &[InventoryEntry]) -> String {
     let names = |entry: &InventoryEntry, member: &str| {
         let names = entry.spec.get(member).and_then(Value::as_array).into_iter().flatten();
         names.filter_map(Value::as_str).collect::<Vec<_>>().join(", ")
+    };
+    let days = |entry: &InventoryEntry, member: &str| {
+        let value = entry.spec.get(member)?;
+        // What a newer node has is shown as it is.
+        let words = serde_json::from_value::<Days>(value.clone()).map(|days| days.words());
+        Some(words.unwrap_or_else(|_| page::shortened(value, VALUE_LIMIT)))
     };
     match kind {
         EntryKind::Target => {
@@ -180,8 +189,8 @@ fn render_entries(kind: EntryKind, entries: &[InventoryEntry]) -> String {
             let row = |entry: &InventoryEntry| {
                 [
                     Cell::new(&entry.name),
-                    Cell::new(value(entry, "include")),
-                    Cell::new(value(entry, "exclude")),
+                    Cell::new(days(entry, "include").unwrap_or_else(|| "each day".to_owned())),
+                    Cell::new(days(entry, "exclude").unwrap_or_default()),
                     Cell::styled(&entry.by, FAINT),
                     Cell::new(text(entry, "description")),
                 ]

@@ -1,4 +1,4 @@
-//! The commands that work on this machine: `serve`, `repair`, `adapter-host`, `completions`.
+//! The commands that work on this machine: `serve`, `repair`, `adapter-host`, `completions`, `openapi`.
 
 use std::process::ExitCode;
 
@@ -114,5 +114,11 @@ pub(super) fn completions(shell: Shell) -> Result<ExitCode, CliError> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "impresario", &mut script);
     page::write_out(&String::from_utf8_lossy(&script))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Prints the description of the API.
+pub(super) fn openapi() -> Result<ExitCode, CliError> {
+    page::print_json(&crate::http::openapi())?;
     Ok(ExitCode::SUCCESS)
 }

@@ -7,12 +7,15 @@ mod adapters;
 mod approve;
 mod args;
 mod ask;
+mod audit;
 mod check;
-mod client;
+pub(crate) mod client;
 mod config;
+mod console;
 mod declared;
-mod error;
+pub(crate) mod error;
 mod events;
+mod explain;
 mod hidden;
 mod input;
 mod inspect;
@@ -21,13 +24,16 @@ mod inventory;
 mod key;
 mod lists;
 mod local;
+mod log;
 mod nodes;
 mod orders;
 mod page;
+mod ps;
 mod quarantine;
 mod send;
 mod show;
 pub mod style;
+mod system_events;
 mod table;
 mod tree;
 mod triggers;
@@ -48,12 +54,15 @@ use crate::inventory::EntryKind;
 /// Renders pages of the command line, for tests and other front ends.
 pub mod render {
     pub use super::adapters::{render_adapter, render_adapters};
+    pub use super::audit::render_audit;
     pub use super::events::{render_recent, render_summary};
+    pub use super::explain::render_explanation;
     pub use super::inspect::{render_actor, render_entries, render_trace};
-    pub use super::instances::render_list;
     pub use super::nodes::render_nodes;
+    pub use super::ps::render_list;
     pub use super::quarantine::{render_quarantine, render_quarantined};
     pub use super::show::render_instance;
+    pub use super::system_events::render_system_events;
     pub use super::tree::render_tree;
     pub use super::triggers::{render_test, render_trigger, render_triggers};
 }
@@ -91,6 +100,8 @@ fn dispatch(cli: Cli) -> Result<ExitCode, CliError> {
         Command::AdapterTest(test) => adapter_test::adapter_test(&global, test),
         Command::AdapterHost(host) => local::adapter_host(&host),
         Command::Completions { shell } => local::completions(shell),
+        Command::Console(asked) => console::console(&global, asked),
+        Command::Openapi => local::openapi(),
         Command::Key(KeyArguments { command, .. }) if !matches!(command, KeyCommand::Rotate) => {
             key::local(&global, command)
         }
@@ -110,7 +121,7 @@ fn ask(global: &Global, command: Command) -> Result<ExitCode, CliError> {
             Command::Send(send) => send::send(global, &client, send).await,
             Command::Ask(asked) => ask::ask(global, &client, asked).await,
             Command::Start(start) => instances::start(global, &client, start).await,
-            Command::Ps(ps) => instances::list(global, &client, ps).await,
+            Command::Ps(ps) => ps::list(global, &client, ps).await,
             Command::Show { id, .. } => show::show(global, &client, &id).await,
             Command::Cancel { id, reason, .. } => instances::cancel(global, &client, &id, reason).await,
             Command::Resolve(order) => orders::resolve(global, &client, order).await,
@@ -119,6 +130,9 @@ fn ask(global: &Global, command: Command) -> Result<ExitCode, CliError> {
             Command::Tail(asked) => inspect::tail(global, &client, asked).await,
             Command::Trace(asked) => inspect::trace(global, &client, asked).await,
             Command::Quarantine(asked) => quarantine::run(global, &client, asked).await,
+            Command::Explain(asked) => explain::explain(global, &client, asked).await,
+            Command::Audit(_) => audit::audit(global, &client).await,
+            Command::SystemEvents(asked) => system_events::list(global, &client, asked).await,
             Command::Tree(_) => tree::tree(global, &client).await,
             Command::Nodes(Nodes { command: None, .. }) => nodes::list(global, &client).await,
             Command::Nodes(Nodes { command: Some(NodesCommand::Remove { name, .. }), .. }) => {
@@ -126,6 +140,7 @@ fn ask(global: &Global, command: Command) -> Result<ExitCode, CliError> {
             }
             Command::Adapters(orders) => adapters::adapters(global, &client, orders).await,
             Command::Drain(drain) => nodes::drain(global, &client, drain).await,
+            Command::Log(asked) => log::log(global, &client, asked).await,
             Command::Targets(asked) => {
                 inventory::run(global, &client, EntryKind::Target, asked.command).await
             }
@@ -152,7 +167,9 @@ fn ask(global: &Global, command: Command) -> Result<ExitCode, CliError> {
             | Command::Repair(_)
             | Command::AdapterTest(_)
             | Command::AdapterHost(_)
-            | Command::Completions { .. } => Ok(ExitCode::SUCCESS),
+            | Command::Console(_)
+            | Command::Completions { .. }
+            | Command::Openapi => Ok(ExitCode::SUCCESS),
         }
     })
 }

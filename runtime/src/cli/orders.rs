@@ -66,7 +66,8 @@ pub(super) async fn resolve(global: &Global, client: &Client, order: Resolve) ->
         }
         None => only_uncertain(&detail)?,
     };
-    let request = ResolveRequest { decision: order.decision, output, reason: order.reason, attempt };
+    let request =
+        ResolveRequest { decision: order.decision, output, reason: order.reason, attempt, key: None };
     let path = format!("/api/v1/instances/{id}/activities/{activity}/resolve");
     let reply: ResolveReply = client.post(&path, "application/json", &request).await?;
     page::print(global, &reply, |reply| {

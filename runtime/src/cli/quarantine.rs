@@ -135,7 +135,8 @@ async fn order(
     segments.extend(one.actor.split('/'));
     // What was seen is what is decided about, whatever happens in between.
     let entry = one.entry.as_ref().map(|entry| entry.offset.clone());
-    client.post_and_forget(&segments, &[("entry", entry)], order).await?;
+    let query: Vec<(&str, &str)> = entry.iter().map(|entry| ("entry", entry.as_str())).collect();
+    client.tell_at(&segments, &query, order).await?;
     let word = match order {
         QuarantineOrder::Retry => "taken back, with the entry",
         QuarantineOrder::Skip => "taken back, without the entry",

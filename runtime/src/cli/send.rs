@@ -58,7 +58,9 @@ async fn send_many(client: &Client, send: &Send) -> Result<Accepted, CliError> {
 fn after(error: CliError, sent: u32) -> CliError {
     match error {
         error if sent == 0 => error,
-        CliError::Refused(text) => CliError::Refused(format!("{text} ({sent} events were accepted before)")),
+        CliError::NotFound(text) | CliError::Refused(text) => {
+            CliError::Refused(format!("{text} ({sent} events were accepted before)"))
+        }
         CliError::Failed(text) => CliError::Failed(format!("{text} ({sent} events were accepted before)")),
         CliError::Usage(text) => CliError::Usage(text),
     }

@@ -18,7 +18,7 @@ pub const HEADING: Style = Style::new().bold();
 pub const HINT: Style = AnsiColor::Green.on_default().bold();
 
 /// The colour of a status of an instance, an activity, an actor or a node.
-pub(super) fn of_status(status: &str) -> Style {
+pub(crate) fn of_status(status: &str) -> Style {
     match status {
         "completed" | "ready" | "alive" | "enabled" => GOOD,
         "faulted" | "failed" | "quarantined" | "uncertain" | "gone" | "no answer" | "not ready"

@@ -17,7 +17,8 @@ use super::table::{Cell, table};
 use super::{input, page};
 use crate::orchestrator::{Started, TriggerSummary};
 use crate::triggers::{
-    FireRequest, PauseRequest, RecentWindow, TestReply, TestRequest, TestedEvent, TriggerDetail,
+    FireRequest, PauseRequest, RecentWindow, TRIGGERS_PAGE, TestReply, TestRequest, TestedEvent,
+    TriggerDetail,
 };
 
 /// How many recent events a filter is tried on if nothing is said.
@@ -38,7 +39,7 @@ impl Triggers {
     pub(super) fn folder(&self) -> &Folder {
         use TriggersCommand as C;
         let inner = self.command.as_ref().map(|command| match command {
-            C::List(folder)
+            C::List(ListTriggers { folder, .. })
             | C::Show { folder, .. }
             | C::Pause { folder, .. }
             | C::Resume { folder, .. }
@@ -50,10 +51,38 @@ impl Triggers {
     }
 }
 
+#[derive(Debug, Args)]
+struct ListTriggers {
+    /// Only those in this state: enabled, paused, problem or disarmed.
+    #[arg(long)]
+    state: Option<String>,
+    /// Only those whose names begin so, such as NAMESPACE/.
+    #[arg(long)]
+    prefix: Option<String>,
+    /// Only those whose names come after this one: the last of the page before.
+    #[arg(long, value_name = "NAME")]
+    after: Option<String>,
+    /// At most so many.
+    #[arg(long, default_value_t = TRIGGERS_PAGE)]
+    limit: usize,
+    #[command(flatten)]
+    folder: Folder,
+}
+
+impl ListTriggers {
+    async fn ask(self, client: &Client) -> Result<Vec<TriggerSummary>, CliError> {
+        let mut query = vec![("limit", self.limit.to_string())];
+        query.extend(self.state.map(|state| ("state", state)));
+        query.extend(self.prefix.map(|prefix| ("prefix", prefix)));
+        query.extend(self.after.map(|after| ("after", after)));
+        client.query("/api/v1/triggers", &query).await
+    }
+}
+
 #[derive(Debug, Subcommand)]
 enum TriggersCommand {
-    /// List all of them.
-    List(Folder),
+    /// List them, by name.
+    List(ListTriggers),
     /// Show one: its options, what waits to be complete, what it passed over, and its last fires.
     Show {
         /// The trigger, or its definition if that has only one: namespace/name.
@@ -114,9 +143,14 @@ enum TriggersCommand {
 pub(super) async fn run(global: &Global, client: &Client, asked: Triggers) -> Result<ExitCode, CliError> {
     use TriggersCommand as C;
     match asked.command {
-        None | Some(C::List(_)) => {
+        None => {
             let list: Vec<TriggerSummary> = client.get("/api/v1/triggers").await?;
-            page::print(global, &list, |list| render_triggers(list))
+            page::print(global, &list, |list| render_list(list, TRIGGERS_PAGE))
+        }
+        Some(C::List(asked)) => {
+            let limit = asked.limit;
+            let list = asked.ask(client).await?;
+            page::print(global, &list, |list| render_list(list, limit))
         }
         Some(C::Show { name, .. }) => {
             let trigger: TriggerDetail = client.get_at(&["api", "v1", "triggers", &name]).await?;
@@ -169,6 +203,14 @@ pub(super) async fn order<T: DeserializeOwned>(
     body: &impl Serialize,
 ) -> Result<T, CliError> {
     client.post_at(&["api", "v1", "triggers", name, word], body).await
+}
+
+fn render_list(triggers: &[TriggerSummary], limit: usize) -> String {
+    let mut page = render_triggers(triggers);
+    if let Some(last) = triggers.last().filter(|_| triggers.len() >= limit) {
+        page.push_str(&format!("{FAINT}more: --after {}{FAINT:#}\n", last.name));
+    }
+    page
 }
 
 /// The page of `triggers`.

@@ -7,23 +7,62 @@ use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, Request, StatusCode};
+use impresario_model::trace::TRACEPARENT;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use super::body;
 use super::gate::Shared;
 use super::path::{Segment, segment};
 use super::problem::Problem;
+use super::routes::{Methods, Operation, Routes};
 use crate::orchestrator::{DefinitionSummary, InstancePage, InstanceQuery, StartRequest, Started, TreeNode};
 use crate::orders::REASON_LIMIT;
 
 /// The header that makes a start safe to repeat.
-const IDEMPOTENCY_KEY: &str = "idempotency-key";
+pub(super) const IDEMPOTENCY_KEY: &str = "idempotency-key";
 /// The longest idempotency key.
 const KEY_LIMIT: usize = 256;
 /// The largest page of instances.
 const PAGE_LIMIT: usize = 1000;
 
 type Shares = State<Arc<Shared>>;
+
+pub(super) fn routes() -> Routes {
+    let started = json!({ "definition": "quickstart/watch-disks", "input": { "limitPercent": 50 } });
+    let list = Operation::new("listInstances", "instances", "List instances, newest first")
+        .says(
+            "All that is given has to hold. The order does not change while instances come and go: with `next` as \
+             `cursor` no instance is seen twice, and none is passed over that was there from the beginning. `looked_at` \
+             says that a page ended before it was full, because so many were looked at.",
+        )
+        .query::<InstanceQuery>()
+        .reply::<InstancePage>(200, "A page.");
+    let start = Operation::new("startInstance", "instances", "Start an instance")
+        .body::<StartRequest>(started)
+        .reply::<Started>(201, "It exists durably.")
+        .reply::<Started>(200, "The key has started this instance before.")
+        .problems(&[404, 409])
+        .named();
+    let cancel = Operation::new("cancelInstance", "instances", "Ask an instance to end")
+        .optional_body::<CancelRequest>(json!({ "reason": "not needed" }))
+        .done(202, "The request is durable; the instance ends in its own time.")
+        .problems(&[404, 409])
+        .once();
+    let definitions =
+        Operation::new("listDefinitions", "definitions", "List definitions, with what starts them")
+            .reply::<Vec<DefinitionSummary>>(200, "All of them.");
+    let tree = Operation::new("showTree", "cluster", "Show the live tree of actors")
+        .says("Of the node if it is alone, else of all nodes; one that does not answer is shown so.")
+        .reply::<TreeNode>(200, "The tree.");
+    Routes::new()
+        .at("/api/v1/instances", Methods::get(self::instances, list).and_post(self::start, start))
+        .at("/api/v1/instances/{id}/cancel", Methods::post(self::cancel, cancel))
+        .at("/api/v1/definitions", Methods::get(self::definitions, definitions))
+        .at("/api/v1/tree", Methods::get(self::tree, tree))
+}
+
 pub(super) fn id(path: Segment) -> Result<String, Problem> {
     segment("an instance id", path)
 }
@@ -37,6 +76,9 @@ pub(super) async fn start(
     let (head, body) = request.into_parts();
     let mut start: StartRequest = body::read_json(&shared, &head.headers, body, deadline).await?;
     start.key = key(&head.headers, start.key)?;
+    // One that cannot be read is no reason to refuse anybody, as the standard has it.
+    let traceparent = head.headers.get(TRACEPARENT).and_then(|value| value.to_str().ok());
+    start.trace = traceparent.and_then(|text| text.parse().ok());
     let started = shared.ask(deadline, shared.orchestrator.start(start)).await?;
     let status = if started.created { StatusCode::CREATED } else { StatusCode::OK };
     Ok((status, Json(started)))
@@ -72,7 +114,8 @@ pub(super) async fn instances(
     State(shared): Shares,
     query: Result<Query<InstanceQuery>, QueryRejection>,
 ) -> Result<Json<InstancePage>, Problem> {
-    let expected = "expected the parameters status, definition, target, limit and cursor";
+    let expected = "expected the parameters that /docs names: status, definition, started_after, started_before, id, key, started_by, \
+                    target, error, limit and cursor";
     let Query(query) =
         query.map_err(|error| Problem::invalid(format!("{expected}, found: {}", error.body_text())))?;
     if let Some(limit) = query.limit.filter(|limit| !(1..=PAGE_LIMIT).contains(limit)) {
@@ -82,7 +125,7 @@ pub(super) async fn instances(
 }
 
 /// The body of a cancel; it may be left out.
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct CancelRequest {
     /// Why, for the history.
@@ -101,7 +144,7 @@ pub(super) async fn cancel(
     let (head, body) = request.into_parts();
     let body = body::read(&shared, &head.headers, body, deadline).await?;
     let CancelRequest { reason } =
-        if body.is_empty() { CancelRequest::default() } else { body::parse(&body)? };
+        if body.is_empty() { CancelRequest::default() } else { body::parse_object(&body)? };
     if let Some(found) = reason.as_ref().map(String::len).filter(|length| *length > REASON_LIMIT) {
         return Err(Problem::invalid(format!(
             "expected a reason of at most {REASON_LIMIT} bytes, found {found}"

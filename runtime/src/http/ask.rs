@@ -8,14 +8,17 @@ use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::http::{Request, StatusCode};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::api::id;
 use super::events;
 use super::gate::Shared;
+use super::openapi::cloud_event;
 use super::path::Segment;
 use super::problem::Problem;
+use super::routes::{Methods, Operation, Routes};
 use crate::ask::{AskReply, WAIT_MAX};
 use crate::orchestrator::InstanceDetail;
 
@@ -23,6 +26,25 @@ use crate::orchestrator::InstanceDetail;
 const TIMEOUT: Duration = Duration::from_secs(30);
 
 type Shares = State<Arc<Shared>>;
+
+pub(super) fn routes() -> Routes {
+    let show = Operation::new("showInstance", "instances", "Show an instance")
+        .query::<WaitQuery>()
+        .reply::<InstanceDetail>(200, "The instance, whole.")
+        .problems(&[404]);
+    let ask = Operation::new("ask", "events", "Send an event, and wait for what it starts")
+        .says(
+            "One event, in structured mode, or in binary mode with ce-* headers. The same source and id again starts \
+             nothing again, and hears the same answers.",
+        )
+        .query::<AskQuery>()
+        .bodies(vec![("application/cloudevents+json", cloud_event)])
+        .reply::<AskReply>(200, "Every answer, or that nothing was started.")
+        .reply::<AskReply>(202, "The time is over; the event is durable, and the instances go on.");
+    Routes::new()
+        .at("/api/v1/instances/{id}", Methods::get(self::instance, show))
+        .at("/api/v1/ask", Methods::post(self::ask, ask))
+}
 
 /// The places of those who wait.
 pub(super) struct Waiting(Arc<Semaphore>);
@@ -37,17 +59,21 @@ impl Waiting {
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct AskQuery {
+    /// How long to wait for the answers: 30s if absent, 10min at most.
     #[serde(default)]
+    #[schemars(example = "10s")]
     timeout: Option<String>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct WaitQuery {
+    /// Answer once the instance does not go on by itself any more, or after this time: 10min at most.
     #[serde(default)]
+    #[schemars(example = "100ms")]
     wait: Option<String>,
 }
 

@@ -6,6 +6,7 @@ use axum::body::{Body, BodyDataStream, Bytes};
 use axum::http::{HeaderMap, header};
 use futures_util::StreamExt;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use tokio::time::Instant;
 
 use super::gate::Shared;
@@ -101,7 +102,22 @@ pub(super) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
     })
 }
 
-/// Reads and parses a JSON body.
+/// Parses a JSON object. Types with members would take a list of them, too, by their order: nobody means that.
+pub(super) fn parse_object<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
+    if body.trim_ascii_start().first() != Some(&b'{') {
+        // What is no JSON at all is told as that.
+        let found: Value = parse(body)?;
+        let found = match found {
+            Value::Null => "null",
+            Value::Array(_) => "a list",
+            Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_) => "a single value",
+        };
+        return Err(Problem::invalid(format!("expected a body of a JSON object, found {found}")));
+    }
+    parse(body)
+}
+
+/// Reads and parses a JSON body, an object.
 pub(super) async fn read_json<T: DeserializeOwned>(
     shared: &Shared,
     headers: &HeaderMap,
@@ -112,5 +128,5 @@ pub(super) async fn read_json<T: DeserializeOwned>(
         Some("application/json") => {}
         found => return Err(Problem::media_type("Content-Type application/json", found)),
     }
-    parse(&read(shared, headers, body, deadline).await?)
+    parse_object(&read(shared, headers, body, deadline).await?)
 }

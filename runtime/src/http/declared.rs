@@ -2,24 +2,25 @@
 
 use std::sync::Arc;
 
+use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{Request, StatusCode};
-use axum::routing::get;
-use axum::{Json, Router};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::body;
 use super::gate::Shared;
+use super::openapi::described;
 use super::path::{Segment, segment};
 use super::problem::Problem;
+use super::routes::{JSON, Methods, Operation, Routes, camel};
 use crate::declared::{Declared, DeclaredKind, DeclaredOrder, DeclaredRequest};
 
 type Shares = State<Arc<Shared>>;
 
 /// The routes of all kinds.
-pub(super) fn routes() -> Router<Arc<Shared>> {
-    DeclaredKind::ALL.into_iter().fold(Router::new(), |routes, kind| {
+pub(super) fn routes() -> Routes {
+    DeclaredKind::ALL.into_iter().fold(Routes::new(), |routes, kind| {
         let list = move |shared: Shares| list(shared, kind);
         let show = move |shared: Shares, name: Segment| show(shared, kind, name);
         let put =
@@ -27,9 +28,32 @@ pub(super) fn routes() -> Router<Arc<Shared>> {
         let remove = move |shared: Shares, name: Segment| remove(shared, kind, name);
         let order =
             move |shared: Shares, name: Segment, request: Request<Body>| order(shared, kind, name, request);
-        let path = format!("/api/v1/{}", kind.plural());
-        let of_one = get(show).put(put).delete(remove).post(order);
-        routes.route(&path, get(list)).route(&format!("{path}/{{name}}"), of_one)
+        let (path, many) = (format!("/api/v1/{}", kind.plural()), kind.plural());
+        let operation = |verb: &str, words: String| Operation::new(camel(verb, many), many, words);
+        let of_list =
+            operation("list", format!("List {many}")).reply::<Vec<Declared>>(200, "All of them, by name.");
+        let of_show = operation("show", format!("Show one of the {many}"))
+            .reply::<Declared>(200, "What was declared, and how it does.")
+            .problems(&[404]);
+        let of_put = operation("put", format!("Declare one of the {many}, whether it is there or not"))
+            .bodies(vec![(JSON, described)])
+            .reply::<Declared>(200, "As it is kept.")
+            .problems(&[404, 409])
+            .once();
+        let of_remove = operation("remove", format!("Remove one of the {many}"))
+            .done(204, "It is gone.")
+            .problems(&[404, 409])
+            .once();
+        let of_order = operation("order", format!("Pause, resume or otherwise operate one of the {many}"))
+            .body::<DeclaredOrder>(json!({ "order": "pause" }))
+            .reply::<Declared>(200, "As it is then.")
+            .problems(&[404, 409])
+            .once();
+        let of_one = Methods::get(show, of_show)
+            .and_put(put, of_put)
+            .and_delete(remove, of_remove)
+            .and_post(order, of_order);
+        routes.at(&path, Methods::get(list, of_list)).at(&format!("{path}/{{name}}"), of_one)
     })
 }
 

@@ -11,7 +11,9 @@ use tokio::time::Instant;
 
 use super::body;
 use super::gate::Shared;
+use super::openapi::{cloud_event, cloud_events};
 use super::problem::Problem;
+use super::routes::{Methods, Operation, Routes};
 use crate::orchestrator::Accepted;
 
 const EXPECTED: &str = "Content-Type application/cloudevents+json (one event), application/cloudevents-batch+json \
@@ -21,6 +23,21 @@ enum Mode {
     Structured,
     Batch,
     Binary,
+}
+
+pub(super) fn routes() -> Routes {
+    let accept = Operation::new("sendEvents", "events", "Send CloudEvents")
+        .says(
+            "One event, a list of events, or one in binary mode: the attributes in ce-* headers, the data in a body of \
+             any other media type. All events of a request are taken, or none. The same source and id again starts \
+             nothing again.",
+        )
+        .bodies(vec![
+            ("application/cloudevents+json", cloud_event),
+            ("application/cloudevents-batch+json", cloud_events),
+        ])
+        .reply::<Accepted>(202, "All of them are durable.");
+    Routes::new().at("/events", Methods::post(self::accept, accept))
 }
 
 /// Takes events.

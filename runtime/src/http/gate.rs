@@ -7,12 +7,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::extract::MatchedPath;
 use axum::http::Request;
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{delete, get, post};
+use axum::routing::post;
 use futures_util::FutureExt;
 use hyper::service::Service;
 use hyper_util::service::TowerToHyperService;
@@ -22,10 +22,11 @@ use tokio::time::Instant;
 use tracing::error;
 
 use super::problem::Problem;
+use super::routes::Routes;
 use super::token::TokenKeeper;
 use super::{
-    adapters, api, ask, auth, declared, events, health, inspect, inventory, nodes, orders, triggers, users,
-    webhooks,
+    adapters, api, ask, auth, declared, document, events, health, idempotency, inspect, inventory, nodes,
+    orders, proof, triggers, users, webhooks,
 };
 use crate::metrics::RequestMetrics;
 use crate::orchestrator::{Answer, Orchestrator};
@@ -38,6 +39,9 @@ pub(super) struct Shared {
     request_timeout: Duration,
     pub(super) waiting: ask::Waiting,
     pub(super) requests: RequestMetrics,
+    pub(super) window: idempotency::Window,
+    /// The document of the API.
+    pub(super) document: Bytes,
 }
 
 impl Shared {
@@ -64,6 +68,7 @@ pub(super) struct Gate {
     strangers: Semaphore,
     keeper: Arc<TokenKeeper>,
     requests: RequestMetrics,
+    shared: Arc<Shared>,
 }
 
 impl Gate {
@@ -79,14 +84,18 @@ impl Gate {
             request_timeout: settings.request_timeout,
             waiting: ask::Waiting::new(settings.waiting),
             requests: requests.clone(),
+            window: idempotency::Window::default(),
+            document: Bytes::from(document::document().to_string()),
         };
-        let routes = routes().with_state(Arc::new(shared));
+        let shared = Arc::new(shared);
+        let routes = router().with_state(Arc::clone(&shared));
         Gate {
             routes: TowerToHyperService::new(routes),
             places: Semaphore::new(settings.concurrency),
             strangers: Semaphore::new((settings.concurrency / 2).max(1)),
             keeper,
             requests,
+            shared,
         }
     }
 
@@ -113,13 +122,19 @@ impl Gate {
             };
             return self.route(request).await;
         }
+        if document::is_open(request.uri().path()) {
+            return self.route(request).await;
+        }
         match auth::check(&self.keeper, request.headers()).await {
             Ok(()) => self.route(request).await,
             Err(problem) => problem.into_response(),
         }
     }
 
-    async fn route(&self, request: Request<Body>) -> Response {
+    async fn route(&self, mut request: Request<Body>) -> Response {
+        if idempotency::has_key(request.headers()) {
+            request.extensions_mut().insert(Arc::clone(&self.shared));
+        }
         // A handler holds nothing that a panic could leave half changed: it only asks and formats.
         match AssertUnwindSafe(self.routes.call(request)).catch_unwind().await {
             Ok(Ok(response)) => response,
@@ -134,32 +149,30 @@ impl Gate {
     }
 }
 
-fn routes() -> Router<Arc<Shared>> {
-    Router::new()
-        .route("/events", post(events::accept))
-        .route("/api/v1/instances", get(api::instances).post(api::start))
-        .route("/api/v1/instances/{id}", get(ask::instance))
-        .route("/api/v1/instances/{id}/cancel", post(api::cancel))
-        .route("/api/v1/instances/{id}/rerun", post(orders::rerun))
-        .route("/api/v1/instances/{id}/activities/{activity}/resolve", post(orders::resolve))
-        .route("/api/v1/ask", post(ask::ask))
-        .route("/api/v1/definitions", get(api::definitions))
-        .route("/api/v1/tree", get(api::tree))
-        .route("/api/v1/nodes", get(nodes::list))
-        .route("/api/v1/nodes/{name}", delete(nodes::remove))
-        .route("/api/v1/nodes/{name}/drain", post(nodes::drain))
-        .route("/api/v1/adapters", get(adapters::list))
-        .route("/api/v1/adapters/{name}", get(adapters::show).post(adapters::order))
+/// All routes, with what is said of them.
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .merge(events::routes())
+        .merge(api::routes())
+        .merge(ask::routes())
+        .merge(orders::routes())
+        .merge(nodes::routes())
+        .merge(adapters::routes())
         .merge(inspect::routes())
         .merge(inventory::routes())
+        .merge(proof::routes())
         .merge(declared::routes())
         .merge(triggers::routes())
         .merge(users::routes())
         .merge(webhooks::routes())
-        .route(question::PATH, post(nodes::ask))
-        .route("/metrics", get(health::metrics))
-        .route(health::LIVE, get(health::live))
-        .route(health::READY, get(health::ready))
+        .merge(health::routes())
+        .merge(document::routes())
+        .internal(question::PATH, post(nodes::ask))
+}
+
+fn router() -> Router<Arc<Shared>> {
+    let (router, _) = routes().into_parts();
+    router
         .route_layer(middleware::from_fn(name_route))
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_method)

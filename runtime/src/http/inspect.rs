@@ -4,19 +4,20 @@
 
 use std::sync::Arc;
 
+use axum::Json;
 use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::http::{Request, StatusCode};
-use axum::routing::{get, post};
-use axum::{Json, Router};
+use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::body;
 use super::gate::Shared;
 use super::path::Segment;
 use super::problem::Problem;
+use super::routes::{Methods, Operation, Routes};
 use crate::inspect::{
     ActorDetail, EntryPage, EntryQuery, QuarantineOrder, QuarantinedActor, Trace, TraceQuery, WAIT_MAX,
 };
@@ -26,13 +27,33 @@ type Shares = State<Arc<Shared>>;
 /// The longest id of an actor: a kind, and a key of at most 512 bytes.
 const ID_LIMIT: usize = 600;
 
-pub(super) fn routes() -> Router<Arc<Shared>> {
-    Router::new()
-        .route("/api/v1/actors/{*actor}", get(actor))
-        .route("/api/v1/entries", get(entries))
-        .route("/api/v1/trace", get(trace))
-        .route("/api/v1/quarantine", get(quarantined))
-        .route("/api/v1/quarantine/{*actor}", post(take_back))
+pub(super) fn routes() -> Routes {
+    let of_actor = Operation::new("showActor", "inspect", "Show an actor")
+        .says("Its id as it is, slashes included, or an instance, or its first 8 characters or more.")
+        .reply::<ActorDetail>(200, "The actor, whole; credentials are masked.")
+        .problems(&[404]);
+    let of_entries = Operation::new("listEntries", "inspect", "Read the mailbox logs")
+        .says("Without `after` the newest that the logs still have; with `wait` it waits for something to show.")
+        .query::<EntryQuery>()
+        .reply::<EntryPage>(200, "Entries, oldest first, and where to read on.");
+    let of_trace = Operation::new("traceEvent", "inspect", "Follow an event to its last effect")
+        .query::<TraceQuery>()
+        .reply::<Trace>(200, "What came of it, and what could not be followed.")
+        .problems(&[404]);
+    let of_list = Operation::new("listQuarantine", "inspect", "List the actors that were set aside")
+        .reply::<Vec<QuarantinedActor>>(200, "By id.");
+    let of_order = Operation::new("takeBack", "inspect", "Take an actor back that was set aside")
+        .query::<TakeBackQuery>()
+        .body::<QuarantineOrder>(json!({ "order": "retry" }))
+        .done(204, "The order counts for good.")
+        .problems(&[404, 409])
+        .once();
+    Routes::new()
+        .at("/api/v1/actors/{*actor}", Methods::get(actor, of_actor))
+        .at("/api/v1/entries", Methods::get(entries, of_entries))
+        .at("/api/v1/trace", Methods::get(trace, of_trace))
+        .at("/api/v1/quarantine", Methods::get(quarantined, of_list))
+        .at("/api/v1/quarantine/{*actor}", Methods::post(take_back, of_order))
 }
 
 fn id(path: Segment) -> Result<String, Problem> {
@@ -79,7 +100,7 @@ async fn quarantined(State(shared): Shares) -> Result<Json<Vec<QuarantinedActor>
     shared.ask(shared.deadline(), shared.orchestrator.quarantined()).await.map(Json)
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct TakeBackQuery {
     /// The offset of the entry that the operator saw it fail on.

@@ -8,15 +8,44 @@ use axum::extract::State;
 use axum::http::{Request, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use impresario_model::encoding;
+use serde_json::json;
 
 use super::body;
 use super::gate::Shared;
 use super::path::{Segment, segment};
 use super::problem::Problem;
+use super::routes::{Methods, Operation, Routes};
+use crate::log_levels::{LogChange, NodeLog};
 use crate::orchestrator::NodeSummary;
 use crate::question::MEDIA_TYPE;
 
 type Shares = State<Arc<Shared>>;
+
+pub(super) fn routes() -> Routes {
+    let list = Operation::new("listNodes", "cluster", "List nodes")
+        .reply::<Vec<NodeSummary>>(200, "The nodes, by name.");
+    let drain = Operation::new("drainNode", "cluster", "Ask a node to finish what it does, and leave")
+        .done(202, "It leaves in its own time.")
+        .problems(&[404, 409])
+        .once();
+    let remove = Operation::new("removeNode", "cluster", "Forget a node that is gone, and its token")
+        .done(204, "Nothing is known of it any more.")
+        .problems(&[404, 409])
+        .once();
+    let levels = Operation::new("showLogLevels", "cluster", "Show the levels of the logs of all nodes")
+        .reply::<Vec<NodeLog>>(200, "By node.");
+    let set_levels = Operation::new("setLogLevels", "cluster", "Put other levels of logs in force")
+        .says("At all nodes, or at one, until it ends or somebody changes them again.")
+        .body::<LogChange>(json!({ "levels": "warn,impresario_actors=debug" }))
+        .reply::<Vec<NodeLog>>(200, "What is in force then, by node.")
+        .problems(&[404])
+        .once();
+    Routes::new()
+        .at("/api/v1/log", Methods::get(self::levels, levels).and_put(self::set_levels, set_levels))
+        .at("/api/v1/nodes", Methods::get(self::list, list))
+        .at("/api/v1/nodes/{name}", Methods::delete(self::remove, remove))
+        .at("/api/v1/nodes/{name}/drain", Methods::post(self::drain, drain))
+}
 
 fn name(path: Segment) -> Result<String, Problem> {
     segment("a node's name", path)
@@ -37,6 +66,22 @@ pub(super) async fn drain(State(shared): Shares, path: Segment) -> Result<Status
 pub(super) async fn remove(State(shared): Shares, path: Segment) -> Result<StatusCode, Problem> {
     shared.ask(shared.deadline(), shared.orchestrator.remove_node(name(path)?)).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// `GET log`: the levels of the logs of all nodes.
+pub(super) async fn levels(State(shared): Shares) -> Result<Json<Vec<NodeLog>>, Problem> {
+    shared.ask(shared.deadline(), shared.orchestrator.log_levels(None)).await.map(Json)
+}
+
+/// `PUT log`: puts other levels in force, at all nodes or one; the same again changes nothing.
+pub(super) async fn set_levels(
+    State(shared): Shares,
+    request: Request<Body>,
+) -> Result<Json<Vec<NodeLog>>, Problem> {
+    let deadline = shared.deadline();
+    let (head, body) = request.into_parts();
+    let change: LogChange = body::read_json(&shared, &head.headers, body, deadline).await?;
+    shared.ask(deadline, shared.orchestrator.log_levels(Some(change))).await.map(Json)
 }
 
 /// `POST /internal/v1/ask`: answers another node from what this one owns.

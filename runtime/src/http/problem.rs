@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::orchestrator::Refusal;
 
 /// The members of a problem document, as the door writes and the command line reads them.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ProblemDocument {
     /// The kind: [`TYPE_PREFIX`] and a word.
     #[serde(rename = "type", default)]
@@ -56,6 +57,23 @@ enum Kind {
 }
 
 impl Kind {
+    const ALL: [Kind; 14] = [
+        Kind::Invalid,
+        Kind::Unauthorized,
+        Kind::Unverified,
+        Kind::NotFound,
+        Kind::MethodNotAllowed,
+        Kind::BodyTimeout,
+        Kind::Conflict,
+        Kind::BodyTooLarge,
+        Kind::UnsupportedMediaType,
+        Kind::NotMine,
+        Kind::Busy,
+        Kind::Internal,
+        Kind::Unavailable,
+        Kind::EngineTimeout,
+    ];
+
     fn parts(self) -> (StatusCode, &'static str, &'static str) {
         match self {
             Kind::Invalid => (StatusCode::BAD_REQUEST, "invalid", "The request makes no sense"),
@@ -136,6 +154,21 @@ impl Problem {
         Problem::new(Kind::Unavailable, detail).later(Duration::from_secs(1))
     }
 
+    pub(super) fn key_at_work(key: &str) -> Problem {
+        let detail =
+            format!("the first request with the key '{}' is not answered yet: try again", shorten(key));
+        Problem::new(Kind::Conflict, detail).later(Duration::from_secs(1))
+    }
+
+    pub(super) fn key_of_another(key: &str) -> Problem {
+        let detail = format!(
+            "expected the request that the key '{}' was used for before, found another path, method or body: use \
+             another key",
+            shorten(key)
+        );
+        Problem::new(Kind::Conflict, detail)
+    }
+
     pub(super) fn internal() -> Problem {
         Problem::new(
             Kind::Internal,
@@ -146,7 +179,10 @@ impl Problem {
     pub(super) fn no_such_path(path: &str) -> Problem {
         Problem::new(
             Kind::NotFound,
-            format!("expected /events, /hooks/NAME, /health/… or /api/v1/…, found {}", shorten(path)),
+            format!(
+                "expected /events, /hooks/NAME, /health/… or /api/v1/… (see /docs), found {}",
+                shorten(path)
+            ),
         )
     }
 
@@ -180,6 +216,12 @@ impl Problem {
         );
         Problem::new(Kind::EngineTimeout, detail)
     }
+}
+
+/// The word and the title of a problem with this status, for the document of the API.
+pub(super) fn meaning(status: u16) -> (&'static str, &'static str) {
+    let mut known = Kind::ALL.into_iter().map(Kind::parts);
+    known.find(|(of, _, _)| of.as_u16() == status).map_or(("", ""), |(_, word, title)| (word, title))
 }
 
 /// Text that a client chose, cut to what an error message can carry.

@@ -2,18 +2,20 @@
 
 use std::sync::Arc;
 
+use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, Request, StatusCode};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
-use axum::{Json, Router};
 use serde_json::{Value, json};
 
 use super::body;
 use super::gate::Shared;
+use super::openapi::{anything, text};
 use super::path::{Segment, segment};
 use super::problem::Problem;
+use super::routes::{JSON, Methods, Operation, Routes};
+use crate::orchestrator::Accepted;
 use crate::webhook::{Delivery, WebhookFindings, WebhookOutcome, WebhookSummary, WebhookTrial};
 
 /// What the path of a webhook begins with. Behind it the webhook itself says whom it believes.
@@ -28,12 +30,34 @@ pub(super) fn is_hook(path: &str) -> bool {
     path.starts_with(HOOKS)
 }
 
-pub(super) fn routes() -> Router<Arc<Shared>> {
-    Router::new()
-        .route("/hooks/{name}", post(deliver))
-        .route("/api/v1/webhooks", get(list))
-        .route("/api/v1/webhooks/{name}", get(show))
-        .route("/api/v1/webhooks/{name}/test", post(test))
+pub(super) fn routes() -> Routes {
+    let of_deliver = Operation::new(
+        "deliver",
+        "webhooks",
+        "Take a request of a system that knows no CloudEvents",
+    )
+    .says("The webhook says who may send, and what becomes of the request. It needs no token of the node.")
+    .open()
+    .any_body(vec![(JSON, anything), ("text/plain", text)])
+    .reply_in(200, "What the mapping answers.", JSON, anything)
+    .reply::<Accepted>(202, "Its events are durable, or there was nothing to take.")
+    .problems(&[400, 401, 429, 504]);
+    let of_list = Operation::new("listWebhooks", "webhooks", "List webhooks")
+        .reply::<Vec<WebhookSummary>>(200, "All of them, by name.");
+    let of_show = Operation::new("showWebhook", "webhooks", "Show a webhook, with its mapping")
+        .reply::<WebhookSummary>(200, "The webhook.")
+        .problems(&[404]);
+    let trial = json!({ "headers": { "content-type": "application/json" }, "body": "{\"state\": \"down\"}" });
+    let of_test =
+        Operation::new("testWebhook", "webhooks", "Tell what would come of a request; nothing is taken")
+            .body::<WebhookTrial>(trial)
+            .reply::<WebhookFindings>(200, "What would come of it.")
+            .problems(&[404]);
+    Routes::new()
+        .at("/hooks/{name}", Methods::post(deliver, of_deliver))
+        .at("/api/v1/webhooks", Methods::get(list, of_list))
+        .at("/api/v1/webhooks/{name}", Methods::get(show, of_show))
+        .at("/api/v1/webhooks/{name}/test", Methods::post(test, of_test))
 }
 
 /// 202 once the events are durable, or nothing was to be taken; what the mapping answers is 200.
@@ -54,8 +78,7 @@ async fn deliver(State(shared): Shares, path: Segment, request: Request<Body>) -
         WebhookOutcome::Accepted { reply: Some(Value::String(text)), .. } => Ok(text.into_response()),
         WebhookOutcome::Accepted { reply: Some(reply), .. } => Ok(Json(reply).into_response()),
         WebhookOutcome::Accepted { accepted, durability, reply: None } => {
-            let answer = json!({ "accepted": accepted, "durability": durability });
-            Ok((StatusCode::ACCEPTED, Json(answer)).into_response())
+            Ok((StatusCode::ACCEPTED, Json(Accepted { accepted, durability })).into_response())
         }
     }
 }
@@ -71,10 +94,12 @@ async fn list(State(shared): Shares) -> Result<Json<Vec<WebhookSummary>>, Proble
 }
 
 /// `GET webhooks/{name}`: the whole mapping.
-async fn show(State(shared): Shares, path: Segment) -> Result<Json<Option<WebhookSummary>>, Problem> {
+async fn show(State(shared): Shares, path: Segment) -> Result<Json<WebhookSummary>, Problem> {
     let name = segment("a name", path)?;
     let found = shared.ask(shared.deadline(), shared.orchestrator.webhooks(Some(name))).await?;
-    Ok(Json(found.into_iter().next()))
+    // Whoever asks about one gets one.
+    let one = found.into_iter().next();
+    one.map(Json).ok_or_else(|| Problem::invalid("expected a webhook to show, found nothing"))
 }
 
 /// `POST webhooks/{name}/test`: what would come of a request; nothing is kept.

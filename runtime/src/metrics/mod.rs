@@ -3,6 +3,7 @@
 //! What is counted where it happens (entries, the store, requests) is kept by a registry; what somebody knows anyway
 //! (shards, adapters, health) is asked when the figures are.
 
+mod declared;
 mod events;
 mod node;
 mod requests;
@@ -11,6 +12,7 @@ mod store;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
 
+pub use self::declared::{DeclaredFigures, MonitorFigures, SinkFigures};
 pub use self::events::NodeMetrics;
 pub use self::node::{NodeFigures, ShardFigures, monitored};
 pub use self::requests::RequestMetrics;

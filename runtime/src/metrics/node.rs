@@ -2,12 +2,13 @@
 
 use std::fmt::{Debug, Error};
 
-use impresario_model::definition::{Definition, Watch};
+use impresario_model::definition::Outline;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::DescriptorEncoder;
 use prometheus_client::metrics::MetricType;
 
 use crate::adapters::AdapterSummary;
+use crate::audit::AuditReport;
 use crate::orchestrator::Health;
 
 /// A shard of this node.
@@ -40,20 +41,22 @@ pub struct NodeFigures {
     pub targets: usize,
     /// Nodes that are alive, as far as this one knows.
     pub nodes: usize,
+    /// What the last audit of its shards found.
+    pub audit: AuditReport,
 }
 
 /// How many triggers of these definitions watch the time, and how many watch events.
-pub fn monitored<'d>(definitions: impl Iterator<Item = &'d Definition>) -> (usize, usize) {
+pub fn monitored<'d>(definitions: impl Iterator<Item = &'d Outline>) -> (usize, usize) {
     definitions.flat_map(|definition| &definition.triggers).fold((0, 0), |(times, events), trigger| {
-        match trigger.watch {
-            Watch::Every(_) | Watch::After(_) | Watch::Cron(_) => (times + 1, events),
-            Watch::Event(_) => (times, events + 1),
+        match trigger.events {
+            None => (times + 1, events),
+            Some(_) => (times, events + 1),
         }
     })
 }
 
 /// One figure with its labels.
-type Figure<'f> = (Vec<(&'static str, &'f str)>, u64);
+pub(super) type Figure<'f> = (Vec<(&'static str, &'f str)>, u64);
 
 impl Collector for NodeFigures {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> Result<(), Error> {
@@ -84,6 +87,7 @@ impl NodeFigures {
             "What the store has lost, and nobody has settled",
             health.alarms.len() as u64,
         )?;
+        self.encode_audit(page)?;
         page.one("nodes_alive", "Nodes of the environment that are alive", self.nodes as u64)?;
         page.one("targets", "Targets of the environment", self.targets as u64)?;
         let (times, events) = self.monitored;
@@ -92,6 +96,29 @@ impl NodeFigures {
             "Triggers of the environment, by what they watch: schedules or events",
             [(vec![("watches", "schedule")], times as u64), (vec![("watches", "events")], events as u64)],
         )
+    }
+
+    fn encode_audit(&self, page: &mut Page<'_>) -> Result<(), Error> {
+        let audit = &self.audit;
+        page.one(
+            "stuck",
+            "Instances, schedules and shards of the node that nothing will wake",
+            audit.stuck as u64,
+        )?;
+        page.one(
+            "audit_checked",
+            "Instances, schedules and shards that the last whole audit of the node looked at",
+            audit.checked,
+        )?;
+        // Before the first one there is no age, and an alert on its absence is one too.
+        match audit.proven_ms_ago {
+            Some(age) => page.one(
+                "audit_age_seconds",
+                "How long ago the last whole audit of the node ended",
+                age / 1000,
+            ),
+            None => Ok(()),
+        }
     }
 
     fn encode_shards(&self, page: &mut Page<'_>) -> Result<(), Error> {
@@ -185,14 +212,14 @@ impl NodeFigures {
 }
 
 /// Where figures are written.
-struct Page<'p>(DescriptorEncoder<'p>);
+pub(super) struct Page<'p>(pub(super) DescriptorEncoder<'p>);
 
 impl Page<'_> {
     fn one(&mut self, name: &str, help: &str, figure: u64) -> Result<(), Error> {
         self.0.encode_descriptor(name, help, None, MetricType::Gauge)?.encode_gauge(&gauge(figure))
     }
 
-    fn gauge<'f>(
+    pub(super) fn gauge<'f>(
         &mut self,
         name: &str,
         help: &str,
@@ -205,7 +232,7 @@ impl Page<'_> {
         Ok(())
     }
 
-    fn counter<'f>(
+    pub(super) fn counter<'f>(
         &mut self,
         name: &str,
         help: &str,

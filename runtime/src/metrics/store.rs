@@ -236,6 +236,10 @@ impl Store for MeteredStore {
         self.metrics.count("settings", self.store.settings(prefix))
     }
 
+    fn setting_keys(&self, prefix: String) -> BoxFuture<'static, Result<Vec<String>>> {
+        self.metrics.count("setting_keys", self.store.setting_keys(prefix))
+    }
+
     fn clock(&self) -> Clock {
         self.store.clock()
     }

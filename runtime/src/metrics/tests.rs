@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::adapters::AdapterSummary;
+use crate::audit::AuditReport;
 use crate::orchestrator::Health;
 
 fn figures() -> NodeFigures {
@@ -27,6 +28,7 @@ fn figures() -> NodeFigures {
         monitored: (5, 6),
         targets: 8,
         nodes: 3,
+        audit: AuditReport { stuck: 9, proven_ms_ago: Some(4_200), checked: 17, ..AuditReport::default() },
     }
 }
 
@@ -38,6 +40,9 @@ fn what_a_node_knows_of_itself_is_a_page() {
     for line in [
         r#"impresario_node{version="1.2.3",node="a \"b\"",durability="fsync"} 1"#,
         "impresario_ready 1",
+        "impresario_stuck 9",
+        "impresario_audit_checked 17",
+        "impresario_audit_age_seconds 4",
         "impresario_store_up 1",
         "impresario_store_alarms 1",
         r#"impresario_shard_backlog{shard="7"} 1"#,

@@ -32,7 +32,7 @@ use super::peers::Peers;
 use super::raised::Raised;
 use super::recent::Recent;
 use super::webhooks::SharedWebhooks;
-use super::{NodeError, arm::arm, declared, inventory, stores};
+use super::{NodeError, arm::arm, declared, definitions, inventory, stores};
 use crate::banner::Listeners;
 use crate::cluster::presence::Identity;
 use crate::cluster::{ClusterView, NodeView};
@@ -44,6 +44,7 @@ use crate::secrets::{self, Vault};
 use crate::snmp::SnmpDoor;
 use crate::syslog::{Now, SyslogDoor};
 use crate::tcp::TcpDoor;
+use crate::traces::{self, Exporter, Resource};
 
 /// How often the shards look at their timers: a timer fires at most about so late.
 const TICK: Duration = Duration::from_millis(10);
@@ -66,9 +67,11 @@ pub struct App {
     stopping: Arc<AtomicBool>,
     /// Told when a client asks this node to leave.
     leave: mpsc::Receiver<()>,
+    /// Sends the spans of traces on.
+    exporter: Option<Exporter>,
     began: std::time::Instant,
-    /// Ends with the node.
-    _following: JoinSet<()>,
+    /// End with the node.
+    _following: [JoinSet<()>; 3],
 }
 
 impl App {
@@ -89,6 +92,12 @@ impl App {
             Identity { node: config.node.name.as_str().to_owned(), incarnation: Uuid::new_v4().to_string() };
         let (store, presence) = stores::open(&config, &identity, &door.url()).await?;
         let metrics = NodeMetrics::default();
+        let resource = Resource {
+            environment: config.environment.as_str().to_owned(),
+            node: identity.node.clone(),
+            incarnation: identity.incarnation.clone(),
+        };
+        let (spans, exporter) = traces::start(&config.traces, resource, &metrics.spans)?;
         let store: Arc<dyn Store> = Arc::new(MeteredStore::new(store, metrics.store.clone()));
         let keeper = Arc::new(open_token(data.clone()).await?);
         if presence.is_some() {
@@ -99,13 +108,13 @@ impl App {
         let definitions = Arc::new(Definitions::new(config.engine.task_limit));
         let inventory = SharedInventory::default();
         inventory::refresh(&store, &inventory).await?;
+        // First, so that of the packs only what is new is compiled.
+        definitions::load_stored(&store, &definitions).await?;
         deploy::load_packs(&store, (&definitions, &inventory), packs).await?;
-        // What the packs brought is known by now, and is not compiled twice.
-        deploy::load_stored(&store, &definitions).await?;
         let webhooks = SharedWebhooks::default();
         webhooks.refresh(&store).await?;
         let stopping = Arc::new(AtomicBool::new(false));
-        let post = Post::new(Arc::clone(&store), config.engine.backlog_limit as u64);
+        let post = Post::new(Arc::clone(&store), config.engine.backlog_limit as u64).traced(spans.clone());
         let flights = Flights::default();
         let gate = presence.as_ref().map_or_else(Gate::default, |presence| {
             let presence = Arc::clone(presence);
@@ -142,7 +151,8 @@ impl App {
             kinds: Arc::new(
                 BuiltinKinds::new(Arc::clone(&definitions), window)
                     .refreshed_by(news.refresh())
-                    .telling(raised.asked()),
+                    .telling(raised.asked())
+                    .traced(spans),
             ),
             runner: Arc::new(
                 HostRunner::new(hosts.clone(), flights.clone(), gate, Arc::clone(&stopping), post.clone())
@@ -207,6 +217,8 @@ impl App {
             lost: syslog.iter().map(SyslogDoor::lost).chain(snmp.iter().map(SnmpDoor::lost)).collect(),
             metrics,
         });
+        let auditing = local.audit_every(config.audit.interval, config.audit.rows);
+        let chronicle = local.chronicle_always();
         Ok(App {
             config,
             engine,
@@ -221,8 +233,9 @@ impl App {
             cluster,
             stopping,
             leave,
+            exporter,
             began,
-            _following: following,
+            _following: [following, auditing, chronicle],
         })
     }
 
@@ -303,6 +316,7 @@ impl App {
             }
             endpoint.withdraw(data);
             drain(&self.engine, &self.hosts, close, doors).await;
+            OptionFuture::from(self.exporter.map(Exporter::stop)).await;
             if let Some(cluster) = &self.cluster {
                 cluster.leave().await;
             }

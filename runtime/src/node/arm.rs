@@ -14,14 +14,15 @@ use impresario_actors::inventory::SharedInventory;
 use impresario_actors::post::{Post, PostError};
 use impresario_model::calendar::Calendar;
 use impresario_model::correlation;
-use impresario_model::definition::{Definition, DefinitionId, TriggerSpec, Watch};
+use impresario_model::definition::{DefinitionId, Outline, TriggerOutline};
 use impresario_model::entry::{Body, Entry, Route, RouterEvent, TriggerEvent};
 use impresario_model::ids::ActorId;
 use impresario_persistence::{Store, StoreError};
 use serde::Deserialize;
 use tokio::time::Instant;
 
-use super::deploy::{Deployment, in_force, load_stored};
+use super::definitions::load_stored;
+use super::deploy::{Deployment, in_force};
 use super::{NodeError, inventory};
 use crate::settings::{SettingError, TRIES, decode, encode};
 
@@ -80,7 +81,13 @@ pub async fn arm(
         load_stored(store, definitions).await?;
         inventory::refresh(store, inventory).await?;
         // Before anything can start an instance that listens: of all versions, because instances may run any of them.
-        let listeners = correlation::routes(definitions.all().iter().map(AsRef::as_ref));
+        let mut listeners = Vec::new();
+        let all = definitions.all();
+        correlation::merge(
+            &mut listeners,
+            &all.iter().flat_map(|one| one.listeners.clone()).collect::<Vec<_>>(),
+        );
+        drop(all);
         if !listeners.is_empty() {
             tell_routers(post, RouterEvent::Listeners(listeners)).await?;
         }
@@ -153,7 +160,7 @@ impl Wanted {
         let inventory = inventory.now();
         let mut calendars: BTreeMap<&str, Option<(Arc<Calendar>, String)>> = BTreeMap::new();
         for definition in &newest {
-            let calendar = definition.ops.calendar.as_deref().and_then(|name| {
+            let calendar = definition.calendar.as_deref().and_then(|name| {
                 let known = calendars.entry(name).or_insert_with(|| resolved(&inventory, name, definition));
                 known.clone()
             });
@@ -177,7 +184,7 @@ impl Wanted {
 fn resolved(
     inventory: &impresario_model::inventory::Inventory,
     name: &str,
-    definition: &Definition,
+    definition: &Outline,
 ) -> Option<(Arc<Calendar>, String)> {
     match inventory.calendars().resolve(name) {
         Ok(calendar) => {
@@ -192,7 +199,7 @@ fn resolved(
 }
 
 impl Order {
-    fn new(definition: &Definition, calendar: Option<(Arc<Calendar>, String)>) -> Self {
+    fn new(definition: &Outline, calendar: Option<(Arc<Calendar>, String)>) -> Self {
         let (calendar, fingerprint) = calendar.unzip();
         let told = format!("{} {RUNTIME} {}", definition.id, fingerprint.unwrap_or_default());
         Order { definition: definition.id.clone(), calendar, told: told.trim_end().to_owned() }
@@ -206,9 +213,9 @@ impl Order {
 }
 
 /// Which events a trigger wants to see; none for a schedule.
-fn route(trigger: &TriggerSpec) -> Option<Route> {
-    let Watch::Event(consumption) = &trigger.watch else { return None };
-    Some(Route { trigger: trigger.name.clone(), types: consumption.types() })
+fn route(trigger: &TriggerOutline) -> Option<Route> {
+    let wanted = trigger.events.as_ref()?;
+    Some(Route { trigger: trigger.name.clone(), types: wanted.types.clone() })
 }
 
 fn trigger_entry(name: &str, event: TriggerEvent) -> Entry {

@@ -3,6 +3,7 @@
 //! The ids of the latter follow from the triggers and the event, so that they are known before anything has happened, at any
 //! node, and the same event again finds the same instances. Nothing is noted of who waits: one that goes away costs nothing.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -65,7 +66,10 @@ impl Local {
     pub(super) async fn ask_event(&self, event: CloudEvent, wait: Duration) -> Result<AskReply, Refusal> {
         let deadline = Instant::now() + wait;
         let newest = self.definitions.newest();
-        let watching = newest.iter().flat_map(|definition| {
+        let compiled = newest.iter().filter(|outline| outline.watching(&event.kind).next().is_some());
+        let compiled: Vec<Arc<Definition>> =
+            compiled.filter_map(|outline| self.definitions.get(&outline.id)).collect();
+        let watching = compiled.iter().flat_map(|definition| {
             definition.triggers.iter().map(move |trigger| (definition.as_ref(), trigger))
         });
         let (matching, others): (Vec<_>, Vec<_>) = watching

@@ -32,7 +32,7 @@ impl Local {
     /// The triggers whose definition names a calendar.
     fn triggers_on(&self, calendar: &str) -> Vec<String> {
         let newest = self.definitions.newest();
-        let using = newest.iter().filter(|definition| definition.ops.calendar.as_deref() == Some(calendar));
+        let using = newest.iter().filter(|definition| definition.calendar.as_deref() == Some(calendar));
         using
             .flat_map(|definition| &definition.triggers)
             .map(|spec| format!("trigger {}", spec.name))

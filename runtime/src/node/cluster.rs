@@ -17,7 +17,7 @@ use tokio::time::{Instant, timeout};
 use super::adapters::Adapters;
 use super::raised::Raised;
 use super::webhooks::SharedWebhooks;
-use super::{deploy, inventory};
+use super::{definitions, inventory};
 use crate::cluster::placement::PlacementSettings;
 use crate::cluster::presence::{Identity, Presence};
 use crate::cluster::registry::{Registry, RegistryArguments, RegistrySettings};
@@ -155,7 +155,7 @@ impl News {
             let news = news.clone();
             Box::pin(async move {
                 let mut skipped = news.skipped.lock().await;
-                if let Err(error) = deploy::refresh(&news.store, &news.definitions, &mut skipped).await {
+                if let Err(error) = definitions::refresh(&news.store, &news.definitions, &mut skipped).await {
                     tracing::warn!(%error, "definitions of other nodes were not read; trying again with the next change");
                 }
                 if let Err(error) = news.adapters.follow().await {

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use futures_util::future::join_all;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use impresario_actors::behaviour::Inspection;
 use impresario_actors::hosts::Hosts;
@@ -28,6 +29,7 @@ use super::adapters::wanted;
 use super::local::Local;
 use super::refusal::refusal;
 use crate::declared::{Declared, DeclaredKind, DeclaredOrder, DeclaredRequest};
+use crate::metrics::{DeclaredFigures, MonitorFigures, SinkFigures};
 use crate::orchestrator::Refusal;
 use crate::question::{Question, Reply};
 use crate::settings::{decode, update};
@@ -431,9 +433,61 @@ impl Local {
     }
 }
 
-fn monitor_status(monitor: &Monitor, hosts: &Hosts) -> Value {
+impl Local {
+    /// The figures of the monitors and sinks whose shards this node owns.
+    pub(super) async fn declared_figures(&self) -> DeclaredFigures {
+        let mut figures = DeclaredFigures::default();
+        for kind in DeclaredKind::ALL {
+            // The store may be away: then there are none of these.
+            let names = self.all_stored(kind).await.unwrap_or_default().into_iter().map(|(name, _)| name);
+            let mine = names
+                .map(|name| actor(kind, &name))
+                .filter(|actor| self.view().is_mine(actor.shard(self.shards())));
+            let actors: Vec<ActorId> = mine.collect();
+            for told in join_all(actors.iter().map(|actor| self.inspect_here(actor))).await {
+                match told {
+                    Ok(Inspection::Monitor(monitor)) => {
+                        figures.monitors.push(monitor_figures(&monitor, &self.hosts))
+                    }
+                    Ok(Inspection::Sink(sink)) => figures.sinks.push(sink_figures(&sink)),
+                    Ok(_) | Err(_) => {}
+                }
+            }
+        }
+        figures
+    }
+}
+
+fn monitor_figures(monitor: &Monitor, hosts: &Hosts) -> MonitorFigures {
+    let function = monitor.spec.as_deref().and_then(|spec| spec.function().ok());
+    MonitorFigures {
+        name: monitor.name.clone(),
+        adapter: function.map(|(adapter, _)| adapter.to_owned()).unwrap_or_default(),
+        watching: matches!(monitor.standing, MonitorStanding::Watching { .. }) && observes(monitor, hosts),
+        events: monitor.events,
+        invalid: monitor.invalid,
+        failures: u64::from(monitor.failures),
+    }
+}
+
+fn sink_figures(sink: &Sink) -> SinkFigures {
+    SinkFigures {
+        name: sink.name.clone(),
+        delivered: sink.delivered,
+        failed: sink.failed,
+        dropped: sink.dropped,
+        waiting: sink.queue.len(),
+        dead: sink.dead.len(),
+    }
+}
+
+fn observes(monitor: &Monitor, hosts: &Hosts) -> bool {
     let adapter = monitor.spec.as_deref().and_then(|spec| spec.function().ok()).map(|(adapter, _)| adapter);
-    let at_work = adapter.is_some_and(|adapter| hosts.observes(adapter, &monitor.name));
+    adapter.is_some_and(|adapter| hosts.observes(adapter, &monitor.name))
+}
+
+fn monitor_status(monitor: &Monitor, hosts: &Hosts) -> Value {
+    let at_work = observes(monitor, hosts);
     let (state, until) = match monitor.standing {
         MonitorStanding::Watching { .. } if !at_work => ("waiting for its adapter", None),
         MonitorStanding::Waiting { until } => (monitor.word(), Some(rfc3339(until))),

@@ -6,33 +6,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use bytes::Bytes;
-use futures_util::future::try_join_all;
 use futures_util::{StreamExt, TryStreamExt, stream};
-use impresario_actors::definitions::{Definitions, compare_versions};
+use impresario_actors::definitions::{Definitions, Source, compare_versions};
 use impresario_actors::inventory::SharedInventory;
-use impresario_model::definition::{Definition, DefinitionId};
-use impresario_model::inventory::{ADAPTER, SELECT};
-use impresario_model::language::{AdapterFunction, Catalog};
-use impresario_persistence::{Setting, Store, StoreError};
+use impresario_model::definition::{DefinitionId, Outline};
+use impresario_persistence::Store;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 
-use super::adapters::wanted;
-use super::app::blocking;
+use super::definitions::{Catalogs, Checked, DEFINITIONS, STORED_AT_ONCE, StoredDefinition};
 use super::{NodeError, declared, inventory, webhooks};
-use crate::pack::{self, Pack};
+use crate::pack::{self, Compiled, Pack};
 use crate::settings::{decode, update};
-
-/// Where the environment keeps the definitions, each under its id.
-const DEFINITIONS: &str = "definition/";
-
-/// A definition as the environment keeps it: its text, and the text of the functions of its pack.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct StoredDefinition {
-    source: String,
-    functions: BTreeMap<String, String>,
-}
 
 /// Which definitions a pack has brought last.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -40,9 +24,6 @@ struct StoredPack {
     version: String,
     definitions: BTreeSet<DefinitionId>,
 }
-
-/// So many definitions are stored at the same time.
-const STORED_AT_ONCE: usize = 64;
 
 /// What was deployed, for the banner.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -55,167 +36,42 @@ pub struct Deployment {
     pub triggers: Vec<String>,
 }
 
-/// What the built-in adapters add to every catalog.
-pub fn builtin_catalog() -> Catalog {
-    let manifests = impresario_adapters::manifests();
-    let mut catalog = Catalog::default();
-    for entry in impresario_adapters::catalog() {
-        let manifest = manifests.iter().find(|manifest| manifest.adapter == entry.adapter);
-        let function = manifest.and_then(|manifest| manifest.function(entry.function));
-        let adapter_function = AdapterFunction {
-            adapter: entry.adapter.to_owned(),
-            function: entry.function.to_owned(),
-            restartable: function.is_some_and(|function| function.restartable),
-            probe: function.is_some_and(|function| function.probe),
-            input: function.and_then(|function| function.input.clone()),
-        };
-        catalog.adapter_functions.insert(format!("{}:{}", entry.name, entry.version), adapter_function);
-    }
-    catalog.adapter_functions.insert("select:1.0.0".to_owned(), select_function());
-    catalog
-}
-
-/// What all adapters of the environment add to every catalog.
-///
-/// # Errors
-/// When the store does not answer.
-async fn catalog(store: &Arc<dyn Store>) -> Result<Catalog, StoreError> {
-    let mut catalog = builtin_catalog();
-    wanted::extend(&mut catalog, &wanted::read_all(store).await?);
-    Ok(catalog)
-}
-
-/// The function that selects targets, which the node answers by itself.
-fn select_function() -> AdapterFunction {
-    AdapterFunction {
-        adapter: ADAPTER.to_owned(),
-        function: SELECT.to_owned(),
-        restartable: true,
-        probe: false,
-        input: Some(json!({
-            "type": "object",
-            "additionalProperties": false,
-            "properties": {
-                "group": { "type": "string" },
-                "where": { "type": "string" },
-                "variables": { "type": "object" },
-                "name": { "type": "string" },
-                "take": { "enum": ["all", "any", "one"] },
-                "allowEmpty": { "type": "boolean" },
-            },
-        })),
-    }
-}
-
-/// Loads every definition that the environment knows, and this node does not.
-///
-/// # Errors
-/// When the store does not answer, or this version does not understand one of them.
-pub async fn load_stored(store: &Arc<dyn Store>, definitions: &Definitions) -> Result<(), NodeError> {
-    let unknown = unknown(store, definitions).await?;
-    for (_, definition) in compile_stored(unknown, catalog(store).await?).await? {
-        definitions.add(definition?);
-    }
-    Ok(())
-}
-
-/// Loads the definitions that other nodes have deployed since. One that this version does not understand is left out,
-/// and told once: it is noted in `skipped`. The node goes on with all others.
-///
-/// # Errors
-/// When the store does not answer.
-pub async fn refresh(
-    store: &Arc<dyn Store>,
-    definitions: &Definitions,
-    skipped: &mut BTreeSet<String>,
-) -> Result<(), NodeError> {
-    let mut unknown = unknown(store, definitions).await?;
-    unknown.retain(|(key, _)| !skipped.contains(key));
-    for (key, definition) in compile_stored(unknown, catalog(store).await?).await? {
-        match definition {
-            Ok(definition) => {
-                tracing::info!(definition = %definition.id, "another node has deployed a definition");
-                definitions.add(definition);
-            }
-            Err(error) => {
-                tracing::error!(%error, "a definition is left out at this node: upgrade it");
-                skipped.insert(key);
-            }
-        }
-    }
-    Ok(())
-}
-
-/// The stored definitions that this node does not know. A stored one never changes, so a known one is not read again.
-async fn unknown(
-    store: &Arc<dyn Store>,
-    definitions: &Definitions,
-) -> Result<Vec<(String, Setting)>, StoreError> {
-    let mut stored = store.settings(DEFINITIONS.to_owned()).await?;
-    stored.retain(|(key, _)| {
-        let id = key.trim_start_matches(DEFINITIONS).parse::<DefinitionId>();
-        !id.is_ok_and(|id| definitions.get(&id).is_some())
-    });
-    Ok(stored)
-}
-
-/// Compiles definitions on all processors; there may be very many.
-async fn compile_stored(
-    stored: Vec<(String, Setting)>,
-    catalog: Catalog,
-) -> Result<Vec<(String, Result<Definition, NodeError>)>, NodeError> {
-    let processors = std::thread::available_parallelism().map_or(1, usize::from);
-    let each = stored.len().div_ceil(processors).max(1);
-    let mut parts = Vec::new();
-    let mut left = stored.into_iter();
-    while !left.as_slice().is_empty() {
-        let part: Vec<(String, Setting)> = left.by_ref().take(each).collect();
-        let mut catalog = catalog.clone();
-        parts.push(blocking(move || {
-            let compiled = part.into_iter().map(|(key, setting)| {
-                let definition = stored_definition(&key, &setting.bytes, &mut catalog);
-                (key, definition)
-            });
-            compiled.collect::<Vec<_>>()
-        }));
-    }
-    Ok(try_join_all(parts).await?.into_iter().flatten().collect())
-}
-
-/// A definition as the environment keeps it. It was valid when it was stored, so if it does not compile, this program
-/// understands less than the one that stored it.
-fn stored_definition(key: &str, bytes: &[u8], catalog: &mut Catalog) -> Result<Definition, NodeError> {
-    let stored: StoredDefinition = decode(key, bytes)?;
-    catalog.task_functions = stored.functions;
-    impresario_model::language::compile(&stored.source, catalog).map_err(|diagnostics| {
-        let first = diagnostics.first().map(ToString::to_string).unwrap_or_default();
-        NodeError::Deploy(format!(
-            "'{key}' was stored by another version, and this one does not understand it: {first}"
-        ))
-    })
-}
-
-/// Stores the definitions and targets of packs, and takes them up.
+/// Stores the definitions and targets of packs, and takes them up. What the environment has of them is known to `definitions`
+/// already, and a file that says the same is not compiled.
 pub async fn load_packs(
     store: &Arc<dyn Store>,
     (definitions, inventory): (&Definitions, &SharedInventory),
     paths: &[PathBuf],
 ) -> Result<(), NodeError> {
-    let catalog = catalog(store).await?;
-    let known = store.settings(DEFINITIONS.to_owned()).await?.into_iter();
-    let known: BTreeMap<String, Bytes> = known.map(|(key, setting)| (key, setting.bytes)).collect();
+    let mut catalogs = Catalogs::read(store).await?;
+    let known = definitions.sources();
     for path in paths {
         let pack = pack::load(path).map_err(|error| NodeError::Deploy(error.to_string()))?;
-        let compiled = compile(&pack, &catalog)?;
+        let catalog = catalogs.with(&pack.functions);
+        let is_known = |text: &str| {
+            let (id, with) = known.get(text)?;
+            (with.task_functions == catalog.task_functions).then(|| id.clone())
+        };
+        let compiled = pack::compile_new(&pack, &catalog, &is_known)
+            .map_err(|files| NodeError::Deploy(pack::describe(&files)))?;
         let mut stored = StoredPack { version: pack.version.clone(), definitions: BTreeSet::new() };
-        let stores = compiled.iter().map(|(definition, source)| {
-            let id = &definition.id;
-            store_definition(store, &pack, (id, source), known.get(&format!("{DEFINITIONS}{id}")))
-        });
+        let mut new = Vec::new();
+        for (compiled, (_, text)) in compiled.into_iter().zip(&pack.sources) {
+            let outline = match compiled {
+                Compiled::Known(id) => {
+                    stored.definitions.insert(id);
+                    continue;
+                }
+                Compiled::New(definition) => Outline::of(&definition),
+            };
+            stored.definitions.insert(outline.id.clone());
+            new.push((Arc::new(outline), text.as_str()));
+        }
+        let stores =
+            new.iter().map(|(outline, text)| store_definition(store, &pack, (outline, text), &catalogs.by));
         stream::iter(stores).buffer_unordered(STORED_AT_ONCE).try_collect::<()>().await?;
-        for (definition, _) in compiled {
-            stored.definitions.insert(definition.id.clone());
-            definitions.add(definition);
+        for (outline, text) in new {
+            definitions.add_source(outline, Source { text: text.into(), catalog: Arc::clone(&catalog) });
         }
         let key = format!("pack/{}", pack.name);
         let before = store.setting(key.clone()).await?;
@@ -270,26 +126,23 @@ impl StoredPack {
     }
 }
 
-fn compile<'p>(pack: &'p Pack, catalog: &Catalog) -> Result<Vec<(Definition, &'p str)>, NodeError> {
-    let compiled = pack::compile(pack, catalog).map_err(|files| NodeError::Deploy(pack::describe(&files)))?;
-    Ok(compiled.into_iter().zip(pack.sources.iter().map(|(_, source)| source.as_str())).collect())
-}
-
-/// A version of a definition never changes, because running instances pin it. `known` is what was read of it.
+/// A version of a definition never changes, because running instances pin it.
 async fn store_definition(
     store: &Arc<dyn Store>,
     pack: &Pack,
-    (id, source): (&DefinitionId, &str),
-    known: Option<&Bytes>,
+    (outline, source): (&Outline, &str),
+    by: &str,
 ) -> Result<(), NodeError> {
-    let new = StoredDefinition { source: source.to_owned(), functions: pack.functions.clone() };
-    let key = format!("{DEFINITIONS}{id}");
-    if known.is_some_and(|known| decode(&key, known).is_ok_and(|known: StoredDefinition| known == new)) {
-        return Ok(());
-    }
-    update(store, &key, |before: Option<StoredDefinition>| match before {
+    let id = &outline.id;
+    let checked = Checked { by: by.to_owned(), outline: outline.clone() };
+    let new = StoredDefinition {
+        source: source.to_owned(),
+        functions: pack.functions.clone(),
+        checked: Some(checked),
+    };
+    update(store, &format!("{DEFINITIONS}{id}"), |before: Option<StoredDefinition>| match before {
         None => Ok(Some(new.clone())),
-        Some(before) if before == new => Ok(None),
+        Some(before) if before.is(&new) => Ok(None),
         Some(_) => Err(NodeError::Deploy(format!(
             "definition {id} is deployed already with other content, and instances may be running it: raise \
              document.version (or use another data folder to start over)"
@@ -306,7 +159,7 @@ async fn store_definition(
 pub(super) async fn in_force(
     store: &Arc<dyn Store>,
     definitions: &Definitions,
-) -> Result<(Vec<String>, Vec<Arc<Definition>>), NodeError> {
+) -> Result<(Vec<String>, Vec<Arc<Outline>>), NodeError> {
     let mut packs = Vec::new();
     let mut active = BTreeSet::new();
     for (key, setting) in store.settings("pack/".to_owned()).await? {

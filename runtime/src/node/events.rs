@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use futures_util::future::join_all;
 use impresario_actors::behaviour::Inspection;
-use impresario_model::definition::{Consumption, Definition, Strategy, Watch};
+use impresario_actors::definitions::Definitions;
+use impresario_model::definition::{Consumption, Definition, Outline, Strategy};
 use impresario_model::ids::{self, ActorId};
 use impresario_model::instance::rfc3339;
 use impresario_model::trigger::match_event;
@@ -13,13 +14,11 @@ use impresario_model::trigger::match_event;
 use super::app::blocking;
 use super::local::Local;
 use super::members::shards_of;
-use super::trigger_views::EVENT;
-use super::triggers::check_count;
+use super::triggers::{check_count, watched};
 use crate::orchestrator::Refusal;
 use crate::question::{Question, Reply};
 use crate::triggers::{
     DedupWindow, EventsSummary, RecentEvent, RecentPage, RecentQuery, RecentWindow, RouterCount, ToldEvent,
-    TriggerCounters,
 };
 
 /// How many recent events are told if nothing is said.
@@ -37,17 +36,7 @@ struct Match {
 impl Local {
     /// What came in, and what it set going.
     pub(super) async fn events_summary(&self) -> Result<EventsSummary, Refusal> {
-        let mut triggers = TriggerCounters::default();
-        for trigger in self.list_triggers().await? {
-            let watched = u64::from(trigger.state == "enabled");
-            if trigger.kind == EVENT {
-                triggers.events_monitored += watched;
-                triggers.events_fired += trigger.fired;
-            } else {
-                triggers.schedules_monitored += watched;
-                triggers.schedules_met += trigger.fired;
-            }
-        }
+        let triggers = self.trigger_counters().await?;
         let mut dedup = DedupWindow {
             within: humantime::format_duration(self.dedup.0).to_string(),
             most: self.dedup.1.saturating_mul(usize::from(self.shards())),
@@ -130,11 +119,13 @@ impl Local {
         let limit = query.limit.unwrap_or(RECENT_SHOWN);
         check_count(limit)?;
         let (events, window) = self.recent(query.kind, limit).await;
-        let definitions = self.definitions.newest();
+        let definitions = Arc::clone(&self.definitions);
         // Expressions of others may be slow.
         let matched = blocking(move || {
+            let mut newest = definitions.newest();
+            newest.retain(|outline| outline.triggers.iter().any(|trigger| trigger.events.is_some()));
             let matches: Vec<Vec<Match>> =
-                events.iter().map(|recent| matches_of(&definitions, recent)).collect();
+                events.iter().map(|recent| matches_of(&definitions, &newest, recent)).collect();
             events.into_iter().zip(matches).collect::<Vec<_>>()
         });
         let matched = matched.await.map_err(|error| Refusal::later(error.to_string()))?;
@@ -183,22 +174,19 @@ impl Local {
     }
 }
 
-fn matches_of(definitions: &[Arc<Definition>], recent: &RecentEvent) -> Vec<Match> {
+fn matches_of(definitions: &Definitions, newest: &[Arc<Outline>], recent: &RecentEvent) -> Vec<Match> {
     let event = &recent.event;
     let mut matches = Vec::new();
-    for (definition, trigger) in
-        definitions.iter().flat_map(|one| one.triggers.iter().map(move |trigger| (one, trigger)))
+    for (outline, trigger) in
+        newest.iter().flat_map(|one| one.watching(&event.kind).map(move |trigger| (one, trigger)))
     {
-        let Watch::Event(consumption) = &trigger.watch else { continue };
-        let wanted = consumption.types().is_none_or(|types| types.contains(&event.kind));
-        if !wanted {
-            continue;
-        }
+        let Some(definition) = definitions.get(&outline.id) else { continue };
+        let Some(consumption) = watched(&definition, &trigger.name) else { continue };
         let found = match_event(consumption, event);
         if found.filters.is_empty() && found.ending.is_empty() {
             continue;
         }
-        let instance = starts_alone(definition, consumption)
+        let instance = starts_alone(&definition, consumption)
             .then(|| ids::instance_of_event(&trigger.name, &event.source, &event.id));
         matches.push(Match { trigger: trigger.name.clone(), instance });
     }

@@ -8,11 +8,10 @@ use impresario_actors::definitions::Definitions;
 use impresario_actors::engine::Engine;
 use impresario_actors::hosts::Hosts;
 use impresario_actors::inventory::SharedInventory;
-use impresario_model::definition::Definition;
+use impresario_model::definition::Outline;
 use impresario_model::entry::{Body, Entry, RouterEvent};
 use impresario_model::event::CloudEvent;
 use impresario_model::ids::{self, ActorId};
-use impresario_model::trigger::describe;
 use impresario_persistence::{Membership, Standing};
 use prometheus_client::registry::Registry;
 use serde_json::Value;
@@ -20,6 +19,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
 use super::adapters::Adapters;
+use super::chronicle::Chronicle;
 use super::fairness::Shares;
 use super::peers::Peers;
 use super::raised::Raised;
@@ -30,10 +30,12 @@ use super::write_check::WriteCheck;
 use super::{tree, views};
 use crate::adapters::{AdapterOrder, AdapterSummary};
 use crate::ask::AskReply;
+use crate::audit::AuditReport;
 use crate::cluster::ClusterView;
 use crate::declared::{Declared, DeclaredKind, DeclaredRequest};
 use crate::intake::Lost;
 use crate::inventory::{EntryKind, InventoryEntry};
+use crate::log_levels::{LogChange, NodeLog};
 use crate::metrics::NodeMetrics;
 use crate::orchestrator::{
     Accepted, Answer, DefinitionSummary, Health, InstanceDetail, InstancePage, InstanceQuery, NodeSummary,
@@ -44,6 +46,7 @@ use crate::question::{Question, Reply};
 use crate::secrets::{UserChange, UserSummary, Vault};
 use crate::triggers::{
     EventsSummary, FireRequest, RecentPage, RecentQuery, TestReply, TestRequest, TriggerDetail, TriggerOrder,
+    TriggerQuery,
 };
 use crate::webhook::{Delivery, WebhookFindings, WebhookOutcome, WebhookSummary, WebhookTrial};
 
@@ -108,12 +111,15 @@ pub struct Local {
     pub(super) recent: Recent,
     pub(super) dedup: (Duration, usize),
     pub(super) webhooks: SharedWebhooks,
-    lost: Arc<[Arc<Lost>]>,
+    pub(super) lost: Arc<[Arc<Lost>]>,
     shares: Arc<Shares>,
     /// The last offset that was appended here, by shard.
     appended: Arc<[AtomicU64]>,
     writes: WriteCheck,
     pub(super) metrics: NodeMetrics,
+    /// What the last audit found.
+    pub(super) audits: watch::Sender<AuditReport>,
+    pub(super) chronicle: Chronicle,
 }
 
 impl Local {
@@ -161,6 +167,8 @@ impl Local {
             appended,
             writes,
             metrics,
+            audits: watch::Sender::default(),
+            chronicle: Chronicle::default(),
         }
     }
 
@@ -267,7 +275,7 @@ impl Local {
 }
 
 impl Orchestrator for Local {
-    fn accept(&self, events: Vec<CloudEvent>) -> Answer<Accepted> {
+    fn accept(&self, mut events: Vec<CloudEvent>) -> Answer<Accepted> {
         let node = self.clone();
         Box::pin(async move {
             let shards = node.engine.store().shards();
@@ -276,6 +284,7 @@ impl Orchestrator for Local {
                 node.metrics.events(accepted, false);
                 return Err(refusal);
             }
+            let opened = node.open_spans(&mut events);
             let entries = events.into_iter().map(|event| Entry {
                 to: ActorId::router(ids::event_shard(&event.source, &event.id, shards)),
                 origin: None,
@@ -284,6 +293,7 @@ impl Orchestrator for Local {
             let entries: Vec<Entry> = entries.collect();
             let posted = node.post(&entries).await;
             node.metrics.events(accepted, posted.is_ok());
+            node.close_spans(opened, posted.as_ref().err().map(ToString::to_string));
             posted?;
             let events = entries.into_iter().filter_map(|entry| match entry.body {
                 Body::Router(RouterEvent::Event(event)) => Some(*event),
@@ -301,7 +311,7 @@ impl Orchestrator for Local {
 
     fn instances(&self, query: InstanceQuery) -> Answer<InstancePage> {
         let node = self.clone();
-        Box::pin(async move { node.list_on_target(query).await })
+        Box::pin(async move { node.list(query).await })
     }
 
     fn instance(&self, id: String) -> Answer<InstanceDetail> {
@@ -344,19 +354,19 @@ impl Orchestrator for Local {
 
     fn definitions(&self) -> Answer<Vec<DefinitionSummary>> {
         let all = self.definitions.all();
-        let summary = |definition: &Arc<Definition>| DefinitionSummary {
+        let summary = |definition: &Arc<Outline>| DefinitionSummary {
             id: definition.id.to_string(),
             title: definition.title.clone(),
             summary: definition.summary.clone(),
-            triggers: definition.triggers.iter().map(|spec| describe(definition, &spec.watch)).collect(),
+            triggers: definition.triggers.iter().map(|trigger| trigger.watches.clone()).collect(),
         };
         let summaries = all.iter().map(summary).collect();
         Box::pin(async move { Ok(summaries) })
     }
 
-    fn triggers(&self) -> Answer<Vec<TriggerSummary>> {
+    fn triggers(&self, query: TriggerQuery) -> Answer<Vec<TriggerSummary>> {
         let node = self.clone();
-        Box::pin(async move { node.list_triggers().await })
+        Box::pin(async move { node.list_triggers(query).await })
     }
 
     fn trigger(&self, name: String) -> Answer<TriggerDetail> {
@@ -399,6 +409,11 @@ impl Orchestrator for Local {
         Box::pin(async move { Ok(nodes) })
     }
 
+    fn log_levels(&self, change: Option<LogChange>) -> Answer<Vec<NodeLog>> {
+        let node = self.clone();
+        Box::pin(async move { node.levels(change).await })
+    }
+
     fn drain(&self, name: String) -> Answer<()> {
         let node = self.clone();
         Box::pin(async move { node.drain_node(&name).await })
@@ -416,7 +431,10 @@ impl Orchestrator for Local {
 
     fn order_adapter(&self, name: String, order: AdapterOrder) -> Answer<()> {
         let node = self.clone();
-        Box::pin(async move { node.order_adapter(name, order).await })
+        Box::pin(async move {
+            let (subject, what) = (format!("adapter {name}"), order.word());
+            node.order_adapter(name, order).await.inspect(|()| node.notice_change(&subject, what))
+        })
     }
 
     fn entries(&self, kind: EntryKind) -> Answer<Vec<InventoryEntry>> {
@@ -431,12 +449,18 @@ impl Orchestrator for Local {
 
     fn put_entry(&self, kind: EntryKind, name: String, spec: Value) -> Answer<InventoryEntry> {
         let node = self.clone();
-        Box::pin(async move { node.put_entry(kind, &name, spec).await })
+        Box::pin(async move {
+            let put = node.put_entry(kind, &name, spec).await;
+            put.inspect(|_| node.notice_change(&format!("{kind} {name}"), "described"))
+        })
     }
 
     fn remove_entry(&self, kind: EntryKind, name: String) -> Answer<()> {
         let node = self.clone();
-        Box::pin(async move { node.remove_entry(kind, &name).await })
+        Box::pin(async move {
+            let removed = node.remove_entry(kind, &name).await;
+            removed.inspect(|()| node.notice_change(&format!("{kind} {name}"), "removed"))
+        })
     }
 
     fn declared(&self, kind: DeclaredKind, request: DeclaredRequest) -> Answer<Vec<Declared>> {
@@ -451,17 +475,25 @@ impl Orchestrator for Local {
 
     fn set_user(&self, name: String, change: UserChange) -> Answer<UserSummary> {
         let node = self.clone();
-        Box::pin(async move { node.vault.set_user(&name, change).await })
+        Box::pin(async move {
+            let set = node.vault.set_user(&name, change).await;
+            set.inspect(|_| node.notice_change(&format!("runtime user {name}"), "set"))
+        })
     }
 
     fn remove_user(&self, name: String) -> Answer<()> {
         let node = self.clone();
-        Box::pin(async move { node.vault.remove_user(&name).await })
+        Box::pin(async move {
+            let removed = node.vault.remove_user(&name).await;
+            removed.inspect(|()| node.notice_change(&format!("runtime user {name}"), "removed"))
+        })
     }
 
     fn rotate_key(&self) -> Answer<String> {
         let node = self.clone();
-        Box::pin(async move { node.rotate_key().await })
+        Box::pin(async move {
+            node.rotate_key().await.inspect(|_| node.notice_change("the environment key", "rotated"))
+        })
     }
 
     fn webhooks(&self, name: Option<String>) -> Answer<Vec<WebhookSummary>> {
@@ -488,8 +520,9 @@ impl Orchestrator for Local {
         self.state()
     }
 
-    fn figures(&self, registry: &mut Registry) {
-        self.register_figures(registry);
+    fn figures(&self) -> Answer<Registry> {
+        let node = self.clone();
+        Box::pin(async move { Ok(node.figures_page().await) })
     }
 }
 

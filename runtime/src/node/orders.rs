@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use impresario_model::doubt::Resolution;
+use impresario_model::doubt::{Decision, Resolution};
 use impresario_model::entry::{Body, Entry, ProcessEvent};
 use impresario_model::ids::{self, ActorId, MAX_KEY_BYTES};
 use impresario_model::instance::token_of;
 use impresario_model::rerun::RerunOrder;
+use sha2::{Digest, Sha256};
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
@@ -29,15 +30,25 @@ impl Local {
     ) -> Result<ResolveReply, Refusal> {
         let instance = self.find_instance(id).await?;
         let id = instance.summary.id.clone();
-        let activity = in_doubt(&instance, number, request.attempt)?;
-        let (attempt, word) = (activity.attempts, request.decision);
-        let resolution = Resolution {
-            id: Uuid::new_v4().to_string(),
-            activity: number,
-            token: token_of(&id, number, attempt),
-            decision: request.into_decision()?,
+        let ResolveRequest { decision: word, attempt: meant, ref key, .. } = request;
+        let key = key.clone();
+        check_key(key.as_deref())?;
+        let decision = request.into_decision()?;
+        let before = match &key {
+            None => None,
+            Some(key) => decided_before(&instance, number, key, &decision, meant)?,
         };
-        let mine = resolution.id.clone();
+        if let Some(attempt) = before {
+            let durability = self.tier();
+            return Ok(ResolveReply { id, activity: number, attempt, decision: word, durability });
+        }
+        let attempt = in_doubt(&instance, number, meant)?.attempts;
+        let mine = match &key {
+            None => Uuid::new_v4().to_string(),
+            Some(key) => decision_id(&id, number, key, &decision),
+        };
+        let token = token_of(&id, number, attempt);
+        let resolution = Resolution { id: mine.clone(), activity: number, token, decision };
         self.post_to(&id, ProcessEvent::Resolve(Box::new(resolution))).await?;
         let deadline = Instant::now() + CARRIED_OUT;
         loop {
@@ -69,13 +80,7 @@ impl Local {
             reached(&old, from)?;
         }
         let RerunRequest { from, input, key } = request;
-        if let Some(found) =
-            key.as_ref().map(String::len).filter(|length| !(1..=MAX_KEY_BYTES).contains(length))
-        {
-            return Err(Refusal::Invalid(format!(
-                "expected an idempotency key of 1 to {MAX_KEY_BYTES} bytes, found {found}"
-            )));
-        }
+        check_key(key.as_deref())?;
         let new = match &key {
             None => Uuid::now_v7().to_string(),
             Some(key) => ids::instance_of_rerun(&of, key),
@@ -115,6 +120,47 @@ impl Local {
     async fn post_to(&self, id: &str, event: ProcessEvent) -> Result<(), Refusal> {
         let entry = Entry { to: ActorId::process(id), origin: None, body: Body::Process(event) };
         self.post(&[entry]).await
+    }
+}
+
+/// Refuses a key that is too short or too long.
+pub(super) fn check_key(key: Option<&str>) -> Result<(), Refusal> {
+    match key.map(str::len).filter(|length| !(1..=MAX_KEY_BYTES).contains(length)) {
+        None => Ok(()),
+        Some(found) => Err(Refusal::Invalid(format!(
+            "expected an idempotency key of 1 to {MAX_KEY_BYTES} bytes, found {found}"
+        ))),
+    }
+}
+
+/// The id of a decision with a key: what the key gives, and what was decided. The instance keeps it, so a repetition is
+/// recognised at any node.
+fn decision_id(instance: &str, activity: u64, key: &str, decision: &Decision) -> String {
+    let content = Sha256::digest(serde_json::to_vec(decision).unwrap_or_default());
+    let content: String = content.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+    format!("{}.{content}", ids::decision_of_key(instance, activity, key))
+}
+
+/// The attempt that the same decision with the same key was about before, if it counted.
+fn decided_before(
+    instance: &InstanceDetail,
+    number: u64,
+    key: &str,
+    decision: &Decision,
+    meant: Option<u32>,
+) -> Result<Option<u32>, Refusal> {
+    let id = &instance.summary.id;
+    let Some(resolved) = activity_of(instance, number)?.resolved.as_ref() else { return Ok(None) };
+    if !resolved.id.starts_with(&ids::decision_of_key(id, number, key)) {
+        return Ok(None);
+    }
+    let same = resolved.id == decision_id(id, number, key, decision);
+    match same && meant.is_none_or(|meant| meant == resolved.attempt) {
+        true => Ok(Some(resolved.attempt)),
+        false => Err(Refusal::Conflict(format!(
+            "the key '{key}' has decided otherwise about attempt {} of activity {number}: {}; use another key",
+            resolved.attempt, resolved.decision
+        ))),
     }
 }
 

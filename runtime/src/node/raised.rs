@@ -7,10 +7,9 @@ use std::sync::Arc;
 use impresario_actors::behaviour::Asked;
 use impresario_actors::definitions::Definitions;
 use impresario_actors::post::Post;
-use impresario_model::definition::{TriggerSpec, Watch};
+use impresario_model::definition::TriggerOutline;
 use impresario_model::entry::{Body, Entry, RaisedRoute, RouterEvent};
 use impresario_model::ids::ActorId;
-use impresario_model::lifecycle::{TYPES, asks_for};
 use impresario_persistence::{Store, StoreError};
 
 use super::{NodeError, declared};
@@ -71,10 +70,8 @@ impl Raised {
 }
 
 /// Which lifecycle events a trigger asks for, if any. All others come to it by its own route.
-fn lifecycle_route(trigger: &TriggerSpec) -> Option<RaisedRoute> {
-    let Watch::Event(consumption) = &trigger.watch else { return None };
-    let asked = TYPES.iter().filter(|kind| consumption.filters.iter().any(|filter| asks_for(filter, kind)));
-    let lifecycle: Vec<String> = asked.map(|kind| (*kind).to_owned()).collect();
+fn lifecycle_route(trigger: &TriggerOutline) -> Option<RaisedRoute> {
+    let lifecycle = trigger.events.as_ref()?.lifecycle.clone();
     let to = ActorId::trigger(&trigger.name);
     (!lifecycle.is_empty()).then_some(RaisedRoute { to, types: Some(Vec::new()), lifecycle })
 }

@@ -212,12 +212,18 @@ impl Local {
                 self.take_back_here(actor, *entry, order).await?;
                 Ok(Reply::TakenBack)
             }
+            Question::Known { actor, after } => {
+                Ok(Reply::Known(Box::new(self.know_here(actor, *after).await?)))
+            }
+            Question::Audit => Ok(Reply::Audit(self.own_audit())),
+            Question::Settled => Ok(Reply::Settled(self.own_settled().await)),
             Question::Tree => Ok(Reply::Tree(self.own_tree().await)),
             Question::Adapters => Ok(Reply::Adapters(self.adapters.list())),
             Question::Adapter { name, order } => {
                 self.adapters.here(name, order).await?;
                 Ok(Reply::Adapters(self.adapters.list()))
             }
+            Question::Levels { change } => Ok(Reply::Levels(self.own_levels(change.as_deref())?)),
             Question::Drain => {
                 self.drain_me()?;
                 Ok(Reply::Draining)
@@ -240,7 +246,7 @@ impl Local {
     }
 
     /// Waits until the log of a shard is known to reach an offset.
-    async fn catch_up(&self, shard: u16, after: Offset) {
+    pub(super) async fn catch_up(&self, shard: u16, after: Offset) {
         if !self.view().is_mine(shard) {
             return;
         }
@@ -317,6 +323,10 @@ pub(super) fn beside_the_point(reply: &Reply) -> Refusal {
         Reply::Quarantined(_) => "a quarantine",
         Reply::TakenBack => "that an actor is taken back",
         Reply::Tree(_) => "a tree",
+        Reply::Known(_) => "what it knows of an actor",
+        Reply::Audit(_) => "an audit",
+        Reply::Settled(_) => "how far its shards are",
+        Reply::Levels(_) => "levels of a log",
         Reply::Draining => "that it is draining",
     };
     Refusal::later(format!("a node answered another question than it was asked: {what}"))

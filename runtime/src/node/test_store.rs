@@ -28,6 +28,8 @@ pub struct Slow {
     pub appends: Mutex<Appends>,
     /// Whether it answers.
     pub standing: watch::Sender<Standing>,
+    /// What it does to the rows of a checkpoint before it stores them.
+    pub spoil: Mutex<fn(&mut Checkpoint)>,
     /// What it has lost.
     pub alarms: Mutex<Vec<String>>,
 }
@@ -40,6 +42,7 @@ impl Slow {
             turns,
             appends: Mutex::new(Appends::Taken),
             standing: watch::Sender::new(Standing::Up),
+            spoil: Mutex::new(|_| {}),
             alarms: Mutex::default(),
         }
     }
@@ -143,8 +146,9 @@ impl Store for Slow {
         &self,
         shard: ShardId,
         epoch: Epoch,
-        checkpoint: Checkpoint,
+        mut checkpoint: Checkpoint,
     ) -> BoxFuture<'static, Result<()>> {
+        (self.spoil.lock().unwrap())(&mut checkpoint);
         self.store.checkpoint(shard, epoch, checkpoint)
     }
 

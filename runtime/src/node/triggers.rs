@@ -3,11 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::{StreamExt, TryStreamExt, stream};
 use impresario_model::definition::{Consumption, Definition, DefinitionId, Watch};
 use impresario_model::entry::{Body, Entry, FireOrder, TriggerEvent};
 use impresario_model::event::CloudEvent;
-use impresario_model::ids::{self, ActorId, MAX_KEY_BYTES};
+use impresario_model::ids::{self, ActorId};
 use impresario_model::language::nearest;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
@@ -16,6 +15,7 @@ use uuid::Uuid;
 use super::app::blocking;
 use super::approve::decided;
 use super::local::Local;
+use super::orders::check_key;
 use super::trigger_views::{self, EVENT};
 use crate::orchestrator::{Refusal, Started, TriggerSummary};
 use crate::orders::REASON_LIMIT;
@@ -29,8 +29,6 @@ const CARRIED_OUT: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(20);
 /// How many triggers the banner looks at.
 const BANNER_TRIGGERS: usize = 20;
-/// How many triggers are asked for at once.
-const ASKED_AT_ONCE: usize = 32;
 
 impl Local {
     /// A few triggers for the banner, those that wait for events first: there may be very many.
@@ -39,48 +37,30 @@ impl Local {
         let (events, times): (Vec<_>, Vec<_>) = newest
             .iter()
             .flat_map(|definition| &definition.triggers)
-            .partition(|spec| matches!(spec.watch, Watch::Event(_)));
+            .partition(|trigger| trigger.events.is_some());
         let some = events.into_iter().chain(times).take(BANNER_TRIGGERS);
-        self.triggers_of(some.map(|spec| spec.name.clone()).collect()).await
-    }
-
-    /// All triggers, by definition.
-    pub(super) async fn list_triggers(&self) -> Result<Vec<TriggerSummary>, Refusal> {
-        self.triggers_of(self.trigger_names()).await
-    }
-
-    async fn triggers_of(&self, names: Vec<String>) -> Result<Vec<TriggerSummary>, Refusal> {
-        let asked = stream::iter(names);
-        let asked = asked.map(|name| async move { self.trigger_of(&name).await });
-        let shown = asked
-            .buffered(ASKED_AT_ONCE)
-            .try_filter_map(|trigger| async { Ok(trigger.map(|trigger| trigger.summary)) });
-        shown.try_collect().await
-    }
-
-    fn trigger_names(&self) -> Vec<String> {
-        let newest = self.definitions.newest();
-        newest.iter().flat_map(|definition| &definition.triggers).map(|spec| spec.name.clone()).collect()
+        self.triggers_of(some.map(|trigger| trigger.name.clone()).collect()).await
     }
 
     /// The trigger of a name, or the only one of a definition.
     pub(super) async fn find_trigger(&self, name: &str) -> Result<Box<TriggerDetail>, Refusal> {
-        let names = self.trigger_names();
-        let of_definition: Vec<&String> = names
-            .iter()
-            .filter(|known| known.rsplit_once('/').is_some_and(|(definition, _)| definition == name))
-            .collect();
+        let definition = name.rsplit_once('/').map_or("", |(definition, _)| definition);
+        let exists = self.definitions.newest_named(definition);
+        let exists = exists.is_some_and(|known| known.triggers.iter().any(|trigger| trigger.name == name));
+        let of_definition = self.definitions.newest_named(name);
+        let of_definition = of_definition.iter().flat_map(|known| &known.triggers).collect::<Vec<_>>();
         let name = match of_definition.as_slice() {
-            _ if names.iter().any(|known| known == name) => name,
-            [only] => only.as_str(),
-            [] => return Err(unknown(name, &names)),
+            _ if exists => name,
+            [only] => only.name.as_str(),
+            [] => return Err(unknown(name, &self.trigger_names())),
             [first, second, ..] => {
                 return Err(Refusal::Invalid(format!(
-                    "expected the name of one trigger, found '{name}', which has several: {first}, {second}"
+                    "expected the name of one trigger, found '{name}', which has several: {}, {}",
+                    first.name, second.name
                 )));
             }
         };
-        self.trigger_of(name).await?.ok_or_else(|| unknown(name, &names))
+        self.trigger_of(name).await?.ok_or_else(|| unknown(name, &self.trigger_names()))
     }
 
     /// Carries an order out.
@@ -151,13 +131,7 @@ impl Local {
                 Refusal::Invalid(format!("expected an input as {} declares it: {violations}", definition.id))
             })?;
         }
-        if let Some(found) =
-            key.as_ref().map(String::len).filter(|length| !(1..=MAX_KEY_BYTES).contains(length))
-        {
-            return Err(Refusal::Invalid(format!(
-                "expected an idempotency key of 1 to {MAX_KEY_BYTES} bytes, found {found}"
-            )));
-        }
+        check_key(key.as_deref())?;
         let instance = match &key {
             None => Uuid::now_v7().to_string(),
             Some(key) => ids::instance_of_order(name, key),

@@ -45,6 +45,7 @@ pub fn detail(instance: &Instance, definitions: &Definitions) -> InstanceDetail 
             ended_at: instance.ended.map(rfc3339),
         },
         started_by: instance.started_by.clone(),
+        key: instance.key.clone(),
         input: instance.input.clone(),
         output: instance.output.clone(),
         error: instance.fault.as_ref().map(|fault| fault.to_value()),

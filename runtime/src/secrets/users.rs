@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
@@ -19,7 +20,7 @@ const VALUE_MAX: usize = 64 * 1024;
 const DESCRIPTION_MAX: usize = 1024;
 
 /// A runtime user, without its secrets.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct UserSummary {
     /// Its name.
     pub name: String,
@@ -35,7 +36,7 @@ pub struct UserSummary {
 }
 
 /// What changes of a runtime user.
-#[derive(Clone, Default, Deserialize)]
+#[derive(Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct UserChange {
     /// What it is for; as it was if absent.
@@ -43,6 +44,7 @@ pub struct UserChange {
     pub description: Option<String>,
     /// New values of fields; one without a value goes.
     #[serde(default)]
+    #[schemars(with = "BTreeMap<String, Option<String>>")]
     pub fields: BTreeMap<String, Option<Zeroizing<String>>>,
 }
 

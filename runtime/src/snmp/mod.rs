@@ -68,7 +68,7 @@ impl SnmpDoor {
             Ok(engine) => engine.map_err(DoorError::Engine)?,
             Err(error) => return Err(DoorError::Engine(error.to_string())),
         };
-        let lost = Lost::new("SNMP notifications (setting snmp.queue)");
+        let lost = Lost::new("snmp", "SNMP notifications (setting snmp.queue)");
         Ok(Some(SnmpDoor { held, address, engine, settings, lost }))
     }
 

@@ -95,7 +95,7 @@ impl SyslogDoor {
                 "everybody who can reach the syslog listener is heard: name the senders in syslog.networks"
             );
         }
-        let lost = Lost::new("messages of syslog over UDP (setting syslog.queue)");
+        let lost = Lost::new("syslog", "messages of syslog over UDP (setting syslog.queue)");
         Ok(Some(SyslogDoor { tcp, tls, udp, settings, lost }))
     }
 

@@ -21,6 +21,9 @@ use crate::listener::{Closing, closing};
 /// How long a client may take to show its token, and how long that line may be: a stranger costs little.
 const GREETING_LIMIT: (Duration, usize) = (Duration::from_secs(10), 4096);
 
+/// No client is left unread for longer, however long it was told to wait.
+const PAUSE_MAX: Duration = Duration::from_secs(5);
+
 /// A stream, split.
 struct Ends<S> {
     lines: FramedRead<ReadHalf<S>, Lines>,
@@ -98,8 +101,12 @@ async fn converse<S: AsyncRead + AsyncWrite>(
     let mut awaited = Awaited::new();
     let (mut line, mut open, mut last) = (0, true, None);
     let mut heard = Instant::now();
+    // Until then a client that was told to wait is not read from: one that does not wait would have the node parse and
+    // refuse for it without a pause, at the cost of all others.
+    let mut quiet = heard;
     while open || !awaited.is_empty() {
-        let idle = heard + shared.settings.idle_timeout;
+        let idle = heard.max(quiet) + shared.settings.idle_timeout;
+        let waits = Instant::now() < quiet;
         tokio::select! {
             Some(reply) = awaited.next(), if !awaited.is_empty() => {
                 let mut replies = vec![reply];
@@ -107,9 +114,11 @@ async fn converse<S: AsyncRead + AsyncWrite>(
                 while let Some(Some(reply)) = awaited.next().now_or_never() {
                     replies.push(reply);
                 }
+                quiet = replies.iter().filter_map(pause).map(|pause| Instant::now() + pause).fold(quiet, Instant::max);
                 ends.say(&replies).await?;
             }
-            next = ends.lines.next(), if open && awaited.len() < shared.settings.ahead => {
+            () = sleep_until(quiet), if open && waits => {}
+            next = ends.lines.next(), if open && !waits && awaited.len() < shared.settings.ahead => {
                 heard = Instant::now();
                 match next.transpose()? {
                     None => open = false,
@@ -136,6 +145,16 @@ async fn converse<S: AsyncRead + AsyncWrite>(
             let outcome = Outcome::Closed { detail: detail.to_owned() };
             ends.say(&[Reply { line: line + 1, outcome }]).await
         }
+    }
+}
+
+/// How long a client is not read from that was answered so.
+fn pause(reply: &Reply) -> Option<Duration> {
+    match reply.outcome {
+        Outcome::Busy { retry_after_ms, .. } | Outcome::Unavailable { retry_after_ms, .. } => {
+            Some(Duration::from_millis(retry_after_ms).min(PAUSE_MAX))
+        }
+        _ => None,
     }
 }
 

@@ -5,7 +5,8 @@
 //! their way to the log before the first of them is answered. A reply of `accepted` says that the event is durable.
 //!
 //! Nothing is buffered beyond that. A client that sends faster than the log takes, or that does not read its replies, is
-//! not read from, until the sockets' buffers are full and it waits too.
+//! not read from, until the sockets' buffers are full and it waits too. Nor is one that was told to wait, for as long as it was
+//! told: a storm of refusals would cost as much as a storm of events.
 
 mod connection;
 mod lines;

@@ -10,6 +10,7 @@ pub mod verify;
 use std::collections::BTreeMap;
 
 use impresario_model::definition::Template;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -60,7 +61,7 @@ pub struct Webhook {
 }
 
 /// A webhook as it is listed and shown.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct WebhookSummary {
     /// Its name; it takes `POST /hooks/NAME`.
     pub name: String,
@@ -77,7 +78,7 @@ pub struct WebhookSummary {
 }
 
 /// A request that is only tried: what would come of it?
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct WebhookTrial {
     /// Its headers.
@@ -105,7 +106,7 @@ impl WebhookTrial {
 }
 
 /// What a request would come to.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct WebhookFindings {
     /// Whether its sender would be believed.
     pub verified: bool,

@@ -34,7 +34,7 @@ fn a_list_is_aligned_and_has_ages() {
         summary("333", "completed", Some("2026-01-31T08:30:00.040Z")),
     ];
     let page = render_list(
-        &InstancePage { items, next: Some("c7".to_owned()), unheard: vec![3, 12] },
+        &InstancePage { items, next: Some("c7".to_owned()), unheard: vec![3, 12], looked_at: None },
         at("2026-01-31T10:32:03Z"),
     );
     let expected = "\
@@ -47,10 +47,7 @@ more: --cursor c7
 ";
     assert_eq!(plain(&page), expected);
     assert!(page.contains("\u{1b}[31m") && page.contains("\u{1b}[32m"), "faulted is red, completed is green");
-    assert_eq!(
-        render_list(&InstancePage { items: vec![], next: None, unheard: vec![] }, SystemTime::now()),
-        "no instances\n"
-    );
+    assert_eq!(render_list(&InstancePage::default(), SystemTime::now()), "no instances\n");
 }
 
 #[test]
@@ -58,8 +55,7 @@ fn a_clock_that_is_behind_makes_no_negative_age() {
     let items = vec![summary("1", "running", None)];
     let now = at("2026-01-31T08:30:00Z") - Duration::from_secs(5);
     assert!(
-        plain(&render_list(&InstancePage { items, next: None, unheard: vec![] }, now))
-            .contains("running  0s")
+        plain(&render_list(&InstancePage { items, ..InstancePage::default() }, now)).contains("running  0s")
     );
 }
 
@@ -87,6 +83,7 @@ fn an_instance_is_a_page_with_its_activities() {
     let detail = InstanceDetail {
         summary: summary("0190", "waiting", None),
         started_by: "trigger ops/clean/on".to_owned(),
+        key: None,
         input: json!({"host": "web-1"}),
         output: None,
         error: None,

@@ -121,6 +121,8 @@ async fn starts_are_created_once_for_a_key() {
     problem(start(json!({"definition": "d", "key": ""})), 400, "invalid", "1 to 256 bytes, found 0").await;
     problem(start(json!({"definition": "d", "inptu": 1})), 400, "invalid", "unknown field `inptu`").await;
     problem(start(json!({})), 400, "invalid", "missing field `definition`").await;
+    problem(start(json!(["ops/clean", {}, "k"])), 400, "invalid", "a JSON object, found a list").await;
+    problem(start(json!(null)), 400, "invalid", "a JSON object, found null").await;
     let form = door.request("POST", "/api/v1/instances").body("a=b");
     problem(form, 415, "unsupported-media-type", "expected Content-Type application/json, found none").await;
 }

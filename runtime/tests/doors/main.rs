@@ -10,9 +10,12 @@
 mod cli_commands;
 mod cli_pages;
 mod http;
+mod idempotency;
 mod ingress;
 mod inspect;
 mod metrics;
+mod openapi;
+mod proof;
 mod snmp;
 mod support;
 mod syslog;

@@ -11,6 +11,7 @@ use impresario::declared::{Declared, DeclaredKind, DeclaredRequest};
 use impresario::http::Door;
 use impresario::http::token::TokenKeeper;
 use impresario::inventory::{EntryKind, InventoryEntry};
+use impresario::log_levels::{LogChange, NodeLog};
 use impresario::orchestrator::{
     Accepted, ActivityDetail, Answer, DefinitionSummary, Health, InstanceDetail, InstancePage, InstanceQuery,
     InstanceSummary, NodeSummary, Orchestrator, Refusal, StartRequest, Started, TreeNode, TriggerSummary,
@@ -21,7 +22,7 @@ use impresario::secrets::{UserChange, UserSummary};
 use impresario::triggers::{
     DedupWindow, EventsSummary, FireDetail, FireRequest, PassedDetail, PausedDetail, RecentPage, RecentQuery,
     RecentWindow, SetDetail, TestReply, TestRequest, TestedEvent, TestedFilter, TestedPart, ToldEvent,
-    TriggerCounters, TriggerDetail, TriggerOrder,
+    TriggerCounters, TriggerDetail, TriggerOrder, TriggerQuery,
 };
 use impresario::webhook::{Delivery, WebhookFindings, WebhookOutcome, WebhookSummary, WebhookTrial};
 use impresario_config::{ByteSize, Http, Sources};
@@ -92,6 +93,7 @@ pub fn detail() -> InstanceDetail {
     InstanceDetail {
         summary: summary(),
         started_by: "api".to_owned(),
+        key: None,
         input: json!({"host": "web-1"}),
         output: None,
         error: Some(json!({"type": "x/communication", "status": 503, "title": "no answer"})),
@@ -240,7 +242,7 @@ impl Orchestrator for Handle {
 
     fn instances(&self, query: InstanceQuery) -> Answer<InstancePage> {
         self.0.queries.lock().unwrap().push(query);
-        self.0.answer(InstancePage { items: vec![summary()], next: None, unheard: vec![] })
+        self.0.answer(InstancePage { items: vec![summary()], ..InstancePage::default() })
     }
 
     fn instance(&self, id: String) -> Answer<InstanceDetail> {
@@ -309,7 +311,10 @@ impl Orchestrator for Handle {
         panic!("the engine of the tests has no definitions")
     }
 
-    fn triggers(&self) -> Answer<Vec<TriggerSummary>> {
+    fn triggers(&self, query: TriggerQuery) -> Answer<Vec<TriggerSummary>> {
+        if query != TriggerQuery::default() {
+            self.0.orders.lock().unwrap().push(format!("{query:?}"));
+        }
         self.0.answer(vec![trigger("enabled").summary])
     }
 
@@ -391,6 +396,11 @@ impl Orchestrator for Handle {
 
     fn nodes(&self) -> Answer<Vec<NodeSummary>> {
         self.0.answer(self.0.nodes.lock().unwrap().clone())
+    }
+
+    fn log_levels(&self, change: Option<LogChange>) -> Answer<Vec<NodeLog>> {
+        let levels = change.map_or_else(|| "info".to_owned(), |change| change.levels);
+        self.0.answer(vec![NodeLog { node: "n1".to_owned(), levels: Some(levels), problem: None }])
     }
 
     fn drain(&self, node: String) -> Answer<()> {
@@ -486,8 +496,10 @@ impl Orchestrator for Handle {
         self.0.answer(Reply::Draining)
     }
 
-    fn figures(&self, registry: &mut Registry) {
+    fn figures(&self) -> Answer<Registry> {
+        let mut registry = impresario::metrics::registry();
         registry.register("of_the_node", "A figure of the node", Counter::<u64>::default());
+        std::future::ready(Ok(registry)).boxed()
     }
 
     fn health(&self) -> Health {

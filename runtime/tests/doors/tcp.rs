@@ -194,6 +194,29 @@ async fn what_the_engine_refuses_is_told_with_what_to_do() {
 }
 
 #[tokio::test]
+async fn who_is_told_to_wait_and_does_not_is_not_read_from_while_others_are() {
+    let bench = Bench::open(|settings| settings.ahead = 2).await;
+    let refused = Refusal::Busy { reason: "full".to_owned(), retry_after_ms: 60_000 };
+    *bench.mock.refusal.lock().unwrap() = Some(refused);
+    let mut storm = bench.client().await;
+    storm.send(&(0..100).map(|number| event(&format!("storm {number}"))).collect::<String>()).await;
+    assert!(matches!(storm.reply(1).await, Outcome::Busy { .. }));
+    *bench.mock.refusal.lock().unwrap() = None;
+    let mut calm = bench.client().await;
+    for line in 1..=20 {
+        calm.send(&event("calm")).await;
+        assert_eq!(calm.reply(line).await, accepted());
+    }
+    let read = bench.taken().iter().filter(|id| id.starts_with("storm")).count();
+    assert!(read <= 2, "{read} lines were read of who should wait: not more than may be on their way");
+    // It may end meanwhile, and the door does not hang on it.
+    drop(storm);
+    bench.shutdown.send(()).unwrap();
+    assert!(detail(&calm.reply(21).await).contains("the node stops"));
+    tokio::time::timeout(SOON, bench.serving).await.expect("it closes").unwrap();
+}
+
+#[tokio::test]
 async fn no_more_is_read_than_may_be_on_its_way() {
     let bench = Bench::open(|settings| settings.ahead = 2).await;
     let released = bench.hold();

@@ -7,7 +7,9 @@
 mod eyes;
 mod failover;
 mod identity;
+mod listen;
 mod models;
 mod nemesis;
+mod proof;
 mod schedules;
 mod wrong_stores;

@@ -8,6 +8,7 @@ mod disk;
 mod door;
 mod folder;
 mod ingress;
+mod storm;
 
 use std::time::Duration;
 

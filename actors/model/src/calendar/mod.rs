@@ -7,6 +7,7 @@
 mod book;
 mod day;
 mod rule;
+mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
 

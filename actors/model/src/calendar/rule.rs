@@ -153,26 +153,26 @@ fn span(first: i32, length: i32) -> Option<(Date, Date)> {
 /// A rule as it is written. Which members go with which word is checked where it becomes a [`Rule`].
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Written {
-    repeat: String,
+pub(super) struct Written {
+    pub(super) repeat: String,
     #[serde(default = "one", skip_serializing_if = "is_one")]
-    every: u16,
+    pub(super) every: u16,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    from: Option<Day>,
+    pub(super) from: Option<Day>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    until: Option<Day>,
+    pub(super) until: Option<Day>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    weekdays: Option<BTreeSet<Weekday>>,
+    pub(super) weekdays: Option<BTreeSet<Weekday>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    begins: Option<i8>,
+    pub(super) begins: Option<i8>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    months: Option<BTreeSet<i8>>,
+    pub(super) months: Option<BTreeSet<i8>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    days: Option<BTreeSet<i16>>,
+    pub(super) days: Option<BTreeSet<i16>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    nth: Option<BTreeSet<i16>>,
+    pub(super) nth: Option<BTreeSet<i16>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    of: Option<BTreeSet<Weekday>>,
+    pub(super) of: Option<BTreeSet<Weekday>>,
 }
 
 fn one() -> u16 {

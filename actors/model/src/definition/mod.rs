@@ -9,6 +9,7 @@ mod error_kind;
 mod event_options;
 mod filter;
 mod listen;
+mod outline;
 mod overlap;
 mod schema;
 mod secret;
@@ -30,6 +31,7 @@ pub use self::event_options::{
 pub(crate) use self::filter::NoVariables;
 pub use self::filter::{AttributeMatch, Correlation, EventFilter, Verdict};
 pub use self::listen::{Foreach, LOOKBACK_MAX_MS, LOOKBACK_MS, Listen, Path, Paths};
+pub use self::outline::{Outline, TriggerOutline, WantedEvents};
 pub use self::overlap::{OnConflict, OverlapRule};
 pub use self::schema::Schema;
 pub use self::secret::{PLACEHOLDER, RunAs, SecretField};

@@ -36,10 +36,13 @@ mod uses;
 
 use std::collections::BTreeMap;
 
+use serde::Serialize;
+
 use self::compiler::Compiler;
 use self::diagnostic::Report;
 pub use self::diagnostic::{Diagnostic, nearest};
 use self::node::At;
+pub(crate) use self::secret::secret_field;
 use crate::definition::Definition;
 
 /// What a definition may call besides its own functions.
@@ -52,7 +55,7 @@ pub struct Catalog {
 }
 
 /// A function that an adapter offers to definitions.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct AdapterFunction {
     /// The adapter, such as `command`.
     pub adapter: String,

@@ -54,7 +54,7 @@ impl Compiler<'_> {
 
 /// What `${ $secrets.NAME }` or `${ $secrets.NAME.FIELD }` names; a name may be quoted, as in jq. Nothing for any other
 /// expression.
-pub(super) fn secret_field(text: &str) -> Option<SecretField> {
+pub(crate) fn secret_field(text: &str) -> Option<SecretField> {
     let (_, source) = strip(text)?;
     let (name, rest) = step(source.trim().strip_prefix("$secrets")?)?;
     if rest.is_empty() {

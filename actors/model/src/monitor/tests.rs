@@ -155,9 +155,25 @@ fn a_spec_that_makes_no_sense_is_told() {
         (json!({ "function": "file" }), "ADAPTER/FUNCTION"),
         (json!({ "event": { "type": "" } }), "event: "),
         (json!({ "arguments": { "a": "x".repeat(ARGUMENTS_BYTES_MAX) } }), "at most"),
+        (json!({ "arguments": { "a": ["${ $secrets.db.password | length }"] } }), "as the whole of /a/0"),
     ] {
         let error = spec(change).check().unwrap_err();
         assert!(error.contains(words), "{error}");
     }
     assert_eq!(spec(json!({})).check(), Ok(()));
+}
+
+#[test]
+fn arguments_name_secrets_by_their_place() {
+    let arguments =
+        json!({ "a/b": ["x", "${ $secrets.db.password }"], "key": "${ $secrets.key }", "cost": "$5" });
+    let spec = spec(json!({ "arguments": arguments }));
+    assert_eq!(spec.check(), Ok(()));
+    let secret = |name: &str, field: Option<&str>| SecretField {
+        name: name.to_owned(),
+        field: field.map(str::to_owned),
+    };
+    let expected =
+        [("/a~1b/1".to_owned(), secret("db", Some("password"))), ("/key".to_owned(), secret("key", None))];
+    assert_eq!(spec.secrets(), BTreeMap::from(expected));
 }

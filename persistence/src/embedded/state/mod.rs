@@ -11,7 +11,7 @@ mod writer;
 
 pub(super) use changes::{CheckpointChange, ClaimChange, GroomChange, ReleaseChange, SettingChange};
 pub(super) use readers::Readers;
-pub(super) use rows::{attention, due, list, owners, row, scan, setting, settings};
+pub(super) use rows::{attention, due, list, owners, row, scan, setting, setting_keys, settings};
 pub(super) use schema::{open_for_writing, read_shards};
 pub(super) use sql::{checksum_of, explain};
 pub(super) use writer::{StateWriter, start};

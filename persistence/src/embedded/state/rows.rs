@@ -234,6 +234,19 @@ pub(in crate::embedded) fn settings(
     read().map_err(|error: rusqlite::Error| explain(&error, path))
 }
 
+/// The keys of settings by their prefix.
+pub(in crate::embedded) fn setting_keys(db: &Connection, path: &Path, prefix: &str) -> Result<Vec<String>> {
+    let mut filter = Filter { sql: "1".to_owned(), values: Vec::new() };
+    filter.prefix("key", prefix);
+    let sql = format!("SELECT key FROM settings WHERE {} ORDER BY key", filter.sql);
+    let read = || {
+        db.prepare_cached(&sql)?
+            .query_map(params_from_iter(&filter.values), |row| row.get("key"))?
+            .collect::<rusqlite::Result<Vec<_>>>()
+    };
+    read().map_err(|error: rusqlite::Error| explain(&error, path))
+}
+
 /// How every shard is owned.
 pub(in crate::embedded) fn owners(db: &Connection, path: &Path) -> Result<Vec<Ownership>> {
     let read = || {

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use futures_util::future::join_all;
 use impresario_actors::hosts::{HostSpec, HostsError, try_out};
-use impresario_model::definition::TaskKind;
 
 use super::wanted::{self, Program, Wanted};
 use super::{Adapters, SETTINGS};
@@ -215,16 +214,12 @@ impl Adapters {
     fn unused<T>(&self, name: &str, stay: &BTreeMap<String, T>) -> Result<(), Refusal> {
         let stays = |function: &str| stay.keys().any(|called| called.split(':').next() == Some(function));
         for definition in self.inner.definitions.all() {
-            for task in &definition.tasks {
-                if let TaskKind::Activity(spec) = &task.kind
-                    && spec.adapter == name
-                    && !stays(&spec.function)
-                {
-                    return Err(Refusal::Conflict(format!(
-                        "definition {} calls '{}' of adapter {name}, and every node compiles it at its start",
-                        definition.id, spec.function
-                    )));
-                }
+            let called = definition.calls.iter().find(|(adapter, called)| adapter == name && !stays(called));
+            if let Some((_, function)) = called {
+                return Err(Refusal::Conflict(format!(
+                    "definition {} calls '{function}' of adapter {name}, and every node compiles it",
+                    definition.id
+                )));
             }
         }
         Ok(())

@@ -9,6 +9,7 @@ use impresario_model::entry::{Body, Entry, RouterEvent, TriggerEvent};
 use impresario_persistence::{MemoryStore, Offset, ShardId};
 
 use super::super::arm::{TRIGGERS, arm};
+use super::super::definitions::{builtin_catalog, load_stored, refresh};
 use super::super::test_store::Slow;
 use super::*;
 use crate::settings::encode;
@@ -103,7 +104,7 @@ fn trigger_of(definition: &str) -> String {
     let name = definition.trim_start_matches("ops/");
     let folder = tempfile::tempdir().unwrap();
     let pack = pack::load(&pack(folder.path(), name, "x")).unwrap();
-    compile(&pack, &builtin_catalog()).unwrap()[0].0.triggers[0].name.clone()
+    pack::compile(&pack, &builtin_catalog()).unwrap()[0].triggers[0].name.clone()
 }
 
 #[tokio::test]
@@ -132,7 +133,11 @@ async fn a_running_node_takes_up_what_others_deploy_and_leaves_out_what_it_does_
     refresh(&store, &definitions, &mut skipped).await.unwrap();
     assert!(definitions.all().is_empty());
 
-    let newer = StoredDefinition { source: "document: {dsl: 9.9.9}".to_owned(), functions: BTreeMap::new() };
+    let newer = StoredDefinition {
+        source: "document: {dsl: 9.9.9}".to_owned(),
+        functions: BTreeMap::new(),
+        checked: None,
+    };
     store.put_setting("definition/ops/newer:1.0.0".to_owned(), 0, encode("", &newer).unwrap()).await.unwrap();
     store.put_setting("definition/ops/torn:1.0.0".to_owned(), 0, Bytes::from_static(b"{")).await.unwrap();
     let known = pack(folder.path(), "known", "a");
