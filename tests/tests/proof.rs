@@ -154,7 +154,7 @@ async fn what_happens_is_listed_and_starts_processes() {
     let node = place.start().await;
     let work = node.api.start("test/works", json!({}), None).await.unwrap().id;
     explain(&place, &work, "works on").await;
-    place.run(&["targets", "set", "web1", "type=unix-server", "host=h"]).done();
+    place.run(&["targets", "set", "web1", "type=unix-server", "properties.host=h"]).done();
     // The process of the adapter is killed: its work is done anew by another one.
     let pid = node.api.ask::<Value>(node.api.request(Method::GET, "/api/v1/adapters/command")).await.unwrap();
     let pid = i32::try_from(pid[0]["pid"].as_u64().unwrap()).unwrap();

@@ -32,7 +32,7 @@ fn definition(tasks: &str, ops: &str) -> Definition {
 }
 
 fn moment(after: u64) -> Moment {
-    Moment { offset: (NOW + after) << 20 | 1, now: NOW + after }
+    Moment { offset: ((NOW + after) << 20) | 1, now: NOW + after }
 }
 
 fn start(definition: &Definition) -> Instance {
