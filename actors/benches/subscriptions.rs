@@ -128,6 +128,7 @@ impl Node {
             key: None,
             runtime: "0".to_owned(),
             rerun: None,
+            trace: None,
         };
         Entry { to: process(n), origin: None, body: Body::Process(ProcessEvent::Start(Box::new(start))) }
     }

@@ -172,5 +172,6 @@ fn request(run: usize) -> RunRequest {
         user: None,
         secrets: std::collections::BTreeMap::new(),
         resolved: None,
+        trace: None,
     }
 }

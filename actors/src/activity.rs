@@ -6,6 +6,7 @@ use futures_util::future::BoxFuture;
 use impresario_model::definition::SecretField;
 use impresario_model::entry::{ActivityOutcome, Body, ProcessEvent, SinkEvent};
 use impresario_model::ids::{ActorId, ActorKind};
+use impresario_model::trace::TraceContext;
 use impresario_persistence::ShardId;
 use serde_json::Value;
 
@@ -51,6 +52,8 @@ pub struct RunRequest {
     pub secrets: BTreeMap<String, SecretField>,
     /// The values of both, once the node has looked them up: just before a host takes the attempt.
     pub resolved: Option<Box<Resolved>>,
+    /// Its place in a trace, if somebody follows that.
+    pub trace: Option<TraceContext>,
 }
 
 /// The question what became of an attempt that was cut off.

@@ -134,6 +134,7 @@ mod tests {
             user: None,
             secrets: std::collections::BTreeMap::new(),
             resolved: None,
+            trace: None,
         };
         inventory().answer(&request)
     }

@@ -13,5 +13,6 @@ pub mod post;
 pub mod secrets;
 pub mod shard;
 pub mod shell;
+pub mod spans;
 pub mod supervision;
 pub mod task;

@@ -9,6 +9,7 @@ use impresario_model::entry::Entry;
 use impresario_persistence::{Append, MAX_ENTRY_BYTES, Offset, ShardId, Store, StoreError};
 
 use crate::metrics::Metrics;
+use crate::spans::Spans;
 
 /// What is known of a shard without asking it: kept by the shard and by the post office.
 #[derive(Debug, Default)]
@@ -74,6 +75,7 @@ pub struct Post {
     gauges: Arc<[ShardGauge]>,
     backlog_limit: u64,
     metrics: Metrics,
+    spans: Spans,
 }
 
 impl Post {
@@ -81,7 +83,7 @@ impl Post {
     /// outside.
     pub fn new(store: Arc<dyn Store>, backlog_limit: u64) -> Self {
         let gauges = (0..store.shards()).map(|_| ShardGauge::default()).collect();
-        Post { store, gauges, backlog_limit, metrics: Metrics::default() }
+        Post { store, gauges, backlog_limit, metrics: Metrics::default(), spans: Spans::default() }
     }
 
     /// The gauges, by shard.
@@ -92,6 +94,16 @@ impl Post {
     /// What the engine counts of its work.
     pub fn metrics(&self) -> &Metrics {
         &self.metrics
+    }
+
+    /// With whoever records traces.
+    pub fn traced(self, spans: Spans) -> Self {
+        Post { spans, ..self }
+    }
+
+    /// Where spans go.
+    pub fn spans(&self) -> &Spans {
+        &self.spans
     }
 
     /// The store behind it.

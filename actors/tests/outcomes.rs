@@ -109,6 +109,7 @@ impl Node {
             key: None,
             runtime: "0".to_owned(),
             rerun: None,
+            trace: None,
         })))
         .await;
         node

@@ -20,7 +20,7 @@ pub use self::network::{Network, Networks};
 pub use self::reference::reference;
 pub use self::settings::{
     Adapters, Cluster, Config, Engine, Http, KeySettings, Log, Node, Redis, SETTINGS, Snmp, Store, Syslog,
-    Tcp,
+    Tcp, Traces,
 };
 pub use self::source::{Origin, Override, RESERVED_VARIABLES, Sources, process_variables, variable_of};
 pub use self::table::Setting;

@@ -208,9 +208,20 @@ settings! {
         file: Option<PathBuf> = "none";
     }
 
+    /// Where the spans of traces go: what happened between an event at a door and the last activity that it led to.
+    traces: Traces {
+        /// The collector that takes OTLP over HTTP, such as `http://127.0.0.1:4318`. `none` records nothing.
+        endpoint: Option<Url> = "none";
+        /// How many of a hundred traces are recorded; a trace that its sender does not have recorded never is.
+        percent: u8 = "100";
+        /// How many spans may wait for the collector; more are lost, and counted.
+        queue: usize = "8192";
+    }
+
     /// What the node writes to its standard error.
     log: Log {
-        /// The least level, and exceptions by module: `info`, `warn,impresario_actors=debug`.
+        /// The least level, and exceptions by module: `info`, `warn,impresario_actors=debug`. `impresario log` changes it while
+        /// the node runs.
         level: LogFilter = "info";
         /// `text` for people, `json` for machines.
         format: LogFormat = "text";

@@ -15,7 +15,8 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 pub(crate) fn validate(config: &Config, effective: &[Effective]) -> Vec<Problem> {
     let mut check = Check { effective, problems: Vec::new() };
-    let Config { node, store, redis, cluster, http, tcp, syslog, snmp, engine, adapters, .. } = config;
+    let Config { node, store, redis, cluster, http, tcp, syslog, snmp, engine, adapters, traces, .. } =
+        config;
 
     check.range("store.shards", store.shards, 1..=4096);
     check.range("store.queue", store.queue, 64..=1 << 20);
@@ -47,6 +48,8 @@ pub(crate) fn validate(config: &Config, effective: &[Effective]) -> Vec<Problem>
     check.duration("adapters.stop_timeout", adapters.stop_timeout, Duration::ZERO..=DAY);
     check.range("adapters.memory_limit", adapters.memory_limit, ByteSize(16 << 20)..=ByteSize(1 << 50));
     check.duration("adapters.idle_timeout", adapters.idle_timeout, SECOND / 10..=365 * DAY);
+    check.range("traces.percent", traces.percent, 0..=100);
+    check.range("traces.queue", traces.queue, 1..=1 << 20);
     check.range("node.weight", node.weight, 1..=10_000);
     check.duration("redis.timeout", redis.timeout, SECOND / 10..=60 * SECOND);
     check.duration("cluster.presence_ttl", cluster.presence_ttl, SECOND / 2..=300 * SECOND);

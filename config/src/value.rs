@@ -23,6 +23,11 @@ fn whole_number<T: std::str::FromStr>(text: &str) -> Option<T> {
     text.replace('_', "").parse().ok()
 }
 
+/// A value from text that is no setting.
+fn expected<T: SettingValue>(text: &str) -> Result<T, String> {
+    T::parse(text).ok_or_else(|| format!("expected {}, found '{text}'", T::EXPECTED))
+}
+
 macro_rules! whole_numbers {
     ($($Type:ty),*) => { $(
         impl SettingValue for $Type {
@@ -320,6 +325,14 @@ optional!(PathBuf: "a path, or none", SocketAddr: "an IP address with a port suc
 pub struct Url(String);
 
 impl Url {
+    /// Reads an address.
+    ///
+    /// # Errors
+    /// What was expected and what was found.
+    pub fn new(text: &str) -> Result<Self, String> {
+        expected(text)
+    }
+
     /// The address, without a slash at its end.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -353,6 +366,14 @@ words! {
 pub struct LogFilter(String);
 
 impl LogFilter {
+    /// Reads levels.
+    ///
+    /// # Errors
+    /// What was expected and what was found.
+    pub fn new(text: &str) -> Result<Self, String> {
+        expected(text)
+    }
+
     /// The filter as text, as `tracing_subscriber::EnvFilter` reads it.
     pub fn as_str(&self) -> &str {
         &self.0

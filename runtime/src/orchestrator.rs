@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use impresario_model::event::CloudEvent;
+use impresario_model::trace::TraceContext;
 use prometheus_client::registry::Registry;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -13,6 +14,7 @@ use crate::adapters::{AdapterOrder, AdapterSummary};
 use crate::ask::AskReply;
 use crate::declared::{Declared, DeclaredKind, DeclaredRequest};
 use crate::inventory::{EntryKind, InventoryEntry};
+use crate::log_levels::{LogChange, NodeLog};
 use crate::orders::{RerunRequest, ResolveReply, ResolveRequest};
 use crate::question::{Question, Reply};
 use crate::secrets::{UserChange, UserSummary};
@@ -77,6 +79,9 @@ pub struct StartRequest {
     /// The same key starts at most one instance of a definition.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
+    /// The place in a trace that the request has; it comes in a header.
+    #[serde(skip)]
+    pub trace: Option<TraceContext>,
 }
 
 /// The reply to a start: the instance exists durably.
@@ -483,6 +488,8 @@ pub trait Orchestrator: Send + Sync + 'static {
     fn drain(&self, node: String) -> Answer<()>;
     /// Forgets a node that is gone, and its token with it.
     fn remove_node(&self, node: String) -> Answer<()>;
+    /// The levels of the logs of all nodes; puts others in force first, if they are given.
+    fn log_levels(&self, change: Option<LogChange>) -> Answer<Vec<NodeLog>>;
     /// The adapters at all nodes, or one of them.
     fn adapters(&self, name: Option<String>) -> Answer<Vec<AdapterSummary>>;
     /// Does what an operator asks of an adapter; durable once answered, and followed by all nodes.

@@ -86,6 +86,11 @@ pub enum Question {
         /// What.
         order: AdapterOrder,
     },
+    /// What are the levels of your log? Put these in force first, if there are any.
+    Levels {
+        /// The levels.
+        change: Option<String>,
+    },
     /// Finish what you do, hand your shards over, and leave.
     Drain,
 }
@@ -115,6 +120,8 @@ pub enum Reply {
     Tree(TreeNode),
     /// To [`Question::Adapters`] and [`Question::Adapter`].
     Adapters(Vec<AdapterSummary>),
+    /// To [`Question::Levels`]; nothing if they are not this program's to know.
+    Levels(Option<String>),
     /// To [`Question::Drain`].
     Draining,
 }

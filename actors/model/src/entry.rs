@@ -14,6 +14,7 @@ use crate::monitor::MonitorSpec;
 use crate::rerun::{Rerun, RerunOrder};
 use crate::sink::SinkSpec;
 use crate::subscription::{SubscriptionEvent, Told};
+use crate::trace::TraceContext;
 use crate::trigger::Choice;
 
 /// One entry of a mailbox log.
@@ -161,6 +162,9 @@ pub struct StartEvent {
     /// Which instance it runs again, if it is a rerun.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rerun: Option<Box<Rerun>>,
+    /// The place in a trace that it follows from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace: Option<TraceContext>,
 }
 
 /// How an attempt of an activity ended.

@@ -24,4 +24,5 @@ pub mod rerun;
 pub mod router;
 pub mod sink;
 pub mod subscription;
+pub mod trace;
 pub mod trigger;

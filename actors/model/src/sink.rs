@@ -16,6 +16,7 @@ use crate::chance::backoff;
 use crate::entry::{ActivityOutcome, SinkEvent};
 use crate::event::CloudEvent;
 use crate::instance::{Attempt, Effect, InFlight, Moment, rfc3339};
+use crate::trace::TraceContext;
 
 /// The adapter that delivers, and its function.
 pub const ADAPTER: (&str, &str) = ("http", "send-event");
@@ -327,6 +328,7 @@ impl Sink {
             unplaced: None,
             marker: None,
             state: None,
+            trace: TraceContext::carried_by(&queued.event),
         }
     }
 

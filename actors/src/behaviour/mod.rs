@@ -8,6 +8,7 @@ mod overlap;
 mod process;
 mod router;
 mod sink;
+mod spans;
 mod subscription;
 mod target;
 mod trigger;
@@ -37,6 +38,7 @@ pub use self::subscription::SubscriptionBehaviour;
 pub use self::target::TargetBehaviour;
 pub use self::trigger::TriggerBehaviour;
 use crate::definitions::Definitions;
+use crate::spans::Spans;
 
 /// Why an entry cannot be applied, or an actor cannot be loaded. It is never the fault of the world, always of
 /// what is stored or of this program, so it quarantines the actor.
@@ -147,17 +149,23 @@ pub struct BuiltinKinds {
     window: Window,
     refresh: Option<Refresh>,
     asked: Asked,
+    spans: Spans,
 }
 
 impl BuiltinKinds {
     /// With the definitions that instances pin, and the window of the routers.
     pub fn new(definitions: Arc<Definitions>, window: Window) -> Self {
-        BuiltinKinds { definitions, window, refresh: None, asked: Asked::default() }
+        BuiltinKinds { definitions, window, refresh: None, asked: Asked::default(), spans: Spans::default() }
     }
 
     /// With the types of lifecycle events that somebody asks for.
     pub fn telling(self, asked: Asked) -> Self {
         BuiltinKinds { asked, ..self }
+    }
+
+    /// With whoever records traces.
+    pub fn traced(self, spans: Spans) -> Self {
+        BuiltinKinds { spans, ..self }
     }
 
     /// With a way to learn of definitions that other nodes have stored.
@@ -171,7 +179,7 @@ impl Kinds for BuiltinKinds {
         match actor.kind() {
             Some(ActorKind::Process) => {
                 let process = ProcessBehaviour::load(actor, rows.first(), Arc::clone(&self.definitions))?;
-                Ok(Box::new(process.telling(self.asked.clone())))
+                Ok(Box::new(process.telling(self.asked.clone()).traced(self.spans.clone())))
             }
             Some(ActorKind::Trigger) => {
                 Ok(Box::new(TriggerBehaviour::load(actor, rows.first(), Arc::clone(&self.definitions))?))

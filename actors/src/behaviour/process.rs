@@ -11,8 +11,10 @@ use impresario_model::places::leave;
 use impresario_model::subscription::refuse;
 use impresario_persistence::{Row, RowIndex};
 
+use super::spans::{self, Before};
 use super::{Asked, Behaviour, Inspection, RowChanges, Unfit, decode, of_another_kind, one_row};
 use crate::definitions::Definitions;
+use crate::spans::Spans;
 
 /// One process instance, or the place of one that has not started.
 pub struct ProcessBehaviour {
@@ -21,6 +23,7 @@ pub struct ProcessBehaviour {
     definition: Option<Arc<Definition>>,
     definitions: Arc<Definitions>,
     asked: Asked,
+    spans: Spans,
 }
 
 impl ProcessBehaviour {
@@ -30,13 +33,18 @@ impl ProcessBehaviour {
     /// [`Unfit`] when the row cannot be read.
     pub fn load(actor: &ActorId, row: Option<&Row>, definitions: Arc<Definitions>) -> Result<Self, Unfit> {
         let instance: Option<Instance> = row.map(|row| decode(actor, row)).transpose()?;
-        let asked = Asked::default();
-        Ok(ProcessBehaviour { actor: actor.clone(), instance, definition: None, definitions, asked })
+        let (asked, spans) = (Asked::default(), Spans::default());
+        Ok(ProcessBehaviour { actor: actor.clone(), instance, definition: None, definitions, asked, spans })
     }
 
     /// Tells what becomes of the instance where somebody asks for it.
     pub fn telling(self, asked: Asked) -> Self {
         ProcessBehaviour { asked, ..self }
+    }
+
+    /// Tells what of its work has ended to whoever records traces.
+    pub fn traced(self, spans: Spans) -> Self {
+        ProcessBehaviour { spans, ..self }
     }
 
     fn turn(&mut self, event: &ProcessEvent, moment: Moment) -> Result<Vec<Effect>, Unfit> {
@@ -101,8 +109,12 @@ impl Behaviour for ProcessBehaviour {
             return Err(of_another_kind(&self.actor));
         };
         let before = self.instance.as_ref().map(|instance| instance.status);
+        let open = Before::turn(&self.spans, self.instance.as_ref());
         let mut effects = self.turn(event, moment)?;
         self.tell(before, moment.now, &mut effects);
+        if let Some(instance) = &self.instance {
+            spans::of_turn(&self.spans, open, instance, moment.now, &mut effects);
+        }
         Ok(effects)
     }
 

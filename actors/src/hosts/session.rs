@@ -371,11 +371,12 @@ async fn overdue(mut deadline: watch::Receiver<Option<Instant>>) {
 }
 
 fn run_message(request: RunRequest) -> NodeMessage {
-    let RunRequest { token, attempt, key, function, arguments, state, on, resolved, .. } = request;
+    let RunRequest { token, attempt, key, function, arguments, state, on, resolved, trace, .. } = request;
     let arguments = match &resolved {
         Some(resolved) => resolved.fill(arguments),
         None => arguments,
     };
     let user = resolved.and_then(|resolved| resolved.user);
-    NodeMessage::Run(Call { token, attempt, key, function, arguments, state, target: on, user })
+    let traceparent = trace.map(String::from);
+    NodeMessage::Run(Call { token, attempt, key, function, arguments, state, target: on, user, traceparent })
 }

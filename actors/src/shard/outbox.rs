@@ -61,6 +61,12 @@ impl Shard {
                     self.post_event(origin, body);
                 }
                 Effect::Lifecycle(event) => told.push((offset, event)),
+                Effect::Span(span) => {
+                    // A replay has told it before.
+                    if !replayed {
+                        self.with.post.spans().tell(*span);
+                    }
+                }
                 // A shard that has caught up settles everything that was under way by itself, see `recover`.
                 Effect::Run(_)
                 | Effect::Mark { .. }
@@ -208,6 +214,7 @@ impl Shard {
             user: attempt.user,
             secrets: attempt.secrets,
             resolved: None,
+            trace: attempt.trace,
         });
     }
 

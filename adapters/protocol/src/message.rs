@@ -107,6 +107,9 @@ pub struct Call {
     /// As whom, if it names a runtime user.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<RuntimeUser>,
+    /// Its place in a trace (W3C Trace Context), for work that goes on elsewhere to be followed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traceparent: Option<String>,
 }
 
 /// The question what became of work that was cut off: the parameters of `probe`.

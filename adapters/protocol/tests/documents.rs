@@ -45,7 +45,14 @@ fn from_node() -> Vec<NodeMessage> {
         arguments: json!({"a": [1]}),
         ..Call::default()
     };
-    let full = Call { state: Some(json!(3)), target: target(), user: user(), attempt: 7, ..call.clone() };
+    let full = Call {
+        state: Some(json!(3)),
+        target: target(),
+        user: user(),
+        attempt: 7,
+        traceparent: Some("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".into()),
+        ..call.clone()
+    };
     let probe = Probe { function: "f".into(), key: "k".into(), ..Probe::default() };
     let full_probe = Probe { target: target(), user: user(), arguments: json!({"a": null}), ..probe.clone() };
     let watch = Watch { watch: "w".into(), function: "f".into(), ..Watch::default() };

@@ -23,10 +23,11 @@ pub(super) fn clean() -> impl Iterator<Item = (&'static str, OsString)> {
 
 /// What a program sees of the attempt that it runs for. The definition cannot replace it.
 pub(super) fn of_attempt(call: &Call) -> Vec<(String, OsString)> {
+    let traceparent = call.traceparent.clone().map(|context| ("TRACEPARENT", context));
     let variables = [
         ("IMPRESARIO_ACTIVITY_KEY", call.key.clone()),
         ("IMPRESARIO_ACTIVITY_TOKEN", call.token.clone()),
         ("IMPRESARIO_ACTIVITY_ATTEMPT", call.attempt.to_string()),
     ];
-    variables.into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect()
+    variables.into_iter().chain(traceparent).map(|(name, value)| (name.to_owned(), value.into())).collect()
 }

@@ -110,7 +110,8 @@ async fn exchange(shared: &Shared, mut arguments: RequestArguments, call: &Call)
     let credentials = credentials::read(&arguments.authentication, user, target)?;
     let trust = Trust::read(std::mem::take(&mut arguments.tls), target, user).await?;
     let base = target.and_then(|target| target.properties.get("uri")).and_then(Value::as_str);
-    let request = request::build(&shared.clients.get(&trust)?, &arguments, base, &call.key)?;
+    let mut request = request::build(&shared.clients.get(&trust)?, &arguments, base, &call.key)?;
+    request::trace(&mut request, call);
     let endpoint = request::endpoint(request.url());
     let asker = Asker::new(shared, trust, credentials);
     let exchange = async {

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use base64::Engine;
-use impresario_adapter::Failure;
+use impresario_adapter::{Call, Failure};
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Client, Method, Request, Url};
 use serde_json::Value;
@@ -13,6 +13,8 @@ use super::body;
 
 /// What tells an endpoint that two requests are one.
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+/// The place in a trace (W3C Trace Context).
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// The request that the arguments describe, with `key` to recognise it by when it is repeated.
 pub(super) fn build(
@@ -45,6 +47,14 @@ pub(super) fn build(
     request
         .build()
         .map_err(|error| Failure::validation("not a request").with_detail(error.without_url().to_string()))
+}
+
+/// Tells the endpoint which trace the request belongs to, unless the arguments do.
+pub(super) fn trace(request: &mut Request, call: &Call) {
+    let context = call.traceparent.as_deref().and_then(|context| HeaderValue::from_str(context).ok());
+    if let Some(context) = context {
+        request.headers_mut().entry(TRACEPARENT).or_insert(context);
+    }
 }
 
 /// The method of that name, in whatever case it is written.

@@ -9,6 +9,7 @@ use clap_complete::Shell;
 use super::adapters::Adapters;
 use super::console::Console;
 use super::events::Events;
+use super::log::LogArguments;
 use super::orders::{Rerun, Resolve};
 use super::triggers::Triggers;
 
@@ -96,6 +97,7 @@ pub(super) enum Command {
     Adapters(Adapters),
     /// Have a node finish what it does, hand its work over and leave.
     Drain(Drain),
+    Log(LogArguments),
     /// List, describe or remove targets: what work is done on.
     Targets(Inventory),
     /// List, describe or remove types of targets.
@@ -159,6 +161,7 @@ impl Command {
             | Command::Definitions(folder)
             | Command::Repair(folder) => Some(folder),
             Command::Nodes(nodes) => Some(nodes.folder()),
+            Command::Log(log) => Some(&log.folder),
             Command::Triggers(triggers) => Some(triggers.folder()),
             Command::Events(events) => Some(events.folder()),
             Command::Adapters(adapters) => Some(adapters.folder()),

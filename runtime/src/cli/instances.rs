@@ -20,7 +20,7 @@ const WAIT: Duration = Duration::from_secs(30);
 
 pub(super) async fn start(global: &Global, client: &Client, start: Start) -> Result<ExitCode, CliError> {
     let input = start.input.as_deref().map(|text| input::json("--input", text)).transpose()?;
-    let request = StartRequest { definition: start.definition, input, key: start.key };
+    let request = StartRequest { definition: start.definition, input, key: start.key, trace: None };
     let started: Started = client.post("/api/v1/instances", "application/json", &request).await?;
     if start.wait {
         return wait(global, client, &started.id).await;

@@ -21,6 +21,7 @@ mod inventory;
 mod key;
 mod lists;
 mod local;
+mod log;
 mod nodes;
 mod orders;
 mod page;
@@ -120,6 +121,7 @@ fn ask(global: &Global, command: Command) -> Result<ExitCode, CliError> {
             }
             Command::Adapters(orders) => adapters::adapters(global, &client, orders).await,
             Command::Drain(drain) => nodes::drain(global, &client, drain).await,
+            Command::Log(asked) => log::log(global, &client, asked).await,
             Command::Targets(asked) => {
                 inventory::run(global, &client, EntryKind::Target, asked.command).await
             }

@@ -7,6 +7,7 @@ use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, Request, StatusCode};
+use impresario_model::trace::TRACEPARENT;
 use serde::{Deserialize, Serialize};
 
 use super::body;
@@ -37,6 +38,9 @@ pub(super) async fn start(
     let (head, body) = request.into_parts();
     let mut start: StartRequest = body::read_json(&shared, &head.headers, body, deadline).await?;
     start.key = key(&head.headers, start.key)?;
+    // One that cannot be read is no reason to refuse anybody, as the standard has it.
+    let traceparent = head.headers.get(TRACEPARENT).and_then(|value| value.to_str().ok());
+    start.trace = traceparent.and_then(|text| text.parse().ok());
     let started = shared.ask(deadline, shared.orchestrator.start(start)).await?;
     let status = if started.created { StatusCode::CREATED } else { StatusCode::OK };
     Ok((status, Json(started)))

@@ -146,6 +146,7 @@ fn routes() -> Router<Arc<Shared>> {
         .route("/api/v1/tree", get(api::tree))
         .route("/api/v1/nodes", get(nodes::list))
         .route("/api/v1/nodes/{name}", delete(nodes::remove))
+        .route("/api/v1/log", get(nodes::levels).put(nodes::set_levels))
         .route("/api/v1/nodes/{name}/drain", post(nodes::drain))
         .route("/api/v1/adapters", get(adapters::list))
         .route("/api/v1/adapters/{name}", get(adapters::show).post(adapters::order))

@@ -13,6 +13,7 @@ use super::body;
 use super::gate::Shared;
 use super::path::{Segment, segment};
 use super::problem::Problem;
+use crate::log_levels::{LogChange, NodeLog};
 use crate::orchestrator::NodeSummary;
 use crate::question::MEDIA_TYPE;
 
@@ -37,6 +38,22 @@ pub(super) async fn drain(State(shared): Shares, path: Segment) -> Result<Status
 pub(super) async fn remove(State(shared): Shares, path: Segment) -> Result<StatusCode, Problem> {
     shared.ask(shared.deadline(), shared.orchestrator.remove_node(name(path)?)).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// `GET log`: the levels of the logs of all nodes.
+pub(super) async fn levels(State(shared): Shares) -> Result<Json<Vec<NodeLog>>, Problem> {
+    shared.ask(shared.deadline(), shared.orchestrator.log_levels(None)).await.map(Json)
+}
+
+/// `PUT log`: puts other levels in force, at all nodes or one; the same again changes nothing.
+pub(super) async fn set_levels(
+    State(shared): Shares,
+    request: Request<Body>,
+) -> Result<Json<Vec<NodeLog>>, Problem> {
+    let deadline = shared.deadline();
+    let (head, body) = request.into_parts();
+    let change: LogChange = body::read_json(&shared, &head.headers, body, deadline).await?;
+    shared.ask(deadline, shared.orchestrator.log_levels(Some(change))).await.map(Json)
 }
 
 /// `POST /internal/v1/ask`: answers another node from what this one owns.

@@ -44,6 +44,7 @@ use crate::secrets::{self, Vault};
 use crate::snmp::SnmpDoor;
 use crate::syslog::{Now, SyslogDoor};
 use crate::tcp::TcpDoor;
+use crate::traces::{self, Exporter, Resource};
 
 /// How often the shards look at their timers: a timer fires at most about so late.
 const TICK: Duration = Duration::from_millis(10);
@@ -66,6 +67,8 @@ pub struct App {
     stopping: Arc<AtomicBool>,
     /// Told when a client asks this node to leave.
     leave: mpsc::Receiver<()>,
+    /// Sends the spans of traces on.
+    exporter: Option<Exporter>,
     began: std::time::Instant,
     /// Ends with the node.
     _following: JoinSet<()>,
@@ -89,6 +92,12 @@ impl App {
             Identity { node: config.node.name.as_str().to_owned(), incarnation: Uuid::new_v4().to_string() };
         let (store, presence) = stores::open(&config, &identity, &door.url()).await?;
         let metrics = NodeMetrics::default();
+        let resource = Resource {
+            environment: config.environment.as_str().to_owned(),
+            node: identity.node.clone(),
+            incarnation: identity.incarnation.clone(),
+        };
+        let (spans, exporter) = traces::start(&config.traces, resource, &metrics.spans)?;
         let store: Arc<dyn Store> = Arc::new(MeteredStore::new(store, metrics.store.clone()));
         let keeper = Arc::new(open_token(data.clone()).await?);
         if presence.is_some() {
@@ -105,7 +114,7 @@ impl App {
         let webhooks = SharedWebhooks::default();
         webhooks.refresh(&store).await?;
         let stopping = Arc::new(AtomicBool::new(false));
-        let post = Post::new(Arc::clone(&store), config.engine.backlog_limit as u64);
+        let post = Post::new(Arc::clone(&store), config.engine.backlog_limit as u64).traced(spans.clone());
         let flights = Flights::default();
         let gate = presence.as_ref().map_or_else(Gate::default, |presence| {
             let presence = Arc::clone(presence);
@@ -142,7 +151,8 @@ impl App {
             kinds: Arc::new(
                 BuiltinKinds::new(Arc::clone(&definitions), window)
                     .refreshed_by(news.refresh())
-                    .telling(raised.asked()),
+                    .telling(raised.asked())
+                    .traced(spans),
             ),
             runner: Arc::new(
                 HostRunner::new(hosts.clone(), flights.clone(), gate, Arc::clone(&stopping), post.clone())
@@ -221,6 +231,7 @@ impl App {
             cluster,
             stopping,
             leave,
+            exporter,
             began,
             _following: following,
         })
@@ -303,6 +314,7 @@ impl App {
             }
             endpoint.withdraw(data);
             drain(&self.engine, &self.hosts, close, doors).await;
+            OptionFuture::from(self.exporter.map(Exporter::stop)).await;
             if let Some(cluster) = &self.cluster {
                 cluster.leave().await;
             }

@@ -122,6 +122,7 @@ impl Local {
             key: request.key.clone(),
             runtime: env!("CARGO_PKG_VERSION").to_owned(),
             rerun: None,
+            trace: request.trace,
         };
         let entry = Entry {
             to: ActorId::process(&id),

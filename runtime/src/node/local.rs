@@ -34,6 +34,7 @@ use crate::cluster::ClusterView;
 use crate::declared::{Declared, DeclaredKind, DeclaredRequest};
 use crate::intake::Lost;
 use crate::inventory::{EntryKind, InventoryEntry};
+use crate::log_levels::{LogChange, NodeLog};
 use crate::metrics::NodeMetrics;
 use crate::orchestrator::{
     Accepted, Answer, DefinitionSummary, Health, InstanceDetail, InstancePage, InstanceQuery, NodeSummary,
@@ -267,7 +268,7 @@ impl Local {
 }
 
 impl Orchestrator for Local {
-    fn accept(&self, events: Vec<CloudEvent>) -> Answer<Accepted> {
+    fn accept(&self, mut events: Vec<CloudEvent>) -> Answer<Accepted> {
         let node = self.clone();
         Box::pin(async move {
             let shards = node.engine.store().shards();
@@ -276,6 +277,7 @@ impl Orchestrator for Local {
                 node.metrics.events(accepted, false);
                 return Err(refusal);
             }
+            let opened = node.open_spans(&mut events);
             let entries = events.into_iter().map(|event| Entry {
                 to: ActorId::router(ids::event_shard(&event.source, &event.id, shards)),
                 origin: None,
@@ -284,6 +286,7 @@ impl Orchestrator for Local {
             let entries: Vec<Entry> = entries.collect();
             let posted = node.post(&entries).await;
             node.metrics.events(accepted, posted.is_ok());
+            node.close_spans(opened, posted.as_ref().err().map(ToString::to_string));
             posted?;
             let events = entries.into_iter().filter_map(|entry| match entry.body {
                 Body::Router(RouterEvent::Event(event)) => Some(*event),
@@ -397,6 +400,11 @@ impl Orchestrator for Local {
     fn nodes(&self) -> Answer<Vec<NodeSummary>> {
         let nodes = self.list_nodes();
         Box::pin(async move { Ok(nodes) })
+    }
+
+    fn log_levels(&self, change: Option<LogChange>) -> Answer<Vec<NodeLog>> {
+        let node = self.clone();
+        Box::pin(async move { node.levels(change).await })
     }
 
     fn drain(&self, name: String) -> Answer<()> {

@@ -149,7 +149,7 @@ fn state(node: &NodeView) -> &'static str {
 }
 
 /// The node of a name: the one that is alive, if a start of it before is still known.
-fn find<'v>(view: &'v ClusterView, name: &str) -> Result<&'v NodeView, Refusal> {
+pub(super) fn find<'v>(view: &'v ClusterView, name: &str) -> Result<&'v NodeView, Refusal> {
     let named = || view.nodes.iter().filter(|node| node.name == name);
     named().find(|node| node.alive).or_else(|| named().next()).ok_or_else(|| unknown(view, name))
 }

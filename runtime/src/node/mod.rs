@@ -15,6 +15,7 @@ mod figures;
 mod instances;
 mod inventory;
 mod local;
+mod logs;
 mod mask;
 mod members;
 mod orders;
@@ -27,6 +28,7 @@ mod runtime_users;
 mod stores;
 #[cfg(test)]
 pub(crate) mod test_store;
+mod traces;
 mod tree;
 mod trigger_views;
 mod triggers;

@@ -207,6 +207,7 @@ impl Local {
                 self.adapters.here(name, order).await?;
                 Ok(Reply::Adapters(self.adapters.list()))
             }
+            Question::Levels { change } => Ok(Reply::Levels(self.own_levels(change.as_deref())?)),
             Question::Drain => {
                 self.drain_me()?;
                 Ok(Reply::Draining)
@@ -303,6 +304,7 @@ fn beside_the_point(reply: &Reply) -> Refusal {
         Reply::Facts(_) => "facts",
         Reply::Adapters(_) => "adapters",
         Reply::Tree(_) => "a tree",
+        Reply::Levels(_) => "levels of a log",
         Reply::Draining => "that it is draining",
     };
     Refusal::later(format!("a node answered another question than it was asked: {what}"))

@@ -234,6 +234,7 @@ impl Node {
             definition: "ops/hold".to_owned(),
             input: Some(json!({"host": "web-1"})),
             key: key.map(str::to_owned),
+            trace: None,
         };
         self.local.start(request).await.unwrap()
     }

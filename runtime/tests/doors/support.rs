@@ -11,6 +11,7 @@ use impresario::declared::{Declared, DeclaredKind, DeclaredRequest};
 use impresario::http::Door;
 use impresario::http::token::TokenKeeper;
 use impresario::inventory::{EntryKind, InventoryEntry};
+use impresario::log_levels::{LogChange, NodeLog};
 use impresario::orchestrator::{
     Accepted, ActivityDetail, Answer, DefinitionSummary, Health, InstanceDetail, InstancePage, InstanceQuery,
     InstanceSummary, NodeSummary, Orchestrator, Refusal, StartRequest, Started, TreeNode, TriggerSummary,
@@ -391,6 +392,11 @@ impl Orchestrator for Handle {
 
     fn nodes(&self) -> Answer<Vec<NodeSummary>> {
         self.0.answer(self.0.nodes.lock().unwrap().clone())
+    }
+
+    fn log_levels(&self, change: Option<LogChange>) -> Answer<Vec<NodeLog>> {
+        let levels = change.map_or_else(|| "info".to_owned(), |change| change.levels);
+        self.0.answer(vec![NodeLog { node: "n1".to_owned(), levels: Some(levels), problem: None }])
     }
 
     fn drain(&self, node: String) -> Answer<()> {

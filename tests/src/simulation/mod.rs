@@ -116,6 +116,7 @@ fn entry_of(order: u64, definition: &Definition, shards: u16) -> Entry {
             key: Some(key),
             runtime: "0".to_owned(),
             rerun: None,
+            trace: None,
         };
         (ActorId::process(&id), Body::Process(ProcessEvent::Start(Box::new(start))))
     } else {

@@ -190,6 +190,7 @@ impl Activity {
             unplaced: self.unplaced(),
             marker: self.marker,
             state: self.saved.clone(),
+            trace: None,
         })
     }
 

@@ -78,6 +78,7 @@ mod tests {
             key: None,
             runtime: "0".to_owned(),
             rerun: None,
+            trace: None,
         };
         let (instance, applied) =
             Instance::start("i", start, definition, Moment { offset: 7, now: 1_700_000_000_000 });

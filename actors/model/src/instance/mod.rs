@@ -43,6 +43,7 @@ use crate::fault::{Fault, FaultKind};
 use crate::ids::ActorId;
 use crate::rerun::Resume;
 use crate::subscription::{Told, refuse};
+use crate::trace::TraceContext;
 
 /// How many tasks an instance may run if nothing else is said.
 pub const DEFAULT_TASK_LIMIT: u64 = 100_000;
@@ -152,6 +153,9 @@ pub struct Instance {
     /// The start point at which it began, if it is a rerun from one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub began_at: Option<String>,
+    /// The place in a trace that it follows from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace: Option<TraceContext>,
     /// The offset of the newest entry it applied; older ones change nothing.
     pub applied: u64,
 }
@@ -198,6 +202,7 @@ impl Instance {
             start_points: StartPoints::default(),
             rerun_of,
             began_at: resume.as_ref().map(|resume| resume.start_point.clone()),
+            trace: start.trace,
             applied: moment.offset,
         };
         let applied = instance.begin(definition, resume, moment);

@@ -134,6 +134,7 @@ impl Instance {
             key: order.key.clone(),
             runtime: order.runtime.clone(),
             rerun: Some(Box::new(Rerun { of: self.id.clone(), resume })),
+            trace: self.trace,
         };
         let body = Body::Process(ProcessEvent::Start(Box::new(start)));
         let message = Message { to: ActorId::process(&order.instance), body };

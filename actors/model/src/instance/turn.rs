@@ -57,6 +57,8 @@ pub enum Effect {
     Watch(Box<crate::monitor::WatchOrder>),
     /// Have nothing observed for this monitor any more.
     Unwatch,
+    /// Tell whoever records traces of work that has ended. Only a turn that is no replay tells it.
+    Span(Box<crate::trace::Span>),
 }
 
 /// An attempt of an activity, ready to run.
@@ -88,6 +90,8 @@ pub struct Attempt {
     pub marker: Option<u64>,
     /// What an earlier attempt saved.
     pub state: Option<Value>,
+    /// Its place in a trace, if somebody follows that.
+    pub trace: Option<crate::trace::TraceContext>,
 }
 
 /// A question to an adapter: what became of an attempt that was cut off?

@@ -320,14 +320,14 @@ impl Trigger {
             self.pace.push_back(now);
         }
         let last = events.back()?;
-        let (count, source, id) = (events.len(), last.source.clone(), last.id.clone());
+        let (count, source, id, trace) = (events.len(), last.source.clone(), last.id.clone(), last.trace);
         let named = events.iter().map(|event| (event.source.as_str(), event.id.as_str()));
         let instance = match count {
             1 => ids::instance_of_event(&self.name, &source, &id),
             _ => ids::instance_of_events(&self.name, named),
         };
         let input = Value::Array(events.into_iter().map(|event| event.value).collect());
-        let cause = Cause::Events { count, source: &source, id: &id };
+        let cause = Cause::Events { count, source: &source, id: &id, trace };
         Some(self.fire(&instance, input, &cause, now))
     }
 }

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Trigger;
 use crate::instance::rfc3339;
+use crate::trace::TraceContext;
 
 /// How many fires are kept.
 pub const HISTORY_MAX: usize = 10;
@@ -23,9 +24,21 @@ pub enum Cause<'e> {
         source: &'e str,
         /// The last one's id.
         id: &'e str,
+        /// Its place in a trace.
+        trace: Option<TraceContext>,
     },
     /// An operator's order.
     Hand,
+}
+
+impl Cause<'_> {
+    /// The place in a trace that the fire follows from.
+    pub fn trace(&self) -> Option<TraceContext> {
+        match self {
+            Cause::Events { trace, .. } => *trace,
+            Cause::Time(_) | Cause::Hand => None,
+        }
+    }
 }
 
 /// One fire.
@@ -77,10 +90,10 @@ impl Trigger {
     pub(super) fn remember(&mut self, instance: &str, cause: &Cause<'_>, now: u64) {
         let cause = match cause {
             Cause::Time(nominal) => format!("the time {}", rfc3339(*nominal)),
-            Cause::Events { count: 1, source, id } => {
+            Cause::Events { count: 1, source, id, .. } => {
                 format!("event {} of {}", shortened(id), shortened(source))
             }
-            Cause::Events { count, source, id } => {
+            Cause::Events { count, source, id, .. } => {
                 format!("{count} events, the last {} of {}", shortened(id), shortened(source))
             }
             Cause::Hand => "by hand".to_owned(),

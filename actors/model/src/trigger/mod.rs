@@ -294,6 +294,7 @@ impl Trigger {
             key: None,
             runtime: self.runtime.clone(),
             rerun: None,
+            trace: cause.trace(),
         };
         Message { to: ActorId::process(instance), body: Body::Process(ProcessEvent::Start(Box::new(start))) }
     }

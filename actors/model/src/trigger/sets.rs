@@ -8,6 +8,7 @@ use serde_json::Value;
 use crate::definition::Read;
 use crate::event::CloudEvent;
 use crate::instance::approximate_bytes;
+use crate::trace::TraceContext;
 
 /// How many events one set may hold.
 pub const SET_EVENTS_MAX: usize = 1_000;
@@ -54,6 +55,9 @@ pub struct HeldEvent {
     pub bytes: usize,
     /// What is given on of it.
     pub value: Value,
+    /// Its place in a trace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace: Option<TraceContext>,
 }
 
 impl HeldEvent {
@@ -61,7 +65,8 @@ impl HeldEvent {
     pub(super) fn new(event: &CloudEvent, filter: usize, read: Read, now: u64) -> Self {
         let value = read.of(event);
         let bytes = approximate_bytes(&value) + event.source.len() + event.id.len();
-        HeldEvent { source: event.source.clone(), id: event.id.clone(), at: now, filter, bytes, value }
+        let (source, id, trace) = (event.source.clone(), event.id.clone(), TraceContext::carried_by(event));
+        HeldEvent { source, id, at: now, filter, bytes, value, trace }
     }
 }
 

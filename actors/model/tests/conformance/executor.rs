@@ -164,7 +164,7 @@ impl Executor<'_> {
                     Body::Subscription(_) => self.post(0, message.clone()),
                     _ => panic!("nobody to tell: {message:?}"),
                 },
-                Effect::Lifecycle(_) | Effect::Watch(_) | Effect::Unwatch => {
+                Effect::Lifecycle(_) | Effect::Watch(_) | Effect::Unwatch | Effect::Span(_) => {
                     panic!("an instance asks for none of these")
                 }
             }

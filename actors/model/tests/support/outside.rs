@@ -22,6 +22,7 @@ pub fn start_event(definition: &Definition, input: Value) -> StartEvent {
         key: None,
         runtime: "0.0.0-test".to_owned(),
         rerun: None,
+        trace: None,
     }
 }
 

@@ -28,6 +28,7 @@ fn start(definition: &Definition, input: Value) -> (Instance, Applied) {
         key: None,
         runtime: "0".to_owned(),
         rerun: None,
+        trace: None,
     };
     Instance::start("i", start, definition, Moment { offset: 1, now: 1_000 })
 }

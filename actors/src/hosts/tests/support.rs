@@ -46,6 +46,7 @@ pub(super) fn request(token: &str, function: &str, arguments: impl Into<Value>) 
         user: None,
         secrets: std::collections::BTreeMap::new(),
         resolved: None,
+        trace: None,
     }
 }
 

@@ -27,6 +27,7 @@ fn call() -> Call {
             name: "ops".into(),
             fields: [("password".to_owned(), "x".to_owned())].into(),
         }),
+        traceparent: Some("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".into()),
     }
 }
 

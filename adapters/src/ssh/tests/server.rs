@@ -104,6 +104,7 @@ impl Server {
             state: None,
             target: Some(self.target()),
             user: Some(self.user()),
+            traceparent: None,
         }
     }
 
