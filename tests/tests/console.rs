@@ -201,7 +201,9 @@ async fn the_terminal_is_given_back_however_the_console_ends_and_colours_are_a_c
     let node = place.start().await;
     let terminal = Terminal::open(place.path(), place.data(), "--view nodes", "NO_COLOR=1");
     terminal.sees(&["(asked)", "connected"]).await;
-    let coloured = |screen: &str| (1..=7).any(|colour| screen.contains(&format!("[3{colour}m")));
+    let coloured = |screen: &str| {
+        (1..=7).any(|colour| ["[3", "[38;5;"].iter().any(|way| screen.contains(&format!("{way}{colour}m"))))
+    };
     let screen = terminal.tmux(&["capture-pane", "-p", "-e"]);
     assert!(!coloured(&screen), "{screen:?}");
     let pid = std::fs::read_to_string(place.path().join("pid")).unwrap();

@@ -195,7 +195,7 @@ fn path(state: &State) -> Vec<Cell> {
     for screen in &state.opened[state.opened.len() - shown..] {
         let name = match &screen.page {
             Page::View(view) => view.title().to_owned(),
-            Page::Detail(actor) => actor.clone(),
+            Page::Detail(actor) => screen.of().unwrap_or_else(|| actor.clone()),
             Page::Trace(_) => "trace".to_owned(),
             Page::Record(name, _) => name.clone(),
         };

@@ -222,10 +222,7 @@ impl State {
     }
 
     fn trace(&mut self) {
-        let subject = match &self.screen().page {
-            Page::Detail(actor) => Some(actor.clone()),
-            Page::View(_) | Page::Trace(_) | Page::Record(..) => self.screen().actor(),
-        };
+        let subject = self.screen().of().or_else(|| self.screen().actor());
         match subject {
             Some(subject) => self.open(Page::Trace(subject)),
             None => self.say(false, "this row is about no actor: select one".to_owned()),

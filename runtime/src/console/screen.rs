@@ -231,6 +231,15 @@ impl Screen {
         self.list.go(movement, height, |row| body.key(row));
     }
 
+    /// The actor that a detail is of: the whole id, once it is known.
+    pub(super) fn of(&self) -> Option<String> {
+        match (&self.page, &self.content) {
+            (Page::Detail(_), Some(Content::Detail(detail))) => Some(detail.actor.clone()),
+            (Page::Detail(actor), _) => Some(actor.clone()),
+            _ => None,
+        }
+    }
+
     /// The actor of the selected row.
     pub(super) fn actor(&self) -> Option<String> {
         let row = self.list.row()?;

@@ -179,7 +179,7 @@ fn the_tail_follows_its_end_until_somebody_reads_or_pauses() {
     assert!(selected(&state).contains("activity 44 completed"), "{}", selected(&state));
     // What is repeated is there once, and the oldest go.
     give(&mut state, entries(43, 4000));
-    assert!(text(&state).contains(" 2000 "), "{}", text(&state));
+    assert!(text(&state).contains("Entries  2000"), "{}", text(&state));
 
     press(&mut state, "/poison\n");
     assert_eq!(state.want(), Want::Entries { text: "poison".to_owned() });
