@@ -61,12 +61,20 @@ fn schemathesis() -> PathBuf {
     program
 }
 
+/// What whoever runs the tests has set.
+fn variable(name: &str) -> Option<String> {
+    impresario_config::process_variables()
+        .into_iter()
+        .find(|(known, _)| known == name)
+        .map(|(_, value)| value)
+}
+
 /// Has the node looked at, by a document of its API; `known` are parts of paths that name something that is there.
 async fn look(place: &Place, node: &Node, document: &Value, known: &str, phases: &str) {
     let config = place.write("schemathesis.toml", known);
     let document = place.write("openapi.json", &document.to_string());
-    let examples = env::var("IMPRESARIO_API_EXAMPLES").ok();
-    let seed = env::var("IMPRESARIO_API_SEED").unwrap_or_else(|_| SEED.to_owned());
+    let examples = variable("IMPRESARIO_API_EXAMPLES");
+    let seed = variable("IMPRESARIO_API_SEED").unwrap_or_else(|| SEED.to_owned());
     let mut command = Command::new(schemathesis());
     command.arg("--config-file").arg(config).arg("run").arg(document);
     command.args(["--url", node.api.url()]);

@@ -39,6 +39,8 @@ use crate::cli::error::CliError;
 
 /// News that nobody has read yet: what asks waits when it is full.
 const NEWS_MOST: usize = 16;
+/// How a process ends whose terminal hangs up: 128, and the number of the signal.
+const HUNG_UP: i32 = 129;
 /// Orders that are under way.
 const ORDERS_MOST: usize = 4;
 
@@ -102,11 +104,11 @@ async fn stop_on_signal(news: mpsc::Sender<News>) {
         return;
     };
     tokio::select! {
-        _ = terminate.recv() => {}
-        _ = hang_up.recv() => {}
+        // If nobody listens, it is over already.
+        _ = terminate.recv() => drop(news.send(News::Stop).await),
+        // The terminal is gone: there is nothing to give back, and whoever reads from it may never return.
+        _ = hang_up.recv() => std::process::exit(HUNG_UP),
     }
-    // If nobody listens, it is over already.
-    let _ = news.send(News::Stop).await;
 }
 
 /// What the console shows of the cluster at this moment, as a picture (SVG).

@@ -1,3 +1,5 @@
+//! What a collector gets, and what becomes of what it does not take.
+
 use std::sync::{Arc, Mutex};
 
 use axum::Router;

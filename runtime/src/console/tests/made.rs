@@ -126,7 +126,7 @@ pub(super) fn content(view: View) -> Content {
         View::Instances => {
             let instance = |number: u64| {
                 let status = ["completed", "running", "waiting", "faulted"][number as usize % 4];
-                let ended = (number % 4 == 0).then(|| ago(number * 10));
+                let ended = number.is_multiple_of(4).then(|| ago(number * 10));
                 json!({"id": format!("01990000-0000-7000-8000-{number:012}"), "definition": "ops/clean-disks:1.2.0",
                     "status": status, "started_at": ago(number * 11 + 3), "ended_at": ended})
             };

@@ -240,7 +240,7 @@ impl Case<'_> {
         let mut reason = Reason { evidence: self.adapter_facts(activity), ..usual };
         reason.evidence.insert(0, limit.to_owned());
         let place = self.known.attempts.get(&activity.number).copied();
-        let trouble = self.adapter(activity).and_then(|summary| trouble(summary));
+        let trouble = self.adapter(activity).and_then(trouble);
         (reason.waits_for, reason.wakes) = match place {
             Some(AttemptPlace::AtWork) => (
                 format!("{what}, attempt {}, which {host} works on", activity.attempt),
