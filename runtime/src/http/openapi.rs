@@ -21,7 +21,7 @@ const PARTS: [(&str, &str, &str); 4] = [
     ("actor", "The id of an actor.", "process/0f2c5d1e-8d0e-4a53-9d7b-0d9f6b1a2c3d"),
 ];
 
-const TAGS: [(&str, &str); 12] = [
+const TAGS: [(&str, &str); 14] = [
     ("events", "CloudEvents in, and what came of them."),
     ("instances", "Instances of processes: started, looked for, ended, decided about."),
     ("triggers", "What starts instances, and orders about it."),
@@ -32,7 +32,9 @@ const TAGS: [(&str, &str); 12] = [
     ("adapters", "The programs that do the work."),
     ("users", "Runtime users, as whom work is done, and the key that their secrets are sealed under."),
     ("webhooks", "Requests of systems that know no CloudEvents."),
-    ("cluster", "Nodes, actors, and what keeps an eye on them."),
+    ("cluster", "Nodes, their actors and their logs."),
+    ("inspect", "A look into actors and mailbox logs, and actors that were set aside."),
+    ("proof", "Why something waits, whether anything is stuck, and what happened to the cluster."),
     ("health", "For probes and for those who draw figures."),
 ];
 
