@@ -58,6 +58,7 @@ pub fn start(
     let Some(endpoint) = &settings.endpoint else { return Ok((Spans::default(), None)) };
     let client = Client::builder()
         .timeout(TIMEOUT)
+        .no_proxy()
         .build()
         .map_err(|error| NodeError::System(format!("cannot make an HTTP client: {error}")))?;
     let (sender, receiver) = mpsc::channel(settings.queue);
