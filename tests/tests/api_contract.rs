@@ -79,7 +79,7 @@ async fn look(place: &Place, node: &Node, document: &Value, known: &str, phases:
     command.arg("--config-file").arg(config).arg("run").arg(document);
     command.args(["--url", node.api.url()]);
     command.args(["--no-color", "--seed", &seed, "--phases", phases, "--checks", CHECKS]);
-    command.args(["--max-examples", examples.as_deref().unwrap_or(EXAMPLES), "--workers", "2"]);
+    command.args(["--max-examples", examples.as_deref().unwrap_or(EXAMPLES), "--workers", "1"]);
     command.args(["--generation-database", "none", "--warnings", "off"]);
     command.args(["--request-timeout", "60", "--suppress-health-check", "all"]);
     command.arg("--header").arg(format!("Authorization: Bearer {}", node.api.token()));
@@ -105,7 +105,7 @@ async fn put(node: &Node, path: &str, body: Value) {
 fn without_keys(mut document: Value) -> Value {
     let operations = document["paths"].as_object_mut().unwrap().values_mut();
     for operation in operations.flat_map(|methods| methods.as_object_mut().unwrap().values_mut()) {
-        if let Some(parameters) = operation["parameters"].as_array_mut() {
+        if let Some(parameters) = operation.get_mut("parameters").and_then(Value::as_array_mut) {
             parameters.retain(|parameter| parameter["name"] != "Idempotency-Key");
         }
     }

@@ -107,7 +107,8 @@ async fn refusals(place: &Place, node: &Node, accepted: &str) {
     place.run(&["resolve", accepted, "perhaps"]).failed(64, &["retry", "accept", "skip", "fail"]);
     let path = format!("/api/v1/instances/{accepted}/activities/1/resolve");
     let table = [
-        (json!({ "decision": "accept" }), 409, "which is completed"),
+        (json!({ "decision": "accept" }), 400, "expected an output with 'accept'"),
+        (json!({ "decision": "accept", "output": null }), 409, "which is completed"),
         (json!({ "decision": "retry", "attempt": 7 }), 409, "which is completed"),
         (json!({ "decision": "forget" }), 400, "forget"),
         (json!({ "decision": "retry", "why": 1 }), 400, "why"),

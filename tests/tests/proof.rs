@@ -49,7 +49,9 @@ do:
 const FAILS: &str = "
 document: { dsl: '1.0.3', namespace: test, name: fails, version: '1.0.0' }
 do:
-  - work: { run: { shell: { command: 'exit 7' } } }
+  - work:
+      run: { shell: { command: 'exit 7' } }
+      metadata: { ops: { restartWhenInterrupted: true } }
 ";
 
 /// Works until a file is there.

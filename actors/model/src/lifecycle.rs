@@ -23,6 +23,14 @@ const CANCELLED: &str = "io.serverlessworkflow.workflow.cancelled.v1";
 /// A larger output is not in the event: it names where to read it.
 const OUTPUT_BYTES_MAX: usize = 64 << 10;
 
+/// What the types of all events begin with that tell of the cluster itself.
+pub const SYSTEM: &str = "io.impresario.system.";
+
+/// Whether an event of this type tells what happened to the cluster itself.
+pub fn is_system(kind: &str) -> bool {
+    kind.starts_with(SYSTEM)
+}
+
 /// Whether an event of this type tells what becomes of an instance.
 pub fn is_lifecycle(kind: &str) -> bool {
     kind.starts_with(PREFIX)

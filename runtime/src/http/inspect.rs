@@ -35,7 +35,8 @@ pub(super) fn routes() -> Routes {
     let of_entries = Operation::new("listEntries", "inspect", "Read the mailbox logs")
         .says("Without `after` the newest that the logs still have; with `wait` it waits for something to show.")
         .query::<EntryQuery>()
-        .reply::<EntryPage>(200, "Entries, oldest first, and where to read on.");
+        .reply::<EntryPage>(200, "Entries, oldest first, and where to read on.")
+        .problems(&[404]);
     let of_trace = Operation::new("traceEvent", "inspect", "Follow an event to its last effect")
         .query::<TraceQuery>()
         .reply::<Trace>(200, "What came of it, and what could not be followed.")

@@ -56,6 +56,12 @@ async fn nothing_is_stuck_after_a_node_was_killed_and_it_is_told_once() {
         }
     }
     let gone = cluster.member(2).name.clone();
+    let first = cluster.apis().remove(0);
+    eventually(LIMIT, "the last node to have its share", async || {
+        let nodes = first.nodes().await.ok()?;
+        nodes.iter().any(|node| node.name == gone && node.shards > 0).then_some(())
+    })
+    .await;
     cluster.kill(2).await;
     let apis = cluster.apis_without(2);
     for api in &apis {

@@ -234,14 +234,15 @@ fn shortened(text: &str) -> String {
     text.chars().take(200).collect()
 }
 
-/// Whether one of the filters matches; without any, all that is no lifecycle event.
+/// Whether one of the filters matches; without any, all that processes raise. What tells of instances or of the cluster itself
+/// goes to those alone who ask for its type.
 pub(super) fn wants(filters: &[SinkFilter], event: &CloudEvent) -> bool {
-    let lifecycle = lifecycle::is_lifecycle(&event.kind);
+    let of_ours = lifecycle::is_lifecycle(&event.kind) || lifecycle::is_system(&event.kind);
     if filters.is_empty() {
-        return !lifecycle;
+        return !of_ours;
     }
     filters.iter().any(|SinkFilter(filter)| {
-        (!lifecycle || lifecycle::asks_for(filter, &event.kind))
+        (!of_ours || lifecycle::asks_for(filter, &event.kind))
             && filter.check(event, &mut Fuel(Fuel::PER_EXPRESSION)) == Ok(true)
     })
 }

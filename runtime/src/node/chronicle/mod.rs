@@ -32,7 +32,7 @@ use crate::system_events::{Severity, SystemEvent, SystemEventPage, SystemEventQu
 /// Where the lists are.
 const PREFIX: &str = "system-events/";
 /// What the types of the CloudEvents begin with.
-const TYPE: &str = "io.impresario.system.";
+const TYPE: &str = impresario_model::lifecycle::SYSTEM;
 /// How many of its events a node keeps, and for how long, in milliseconds.
 const KEPT: (usize, u64) = (500, 30 * 86_400_000);
 /// How many wait in memory for the store.
