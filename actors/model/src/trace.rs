@@ -158,6 +158,32 @@ pub struct Span {
     pub error: Option<String>,
 }
 
+impl Span {
+    /// What happened to an event at a moment, such as `accept` or `emit`, in milliseconds since the Unix epoch.
+    pub fn of_event(
+        event: &CloudEvent,
+        (what, kind): (&str, SpanKind),
+        context: TraceContext,
+        parent: Option<u64>,
+        at: u64,
+    ) -> Span {
+        Span {
+            context,
+            parent,
+            name: format!("{what} {}", event.kind),
+            kind,
+            start: at,
+            end: at,
+            attributes: vec![
+                ("cloudevents.event_id", event.id.clone()),
+                ("cloudevents.event_source", event.source.clone()),
+                ("cloudevents.event_type", event.kind.clone()),
+            ],
+            error: None,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -46,20 +46,8 @@ pub(super) fn of_turn(
             Effect::Emit(event) if !event.extensions.contains_key(TRACEPARENT) => {
                 let raised = TraceContext::of_event(Some(context), event);
                 event.extensions.insert(TRACEPARENT.to_owned(), raised.to_string().into());
-                told.push(Span {
-                    context: raised,
-                    parent: Some(context.span),
-                    name: format!("emit {}", event.kind),
-                    kind: SpanKind::Producer,
-                    start: now,
-                    end: now,
-                    attributes: vec![
-                        ("cloudevents.event_id", event.id.clone()),
-                        ("cloudevents.event_source", event.source.clone()),
-                        ("cloudevents.event_type", event.kind.clone()),
-                    ],
-                    error: None,
-                });
+                let kind = ("emit", SpanKind::Producer);
+                told.push(Span::of_event(event, kind, raised, Some(context.span), now));
             }
             _ => {}
         }

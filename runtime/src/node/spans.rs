@@ -23,20 +23,8 @@ impl Local {
             }
             // What a sender says stays as it is, right or wrong: an event is passed on as it came.
             event.extensions.entry(TRACEPARENT).or_insert_with(|| context.to_string().into());
-            opened.push(Span {
-                context,
-                parent: carried.map(|carried| carried.span),
-                name: format!("accept {}", event.kind),
-                kind: SpanKind::Server,
-                start: now,
-                end: now,
-                attributes: vec![
-                    ("cloudevents.event_id", event.id.clone()),
-                    ("cloudevents.event_source", event.source.clone()),
-                    ("cloudevents.event_type", event.kind.clone()),
-                ],
-                error: None,
-            });
+            let parent = carried.map(|carried| carried.span);
+            opened.push(Span::of_event(event, ("accept", SpanKind::Server), context, parent, now));
         }
         opened
     }
